@@ -80,7 +80,12 @@ impl Add<Duration> for WallTime {
 
 impl Debug for WallTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WallTime({}.{:09})", self.0.as_secs(), self.0.subsec_nanos())
+        write!(
+            f,
+            "WallTime({}.{:09})",
+            self.0.as_secs(),
+            self.0.subsec_nanos()
+        )
     }
 }
 
@@ -115,10 +120,15 @@ impl MonotonicTime {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clocks")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the system's clocks"
+)]
 impl Clock for SystemClock {
     fn wall(&self) -> WallTime {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(WallTime::MAX, WallTime)
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(WallTime::MAX, WallTime)
     }
 
     fn monotonic(&self) -> MonotonicTime {

@@ -31,7 +31,10 @@ impl Code {
     ///
     /// If `text` is not two or more dot-separated words of `[a-z0-9_]`. Use it in a `const`, where
     /// that is a compile error.
-    #[expect(clippy::indexing_slicing, reason = "const evaluation; the loop bounds the index")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "const evaluation; the loop bounds the index"
+    )]
     pub const fn new(text: &'static str) -> Self {
         let bytes = text.as_bytes();
         let (mut index, mut word, mut dots) = (0, 0, 0);

@@ -21,7 +21,10 @@ pub struct Connection {
 impl Connection {
     /// A connection from `remote` on which nobody has proven an identity.
     pub fn from_remote(remote: SocketAddr) -> Self {
-        Self { remote: Some(remote), peer: None }
+        Self {
+            remote: Some(remote),
+            peer: None,
+        }
     }
 
     /// Adds the peer that the handshake proved.
@@ -47,7 +50,9 @@ impl Connection {
         let bare = extensions.get::<Self>();
         #[cfg(feature = "axum")]
         let bare = bare.or_else(|| {
-            extensions.get::<axum::extract::ConnectInfo<Self>>().map(|info| &info.0)
+            extensions
+                .get::<axum::extract::ConnectInfo<Self>>()
+                .map(|info| &info.0)
         });
         bare
     }

@@ -54,7 +54,12 @@ pub enum Enforcement {
 impl Decision {
     /// A decision of the layer with this name, such as `jwt`.
     pub fn new(layer: &'static str, outcome: Outcome) -> Self {
-        Self { layer, outcome, code: None, detail: None }
+        Self {
+            layer,
+            outcome,
+            code: None,
+            detail: None,
+        }
     }
 
     /// Names the reason.

@@ -94,7 +94,11 @@ impl<'a> DecisionEvent<'a> {
         context: &'a SecurityContext,
         protocol: Protocol,
     ) -> Self {
-        Self { decision, context, protocol }
+        Self {
+            decision,
+            context,
+            protocol,
+        }
     }
 
     /// The name of the layer that decided, such as `jwt`.
@@ -181,7 +185,14 @@ pub enum LifecycleKind {
 impl<'a> LifecycleEvent<'a> {
     /// An event of the component with this name, such as `mtls`.
     pub fn new(layer: &'static str, kind: LifecycleKind, code: Code) -> Self {
-        Self { layer, kind, code, address: None, subject: None, detail: None }
+        Self {
+            layer,
+            kind,
+            code,
+            address: None,
+            subject: None,
+            detail: None,
+        }
     }
 
     /// Adds the address of the far end.

@@ -41,8 +41,18 @@ impl Peer {
     /// For listeners. Calling it for anything else forges an identity: every layer believes a
     /// `Peer` without asking again.
     pub fn assert_verified(certificate: VerifiedCertificate) -> Self {
-        let VerifiedCertificate { identity, certificate_sha256, serial, not_after } = certificate;
-        Self(Arc::new(Proven { identity, certificate_sha256, serial, not_after }))
+        let VerifiedCertificate {
+            identity,
+            certificate_sha256,
+            serial,
+            not_after,
+        } = certificate;
+        Self(Arc::new(Proven {
+            identity,
+            certificate_sha256,
+            serial,
+            not_after,
+        }))
     }
 
     /// The name the certificate proves.

@@ -25,7 +25,9 @@ impl Protocol {
     /// letters; `application/grpcfoo` is plain HTTP. Of several content types the first is
     /// decisive, as for tonic.
     pub fn of(headers: &HeaderMap) -> Self {
-        let Some(value) = headers.get(CONTENT_TYPE) else { return Self::Http };
+        let Some(value) = headers.get(CONTENT_TYPE) else {
+            return Self::Http;
+        };
         let value = value.as_bytes();
         // The longer prefixes first: each is also a prefix of the next.
         if names(value, b"application/grpc-web-text") {
@@ -56,7 +58,9 @@ impl Protocol {
 }
 
 fn names(value: &[u8], media_type: &[u8]) -> bool {
-    let Some((head, tail)) = value.split_at_checked(media_type.len()) else { return false };
+    let Some((head, tail)) = value.split_at_checked(media_type.len()) else {
+        return false;
+    };
     head.eq_ignore_ascii_case(media_type) && matches!(tail.first(), None | Some(b'+' | b';' | b' '))
 }
 

@@ -67,12 +67,16 @@ impl SpiffeId {
 
     /// The trust domain name, such as `example.org`.
     pub fn trust_domain(&self) -> &str {
-        self.text.get(SCHEME.len()..usize::from(self.path_start)).unwrap_or_default()
+        self.text
+            .get(SCHEME.len()..usize::from(self.path_start))
+            .unwrap_or_default()
     }
 
     /// The path with its leading slash, or the empty string for the ID of a trust domain itself.
     pub fn path(&self) -> &str {
-        self.text.get(usize::from(self.path_start)..).unwrap_or_default()
+        self.text
+            .get(usize::from(self.path_start)..)
+            .unwrap_or_default()
     }
 
     /// The segments of the path, in order.
@@ -239,7 +243,10 @@ pub(crate) fn check_trust_domain(name: &str) -> Result<(), SpiffeIdError> {
     if name.len() > MAX_TRUST_DOMAIN_BYTES {
         return Err(SpiffeIdError::TrustDomainTooLong { length: name.len() });
     }
-    if !name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_')) {
+    if !name
+        .bytes()
+        .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_'))
+    {
         return Err(SpiffeIdError::TrustDomainCharacter);
     }
     Ok(())
@@ -247,7 +254,9 @@ pub(crate) fn check_trust_domain(name: &str) -> Result<(), SpiffeIdError> {
 
 //= SPIFFE-ID §2.2: no empty segments, no relative modifiers, no trailing slash.
 fn check_path(path: &str) -> Result<(), SpiffeIdError> {
-    let Some(path) = path.strip_prefix('/') else { return Ok(()) };
+    let Some(path) = path.strip_prefix('/') else {
+        return Ok(());
+    };
     path.split('/').try_for_each(check_segment)
 }
 
@@ -273,7 +282,10 @@ mod tests {
 
     fn check(text: &str, expected: Result<(&str, &str), SpiffeIdError>) {
         let parsed = SpiffeId::parse(text);
-        let seen = parsed.as_ref().map(|id| (id.trust_domain(), id.path())).map_err(|e| *e);
+        let seen = parsed
+            .as_ref()
+            .map(|id| (id.trust_domain(), id.path()))
+            .map_err(|e| *e);
         assert_eq!(seen, expected, "{text:?}");
         if let Ok(id) = parsed {
             assert_eq!(id.to_string(), text);

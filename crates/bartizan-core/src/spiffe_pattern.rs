@@ -84,7 +84,9 @@ impl SpiffePattern {
         if self.trust_domain() != id.trust_domain() {
             return false;
         }
-        let path = self.text.get(SCHEME.len() + usize::from(self.trust_domain_length)..);
+        let path = self
+            .text
+            .get(SCHEME.len() + usize::from(self.trust_domain_length)..);
         let mut wanted = path.unwrap_or_default().split('/').skip(1);
         let mut seen = id.segments();
         loop {
@@ -140,7 +142,9 @@ mod tests {
     use super::*;
 
     fn check(pattern: &str, id: &str, expected: bool) {
-        let matched = SpiffePattern::parse(pattern).unwrap().matches(&SpiffeId::parse(id).unwrap());
+        let matched = SpiffePattern::parse(pattern)
+            .unwrap()
+            .matches(&SpiffeId::parse(id).unwrap());
         assert_eq!(matched, expected, "{pattern} on {id}");
     }
 
@@ -164,12 +168,27 @@ mod tests {
 
     #[test]
     fn refuses_partial_and_misplaced_wildcards() {
-        for pattern in ["spiffe://a/ns-*", "spiffe://a/**/b", "spiffe://a/***", "spiffe://a/b*"] {
-            assert_eq!(SpiffePattern::parse(pattern), Err(SpiffeIdError::Pattern), "{pattern}");
+        for pattern in [
+            "spiffe://a/ns-*",
+            "spiffe://a/**/b",
+            "spiffe://a/***",
+            "spiffe://a/b*",
+        ] {
+            assert_eq!(
+                SpiffePattern::parse(pattern),
+                Err(SpiffeIdError::Pattern),
+                "{pattern}"
+            );
         }
-        assert_eq!(SpiffePattern::parse("spiffe://*/a"), Err(SpiffeIdError::TrustDomainCharacter));
+        assert_eq!(
+            SpiffePattern::parse("spiffe://*/a"),
+            Err(SpiffeIdError::TrustDomainCharacter)
+        );
         assert_eq!(SpiffePattern::parse("*"), Err(SpiffeIdError::Scheme));
-        assert_eq!(SpiffePattern::parse("spiffe://a/*/"), Err(SpiffeIdError::EmptySegment));
+        assert_eq!(
+            SpiffePattern::parse("spiffe://a/*/"),
+            Err(SpiffeIdError::EmptySegment)
+        );
     }
 
     #[test]

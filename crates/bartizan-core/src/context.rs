@@ -1,0 +1,300 @@
+//! The one slot in which the layers of a request meet.
+
+mod decisions;
+
+use std::any::Any;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use http::{Extensions, Uri};
+
+use self::decisions::Decisions;
+use crate::code::Code;
+use crate::decision::Decision;
+use crate::forwarded::Forwarded;
+use crate::peer::Peer;
+use crate::principal::{Caller, Principal};
+use crate::rejection::{Rejection, RejectionKind};
+use crate::route::{CanonicalPath, PathError, RouteTable};
+
+/// What the layers of one request know and have decided.
+///
+/// One `Arc` slot in the request's extensions. The outermost layer creates it; layers further in
+/// write into it; layers further out read it, also after the inner future was dropped. Request
+/// extensions travel inward only and response extensions are lost when a client disconnects; a
+/// shared slot survives both.
+///
+/// Each fact is written once. Writing the same again is harmless; writing another value is a
+/// [`ContextConflict`], because two layers that disagree about who is calling is a fault of the
+/// service's set-up that must not be decided by order. Decisions are only ever appended.
+///
+/// Clones share the slot. A request that a service makes of its own starts with
+/// [`fork`](Self::fork); a layer for outgoing requests never writes here.
+#[derive(Clone)]
+pub struct SecurityContext(Arc<Slot>);
+
+struct Slot {
+    uri: Uri,
+    peer: OnceLock<Peer>,
+    forwarded: OnceLock<Forwarded>,
+    address: OnceLock<IpAddr>,
+    principal: OnceLock<Principal>,
+    claims: OnceLock<Arc<dyn Any + Send + Sync>>,
+    // `Some` holds a spelling that differs from the URI's own.
+    path: OnceLock<Result<Option<Box<str>>, PathError>>,
+    template: OnceLock<Option<Arc<str>>>,
+    decisions: Decisions,
+}
+
+impl SecurityContext {
+    /// A context for a request to `uri` of which nothing else is known.
+    pub fn new(uri: Uri) -> Self {
+        Self(Arc::new(Slot {
+            uri,
+            peer: OnceLock::new(),
+            forwarded: OnceLock::new(),
+            address: OnceLock::new(),
+            principal: OnceLock::new(),
+            claims: OnceLock::new(),
+            path: OnceLock::new(),
+            template: OnceLock::new(),
+            decisions: Decisions::default(),
+        }))
+    }
+
+    /// A context for a request to `uri` over a connection of which this much is known.
+    pub(crate) fn of_connection(uri: Uri, peer: Option<&Peer>, address: Option<IpAddr>) -> Self {
+        let context = Self::new(uri);
+        if let Some(peer) = peer {
+            let _ = context.0.peer.set(peer.clone());
+        }
+        if let Some(address) = address {
+            let _ = context.0.address.set(address);
+        }
+        context
+    }
+
+    /// The context in a request's extensions, if a layer has created one.
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    /// Begins a request within this one, to `uri`: it keeps what the connection proved (peer,
+    /// forwarded identity, address) and shares nothing else. Principal, claims, route and
+    /// decisions are its own, so that its layers authenticate and decide anew.
+    #[must_use]
+    pub fn fork(&self, uri: Uri) -> Self {
+        let context = Self::of_connection(uri, self.peer(), self.address());
+        if let Some(forwarded) = self.forwarded() {
+            let _ = context.0.forwarded.set(forwarded.clone());
+        }
+        context
+    }
+
+    /// Records the peer.
+    ///
+    /// # Errors
+    ///
+    /// If another peer is recorded already.
+    pub fn set_peer(&self, peer: Peer) -> Result<(), ContextConflict> {
+        set_once(&self.0.peer, peer, "peer")
+    }
+
+    /// Records what a trusted proxy asserts.
+    ///
+    /// # Errors
+    ///
+    /// If something else is recorded already.
+    pub fn set_forwarded(&self, forwarded: Forwarded) -> Result<(), ContextConflict> {
+        set_once(&self.0.forwarded, forwarded, "forwarded")
+    }
+
+    /// Records the principal.
+    ///
+    /// # Errors
+    ///
+    /// If another principal is recorded already.
+    pub fn set_principal(&self, principal: Principal) -> Result<(), ContextConflict> {
+        set_once(&self.0.principal, principal, "principal")
+    }
+
+    /// Records the verified claims behind the principal, of the type that the authenticating
+    /// layer documents.
+    ///
+    /// # Errors
+    ///
+    /// If other claims are recorded already.
+    pub fn set_claims<T: Any + Send + Sync>(&self, claims: Arc<T>) -> Result<(), ContextConflict> {
+        let claims: Arc<dyn Any + Send + Sync> = claims;
+        match self.0.claims.set(Arc::clone(&claims)) {
+            Ok(()) => Ok(()),
+            Err(_)
+                if self
+                    .0
+                    .claims
+                    .get()
+                    .is_some_and(|held| Arc::ptr_eq(held, &claims)) =>
+            {
+                Ok(())
+            }
+            Err(_) => Err(ContextConflict { field: "claims" }),
+        }
+    }
+
+    /// Appends a decision. Does not allocate for the first eight.
+    pub fn record(&self, decision: Decision) {
+        self.0.decisions.record(decision);
+    }
+
+    /// The workload at the other end of the connection, if it is proven.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.0.peer.get()
+    }
+
+    /// What a trusted proxy asserts about its client.
+    pub fn forwarded(&self) -> Option<&Forwarded> {
+        self.0.forwarded.get()
+    }
+
+    /// Whoever the request acts for, if a layer has authenticated it.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.0.principal.get()
+    }
+
+    /// Peer and principal, if both are known.
+    pub fn caller(&self) -> Option<Caller> {
+        Some(Caller {
+            peer: self.peer()?.clone(),
+            principal: self.principal()?.clone(),
+        })
+    }
+
+    /// The verified claims, if a layer has recorded claims of this type.
+    pub fn claims<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.0.claims.get()?).downcast().ok()
+    }
+
+    /// The client's address: the far end of the connection, or what trusted proxies told of it.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.0.address.get().copied()
+    }
+
+    /// The URI as it was received, before any router changed it.
+    pub fn uri(&self) -> &Uri {
+        &self.0.uri
+    }
+
+    /// The canonical path of the URI as it was received. Rules match on this and never on
+    /// `request.uri()`, from which nested routers cut prefixes.
+    ///
+    /// # Errors
+    ///
+    /// [`PathError`] if the path has no one meaning; refuse the request then.
+    pub fn path(&self) -> Result<&str, PathError> {
+        let uri_path = self.0.uri.path();
+        let path = self.0.path.get_or_init(|| {
+            CanonicalPath::parse(uri_path).map(|path| path.into_changed().map(String::into))
+        });
+        match path {
+            Ok(Some(changed)) => Ok(changed),
+            Ok(None) => Ok(uri_path),
+            Err(error) => Err(*error),
+        }
+    }
+
+    /// The route template, if the outermost layer has a route table and the path matched.
+    pub fn template(&self) -> Option<&str> {
+        self.0.template.get()?.as_deref()
+    }
+
+    /// The decisions so far, in order.
+    pub fn decisions(&self) -> Vec<Decision> {
+        let mut decisions = Vec::new();
+        self.visit_decisions(|decision| decisions.push(decision.clone()));
+        decisions
+    }
+
+    /// Calls `visit` with each decision so far, in order, without copying them.
+    pub fn visit_decisions(&self, visit: impl FnMut(&Decision)) {
+        self.0.decisions.visit(visit);
+    }
+
+    /// How many decisions did not fit into the context's bound of 64.
+    pub fn lost_decisions(&self) -> usize {
+        self.0.decisions.lost()
+    }
+
+    /// Looks the path up in a route table, once.
+    pub(crate) fn resolve(&self, table: &RouteTable) -> Result<(), PathError> {
+        let path = CanonicalPath::parse(self.path()?)?;
+        let _ = self.0.template.set(table.template(&path));
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SecurityContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URI's query may hold anything; it stays out of logs.
+        f.debug_struct("SecurityContext")
+            .field("path", &self.0.uri.path())
+            .field("peer", &self.peer())
+            .field("forwarded", &self.forwarded())
+            .field("principal", &self.principal())
+            .field("address", &self.address())
+            .field("template", &self.template())
+            .field("decisions", &self.decisions())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Two layers wrote different values of one fact: the service's layers contradict each other.
+///
+/// Rendered as an internal error with the code `context.conflict`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ContextConflict {
+    field: &'static str,
+}
+
+/// Two layers disagree about a fact of the request.
+const CONFLICT: Code = Code::new("context.conflict");
+
+impl ContextConflict {
+    /// The fact that was written twice.
+    pub fn field(&self) -> &'static str {
+        self.field
+    }
+}
+
+impl fmt::Display for ContextConflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "two layers wrote different values of the request's {}",
+            self.field
+        )
+    }
+}
+
+impl std::error::Error for ContextConflict {}
+
+impl From<ContextConflict> for Rejection {
+    fn from(conflict: ContextConflict) -> Self {
+        Self::new(RejectionKind::Internal, CONFLICT).with_cause(conflict)
+    }
+}
+
+fn set_once<T: PartialEq>(
+    cell: &OnceLock<T>,
+    value: T,
+    field: &'static str,
+) -> Result<(), ContextConflict> {
+    match cell.set(value) {
+        Ok(()) => Ok(()),
+        Err(value) if cell.get() == Some(&value) => Ok(()),
+        Err(_) => Err(ContextConflict { field }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

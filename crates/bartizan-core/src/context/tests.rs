@@ -1,0 +1,102 @@
+use super::*;
+use crate::clock::WallTime;
+use crate::decision::Outcome;
+use crate::peer::{PeerIdentity, VerifiedCertificate};
+use crate::principal::Scheme;
+use crate::spiffe_id::SpiffeId;
+
+fn peer(id: &str) -> Peer {
+    Peer::assert_verified(VerifiedCertificate {
+        identity: PeerIdentity::Spiffe(SpiffeId::parse(id).unwrap()),
+        certificate_sha256: [7; 32],
+        serial: Box::from([1]),
+        not_after: WallTime::from_unix_seconds(1),
+    })
+}
+
+fn context(uri: &'static str) -> SecurityContext {
+    SecurityContext::new(Uri::from_static(uri))
+}
+
+#[test]
+fn a_fact_is_written_once() {
+    let context = context("/");
+    let (a, b) = (peer("spiffe://a/x"), peer("spiffe://a/y"));
+    assert_eq!(context.set_peer(a.clone()), Ok(()));
+    assert_eq!(context.set_peer(a.clone()), Ok(()));
+    assert_eq!(context.set_peer(b).unwrap_err().field(), "peer");
+    assert_eq!(context.peer(), Some(&a));
+}
+
+#[test]
+fn a_conflict_is_an_internal_error() {
+    let rejection = Rejection::from(ContextConflict { field: "peer" });
+    assert_eq!(rejection.kind(), RejectionKind::Internal);
+    assert_eq!(rejection.code().as_str(), "context.conflict");
+}
+
+#[test]
+fn clones_share_the_slot_and_forks_do_not() {
+    let outer = context("/a");
+    let inner = outer.clone();
+    let principal = Principal::builder(Scheme::Jwt, "i", "s").assert_verified();
+    inner.set_principal(principal.clone()).unwrap();
+    inner.set_peer(peer("spiffe://a/x")).unwrap();
+    inner.record(Decision::new("jwt", Outcome::Allowed));
+    assert_eq!(outer.principal(), Some(&principal));
+    assert_eq!(outer.decisions().len(), 1);
+
+    let fork = outer.fork(Uri::from_static("/b"));
+    assert_eq!(fork.principal(), None);
+    assert_eq!(fork.decisions(), []);
+    assert_eq!(fork.peer(), outer.peer());
+    assert_eq!(fork.uri(), "/b");
+}
+
+#[test]
+fn claims_are_found_by_their_type_alone() {
+    let context = context("/");
+    let claims = Arc::new(String::from("verified"));
+    context.set_claims(Arc::clone(&claims)).unwrap();
+    context.set_claims(Arc::clone(&claims)).unwrap();
+    assert_eq!(context.claims::<String>(), Some(claims));
+    assert_eq!(context.claims::<u8>(), None);
+    assert!(
+        context
+            .set_claims(Arc::new(String::from("verified")))
+            .is_err()
+    );
+}
+
+#[test]
+fn decisions_keep_their_order_and_their_bound() {
+    let context = context("/");
+    const NAMES: [&str; 3] = ["a", "b", "c"];
+    for name in NAMES.iter().cycle().take(70) {
+        context.record(Decision::new(name, Outcome::Allowed));
+    }
+    let decisions = context.decisions();
+    assert_eq!(decisions.len(), 64);
+    assert_eq!(context.lost_decisions(), 6);
+    for (decision, name) in decisions.iter().zip(NAMES.iter().cycle()) {
+        assert_eq!(decision.layer(), *name);
+    }
+}
+
+#[test]
+fn resolves_the_template_of_the_path_as_it_was_received() {
+    let table = RouteTable::new(["/orders/{id}"]).unwrap();
+    let known = context("/orders/%37?secret=1");
+    known.resolve(&table).unwrap();
+    assert_eq!(known.path(), Ok("/orders/7"));
+    assert_eq!(known.template(), Some("/orders/{id}"));
+    assert!(!format!("{known:?}").contains("secret"));
+
+    let unknown = context("/other");
+    unknown.resolve(&table).unwrap();
+    assert_eq!(unknown.template(), None);
+
+    let ambiguous = context("/orders/%2e%2e/admin");
+    assert_eq!(ambiguous.resolve(&table), Err(PathError::DotSegment));
+    assert_eq!(ambiguous.path(), Err(PathError::DotSegment));
+}

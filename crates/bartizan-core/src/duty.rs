@@ -1,0 +1,115 @@
+//! Under which name a guard decides, and what comes of its verdict.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::decision::{Decision, Enforcement, Outcome};
+use crate::event::{DecisionEvent, Event, Observe};
+use crate::guard::Inspection;
+use crate::rejection::Rejection;
+
+/// Under which name a guard decides, whether it enforces, and who is told.
+#[derive(Clone)]
+pub struct Duty {
+    layer: &'static str,
+    enforcement: Enforcement,
+    observer: Option<Arc<dyn Observe>>,
+}
+
+impl Duty {
+    /// Decides as the layer with this name (such as `jwt`), enforces, and tells nobody.
+    pub const fn new(layer: &'static str) -> Self {
+        Self {
+            layer,
+            enforcement: Enforcement::Enforce,
+            observer: None,
+        }
+    }
+
+    /// Sets whether a refusal reaches the client.
+    #[must_use]
+    pub fn with_enforcement(mut self, enforcement: Enforcement) -> Self {
+        self.enforcement = enforcement;
+        self
+    }
+
+    /// Sets who is told of each decision.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn Observe>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// The name of the layer.
+    pub fn layer(&self) -> &'static str {
+        self.layer
+    }
+
+    /// Whether a refusal reaches the client.
+    pub fn enforcement(&self) -> Enforcement {
+        self.enforcement
+    }
+
+    /// Who is told, for events that are not decisions.
+    pub fn observer(&self) -> Option<&Arc<dyn Observe>> {
+        self.observer.as_ref()
+    }
+
+    /// Records a verdict and turns it into what happens: the pass, if there is one, or the
+    /// refusal. In shadow mode a refusal becomes a passage without a pass.
+    pub(crate) fn settle<P>(
+        &self,
+        inspection: &mut Inspection<'_>,
+        verdict: Result<P, Rejection>,
+    ) -> Result<Option<P>, Rejection> {
+        let note = inspection.note.take();
+        let (outcome, code) = match &verdict {
+            Ok(_) => (Outcome::Allowed, None),
+            Err(rejection) => {
+                let outcome = match (rejection.outcome(), self.enforcement) {
+                    (Outcome::Denied, Enforcement::Shadow) => Outcome::WouldHaveDenied,
+                    (outcome, _) => outcome,
+                };
+                (outcome, Some(rejection.code()))
+            }
+        };
+        let mut decision = Decision::new(self.layer, outcome);
+        if let Some(code) = code {
+            decision = decision.with_code(code);
+        }
+        if let Some(note) = note {
+            decision = decision.with_detail(note);
+        }
+        if let Some(observer) = &self.observer {
+            let event = DecisionEvent::new(&decision, inspection.context, inspection.protocol);
+            observer.observe(&Event::Decision(event));
+        }
+        inspection.context.record(decision);
+        match verdict {
+            Ok(pass) => Ok(Some(pass)),
+            Err(_) if self.enforcement == Enforcement::Shadow => Ok(None),
+            Err(rejection) => Err(rejection),
+        }
+    }
+}
+
+impl fmt::Debug for Duty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Duty")
+            .field("layer", &self.layer)
+            .field("enforcement", &self.enforcement)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settles a verdict under a guard's duty; a guard made of others has settled already.
+pub(crate) fn settle<P>(
+    duty: Option<&Duty>,
+    inspection: &mut Inspection<'_>,
+    verdict: Result<P, Rejection>,
+) -> Result<Option<P>, Rejection> {
+    match duty {
+        Some(duty) => duty.settle(inspection, verdict),
+        None => verdict.map(Some),
+    }
+}
