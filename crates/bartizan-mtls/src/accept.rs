@@ -1,0 +1,213 @@
+//! The accept loop, and the handshakes beside it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_core::{Code, Event, LifecycleEvent, LifecycleKind, Observe, Peer};
+use rustls::{HandshakeKind, ServerConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::{TlsAcceptor, TlsStream};
+
+use crate::handshake::{Failure, HANDSHAKE_FAILED};
+use crate::stream::MtlsStream;
+use crate::tls::Configurations;
+use crate::verify;
+
+/// The listening socket gave an error; the loop waits a little and goes on.
+pub const ACCEPT_FAILED: Code = Code::new("mtls.accept_failed");
+
+/// The name of this component in events.
+pub(crate) const LAYER: &str = "mtls";
+
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a refused client may take to read why, and how much more it may send meanwhile.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 64 * 1024;
+
+/// What all handshakes of one listener share.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    pub(crate) configurations: Configurations<ServerConfig>,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) observer: Option<Arc<dyn Observe>>,
+}
+
+/// Accepts until the receiving end is gone.
+///
+/// A slot is taken before a connection is: with all slots in use, further connections wait in the
+/// kernel's backlog, which costs us nothing.
+pub(crate) async fn accept_loop(
+    listener: TcpListener,
+    acceptor: Arc<Acceptor>,
+    slots: Arc<Semaphore>,
+    finished: mpsc::Sender<MtlsStream>,
+) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let accepted = tokio::select! {
+            () = finished.closed() => return,
+            accepted = next(&listener, &slots) => accepted,
+        };
+        match accepted {
+            Ok((tcp, remote, slot)) => {
+                pause = FIRST_PAUSE;
+                let acceptor = Arc::clone(&acceptor);
+                let finished = finished.clone();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = finished.closed() => {}
+                        () = acceptor.serve(tcp, remote, &finished) => {}
+                    }
+                    drop(slot);
+                });
+            }
+            // The client went away before we came to it.
+            Err(error) if is_of_connection(&error) => {}
+            Err(error) => {
+                // Most often the process is out of file descriptors. At once again would spin.
+                acceptor.tell(LifecycleKind::HandshakeFailed, ACCEPT_FAILED, None, &error);
+                tokio::select! {
+                    () = finished.closed() => return,
+                    () = sleep(pause) => {}
+                }
+                pause = longer(pause);
+            }
+        }
+    }
+}
+
+async fn next(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (tcp, remote) = listener.accept().await?;
+    Ok((tcp, remote, slot))
+}
+
+fn is_of_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+fn longer(pause: Duration) -> Duration {
+    pause.saturating_mul(2).min(LONGEST_PAUSE)
+}
+
+impl Acceptor {
+    async fn serve(&self, tcp: TcpStream, remote: SocketAddr, finished: &mpsc::Sender<MtlsStream>) {
+        match self.establish(tcp, remote).await {
+            // The slot stays taken while the application is behind with accepting, so that
+            // finished connections cannot pile up beyond the cap either.
+            Ok(stream) => drop(finished.send(stream).await),
+            Err(failure) => {
+                let kind = LifecycleKind::HandshakeFailed;
+                self.tell(kind, failure.code(), Some(remote), &failure);
+            }
+        }
+    }
+
+    async fn establish(&self, tcp: TcpStream, remote: SocketAddr) -> Result<MtlsStream, Failure> {
+        let built = self.configurations.newest().map_err(Failure::Tls)?;
+        let built = built.ok_or(Failure::NoIdentity)?;
+        // Without it, small HTTP/2 frames wait for acknowledgements. It cannot fail in a way that
+        // matters: a dead socket shows in the handshake.
+        let _ = tcp.set_nodelay(true);
+        let handshake = TlsAcceptor::from(Arc::clone(&built.config))
+            .accept(tcp)
+            .into_fallible();
+        let tls = match timeout(self.handshake_timeout, handshake).await {
+            Err(_) => return Err(Failure::Timeout),
+            Ok(Err((error, tcp))) => {
+                let failure = Failure::of(error);
+                if failure.is_refusal() {
+                    linger(tcp).await;
+                }
+                return Err(failure);
+            }
+            Ok(Ok(tls)) => tls,
+        };
+        let session = tls.get_ref().1;
+        let chain = session.peer_certificates().unwrap_or_default();
+        // Resumption is off. Should it ever come on by itself, nobody gets in by it.
+        if session.handshake_kind() == Some(HandshakeKind::Resumed) {
+            return Err(Failure::Transport(io::Error::other(
+                HANDSHAKE_FAILED.as_str(),
+            )));
+        }
+        // The verifier has accepted this very chain by the same rules, moments ago.
+        let certificate = verify::describe(chain, built.trust.is_spiffe())
+            .map_err(|error| Failure::Transport(io::Error::other(error)))?;
+        let peer = Peer::assert_verified(certificate);
+        Ok(MtlsStream::new(TlsStream::from(tls), peer, remote))
+    }
+
+    fn tell(
+        &self,
+        kind: LifecycleKind,
+        code: Code,
+        remote: Option<SocketAddr>,
+        detail: &(dyn std::fmt::Display + Sync),
+    ) {
+        if let Some(observer) = &self.observer {
+            let mut event = LifecycleEvent::new(LAYER, kind, code).with_detail(detail);
+            if let Some(remote) = remote {
+                event = event.with_address(remote.ip());
+            }
+            observer.observe(&Event::Lifecycle(event));
+        }
+    }
+}
+
+/// Gives a refused client the chance to read the alert that says why.
+///
+/// A TLS 1.3 client believes the handshake done when we refuse it, and has often sent its request
+/// by then. Closing with unread bytes resets the connection, which discards the alert on its way.
+async fn linger(mut tcp: TcpStream) {
+    let drain = async {
+        tcp.shutdown().await?;
+        tokio::io::copy(&mut tcp.take(LINGER_BYTES), &mut tokio::io::sink()).await
+    };
+    // Whatever comes of it, the connection is over.
+    let _ = timeout(LINGER, drain).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_a_second() {
+        let pauses: Vec<_> = std::iter::successors(Some(FIRST_PAUSE), |pause| Some(longer(*pause)))
+            .take(10)
+            .collect();
+        assert_eq!(pauses[1], FIRST_PAUSE * 2);
+        assert_eq!(pauses[8..], [LONGEST_PAUSE; 2]);
+    }
+
+    #[test]
+    fn tells_errors_of_a_connection_from_errors_of_the_listener() {
+        for (kind, expected) in [
+            (io::ErrorKind::ConnectionAborted, true),
+            (io::ErrorKind::ConnectionReset, true),
+            (io::ErrorKind::OutOfMemory, false),
+            (io::ErrorKind::Other, false),
+        ] {
+            assert_eq!(is_of_connection(&kind.into()), expected, "{kind}");
+        }
+    }
+}

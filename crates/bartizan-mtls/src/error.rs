@@ -1,0 +1,118 @@
+//! What can be wrong with a configuration, and with a request.
+
+use std::fmt;
+
+use bartizan_core::{Code, Peer, Rejection, RejectionKind, WallTime};
+
+use crate::allowed::NotADnsName;
+
+/// The connection of this request proved no peer.
+pub const NO_PEER: Code = Code::new("mtls.no_peer");
+/// The peer's certificate has expired since the handshake.
+pub const PEER_EXPIRED: Code = Code::new("mtls.peer_expired");
+/// The peer is known and not on the list.
+pub const PEER_NOT_ALLOWED: Code = Code::new("mtls.peer_not_allowed");
+
+/// A configuration that cannot work.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A text in an allow-list is no literal DNS name.
+    #[error("allow-list has something else than a name")]
+    DnsName(#[source] NotADnsName),
+    /// The layer has no allow-list, so that it would refuse every request.
+    #[error("no peer is allowed: add at least one pattern, trust domain or dns name")]
+    NobodyAllowed,
+}
+
+/// Why [`MtlsLayer`](crate::MtlsLayer) refused a request. It is the source of the
+/// [`Rejection`], and what logs show; the client sees a fixed text.
+#[derive(Clone, Debug)]
+pub struct MtlsError(Reason);
+
+/// The kind of an [`MtlsError`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum MtlsErrorKind {
+    /// The connection proved no peer.
+    NoPeer,
+    /// The peer's certificate has expired since the handshake.
+    PeerExpired,
+    /// The peer is not on the list.
+    PeerNotAllowed,
+}
+
+#[derive(Clone, Debug)]
+enum Reason {
+    NoPeer,
+    PeerExpired { peer: Peer, now: WallTime },
+    PeerNotAllowed { peer: Peer },
+}
+
+impl MtlsError {
+    pub(crate) fn no_peer() -> Self {
+        Self(Reason::NoPeer)
+    }
+
+    pub(crate) fn expired(peer: &Peer, now: WallTime) -> Self {
+        Self(Reason::PeerExpired {
+            peer: peer.clone(),
+            now,
+        })
+    }
+
+    pub(crate) fn not_allowed(peer: &Peer) -> Self {
+        Self(Reason::PeerNotAllowed { peer: peer.clone() })
+    }
+
+    /// What kind of refusal it is.
+    pub fn kind(&self) -> MtlsErrorKind {
+        match self.0 {
+            Reason::NoPeer => MtlsErrorKind::NoPeer,
+            Reason::PeerExpired { .. } => MtlsErrorKind::PeerExpired,
+            Reason::PeerNotAllowed { .. } => MtlsErrorKind::PeerNotAllowed,
+        }
+    }
+
+    // The one place where a reason becomes what the client sees. The refusals carry no challenge:
+    // no HTTP authentication scheme stands for a TLS client certificate.
+    pub(crate) fn into_rejection(self) -> Rejection {
+        let (kind, code, detail) = match self.kind() {
+            MtlsErrorKind::NoPeer => (
+                RejectionKind::Unauthenticated,
+                NO_PEER,
+                "a client certificate is required",
+            ),
+            MtlsErrorKind::PeerExpired => (
+                RejectionKind::Unauthenticated,
+                PEER_EXPIRED,
+                "the client certificate has expired",
+            ),
+            MtlsErrorKind::PeerNotAllowed => (
+                RejectionKind::Forbidden,
+                PEER_NOT_ALLOWED,
+                "this peer may not call this service",
+            ),
+        };
+        Rejection::new(kind, code)
+            .with_detail(detail)
+            .with_cause(self)
+    }
+}
+
+impl fmt::Display for MtlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Reason::NoPeer => f.write_str("connection proved no peer"),
+            Reason::PeerExpired { peer, now } => write!(
+                f,
+                "certificate of {peer} expired: not after {}, now {}",
+                peer.not_after().unix_seconds(),
+                now.unix_seconds()
+            ),
+            Reason::PeerNotAllowed { peer } => write!(f, "{peer} is not among those allowed"),
+        }
+    }
+}
+
+impl std::error::Error for MtlsError {}

@@ -1,0 +1,143 @@
+//! Why a handshake failed, in few words: stable codes for observers.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+use bartizan_core::Code;
+use rustls::{AlertDescription, CertificateError, Error};
+
+use crate::svid_error::SvidError;
+use crate::tls::PeerNotAllowed;
+
+/// The far end refused us, or what we offered.
+pub const ALERT_RECEIVED: Code = Code::new("mtls.alert_received");
+/// The certificate of the far end, or one that it rests on, is expired or not valid yet.
+pub const EXPIRED: Code = Code::new("mtls.expired");
+/// The handshake failed for another reason: no TLS, no common version, a broken connection.
+pub const HANDSHAKE_FAILED: Code = Code::new("mtls.handshake_failed");
+/// The far end did not complete the handshake in its time.
+pub const HANDSHAKE_TIMEOUT: Code = Code::new("mtls.handshake_timeout");
+/// The far end presented no certificate.
+pub const NO_CERTIFICATE: Code = Code::new("mtls.no_certificate");
+/// We have no identity of our own yet, because its source has published none.
+pub const NO_IDENTITY: Code = Code::new("mtls.no_identity");
+/// The certificate of the far end breaks a rule of X509-SVIDs (or of DNS identities).
+pub const NOT_AN_SVID: Code = Code::new("mtls.not_an_svid");
+/// No root of the claimed trust domain vouches for the far end.
+pub const UNKNOWN_AUTHORITY: Code = Code::new("mtls.unknown_authority");
+
+/// A handshake that did not lead to a connection.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    NoIdentity,
+    Timeout,
+    Tls(Error),
+    Transport(io::Error),
+}
+
+impl Failure {
+    /// Takes apart what tokio-rustls reports, which wraps the error of rustls.
+    pub(crate) fn of(error: io::Error) -> Self {
+        match tls_error(&error) {
+            Some(tls) => Self::Tls(tls.clone()),
+            None => Self::Transport(error),
+        }
+    }
+
+    /// The bounded reason.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::NoIdentity => NO_IDENTITY,
+            Self::Timeout => HANDSHAKE_TIMEOUT,
+            Self::Tls(Error::AlertReceived(_)) => ALERT_RECEIVED,
+            Self::Tls(Error::NoCertificatesPresented) => NO_CERTIFICATE,
+            Self::Tls(Error::InvalidCertificate(error)) => certificate_code(error),
+            Self::Tls(_) | Self::Transport(_) => HANDSHAKE_FAILED,
+        }
+    }
+
+    /// Whether the far end is one that reads an alert, so that it is worth waiting for it to.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Tls(Error::InvalidCertificate(_) | Error::NoCertificatesPresented)
+        )
+    }
+}
+
+fn certificate_code(error: &CertificateError) -> Code {
+    match error {
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. } => EXPIRED,
+        CertificateError::UnknownIssuer => UNKNOWN_AUTHORITY,
+        CertificateError::Other(other) => match other.0.downcast_ref::<SvidError>() {
+            Some(SvidError::Path(_)) => UNKNOWN_AUTHORITY,
+            _ => NOT_AN_SVID,
+        },
+        CertificateError::BadEncoding | CertificateError::InvalidPurpose => NOT_AN_SVID,
+        _ => HANDSHAKE_FAILED,
+    }
+}
+
+/// What a person reads in a log. It may quote the far end's certificate, never a key.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoIdentity => f.write_str("no identity published yet"),
+            Self::Timeout => f.write_str("handshake not completed in time"),
+            Self::Tls(Error::InvalidCertificate(CertificateError::Other(other))) => {
+                fmt::Display::fmt(&other.0, f)
+            }
+            Self::Tls(error) => fmt::Display::fmt(error, f),
+            Self::Transport(error) => fmt::Display::fmt(error, f),
+        }
+    }
+}
+
+/// The TLS error in a chain of causes, if there is one.
+pub(crate) fn tls_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<Error>() {
+            return Some(tls);
+        }
+        // An `io::Error` hides what it wraps: its source is the source of that.
+        if let Some(wrapped) = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+            && let Some(tls) = tls_error(wrapped)
+        {
+            return Some(tls);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Whether an alert says that the far end does not accept our certificate.
+pub(crate) fn refuses_certificate(alert: AlertDescription) -> bool {
+    use AlertDescription as Alert;
+
+    matches!(
+        alert,
+        Alert::AccessDenied
+            | Alert::BadCertificate
+            | Alert::CertificateExpired
+            | Alert::CertificateRequired
+            | Alert::CertificateRevoked
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::UnsupportedCertificate
+    )
+}
+
+/// Whether a certificate error means that the far end is somebody else than was asked for.
+pub(crate) fn not_allowed(error: &Error) -> Option<&PeerNotAllowed> {
+    match error {
+        Error::InvalidCertificate(CertificateError::Other(other)) => other.0.downcast_ref(),
+        _ => None,
+    }
+}

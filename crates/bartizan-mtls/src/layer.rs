@@ -1,0 +1,66 @@
+//! The layer: a service that only known peers may call.
+
+use bartizan_core::{Entrance, GuardLayer, Guarded};
+use tower_layer::Layer;
+
+use crate::config::MtlsLayerBuilder;
+use crate::guard::MtlsGuard;
+
+/// Lets in the peers that are listed, and nobody else.
+///
+/// # How it decides
+///
+/// 1. A request whose connection proved no peer is refused: 401 / `UNAUTHENTICATED`,
+///    `mtls.no_peer`. A connection that did not come through [`MtlsListener`](crate::MtlsListener)
+///    has none.
+/// 2. A peer whose certificate has expired since the handshake is refused: 401 /
+///    `UNAUTHENTICATED`, `mtls.peer_expired`.
+/// 3. A peer that is not on the list is refused: 403 / `PERMISSION_DENIED`,
+///    `mtls.peer_not_allowed`.
+///
+/// A layer without a list cannot be built. Nothing is allocated for a request that passes.
+///
+/// ```
+/// use bartizan_mtls::MtlsLayer;
+///
+/// let layer = MtlsLayer::builder()
+///     .allow_peer("spiffe://example.org/ns/shop/sa/orders".parse()?)
+///     .build()?;
+/// # let _ = layer;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct MtlsLayer(GuardLayer<MtlsGuard>);
+
+/// A service behind an [`MtlsLayer`].
+pub type Mtls<S> = Guarded<S, MtlsGuard>;
+
+impl MtlsLayer {
+    /// Begins a layer that allows nobody yet.
+    pub fn builder() -> MtlsLayerBuilder {
+        MtlsLayerBuilder::new()
+    }
+
+    pub(crate) fn new(guard: MtlsGuard) -> Self {
+        Self(GuardLayer::new(guard))
+    }
+
+    /// Sets what is known of the outside: used where this layer is the outermost of the family.
+    #[must_use]
+    pub fn with_entrance(self, entrance: Entrance) -> Self {
+        Self(self.0.with_entrance(entrance))
+    }
+
+    /// The guard, for chaining with others.
+    pub fn guard(&self) -> &MtlsGuard {
+        self.0.guard()
+    }
+}
+
+impl<S> Layer<S> for MtlsLayer {
+    type Service = Mtls<S>;
+
+    fn layer(&self, inner: S) -> Mtls<S> {
+        self.0.layer(inner)
+    }
+}

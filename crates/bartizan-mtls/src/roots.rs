@@ -1,0 +1,172 @@
+//! Roots: the certificate authorities that one trust domain is believed through.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bartizan_core::WallTime;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+
+use crate::rules;
+use crate::svid_error::SvidError;
+
+/// The most certificate authorities that one set may hold.
+///
+/// Rotation needs two or three at a time. Path validation tries each, so the number bounds what a
+/// handshake may cost.
+const MAX_ROOTS: usize = 64;
+
+/// A set of certificate authorities, checked when it is made.
+///
+/// Each must be a version 3 CA certificate that may sign certificates. A root outside its own
+/// validity period verifies nothing; path validation as such would not look at it.
+///
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Roots(Arc<Set>);
+
+#[derive(Default)]
+struct Set {
+    anchors: Box<[TrustAnchor<'static>]>,
+    // At the same index as the anchor.
+    validity: Box<[(WallTime, WallTime)]>,
+}
+
+impl Roots {
+    /// The set of these certificates, in DER form.
+    ///
+    /// An empty set is allowed and verifies nothing: that is how a trust domain says that all of
+    /// its keys are withdrawn.
+    ///
+    /// # Errors
+    ///
+    /// [`RootsError`] names the first certificate that is unfit, and why.
+    pub fn from_der<'a>(
+        certificates: impl IntoIterator<Item = &'a CertificateDer<'a>>,
+    ) -> Result<Self, RootsError> {
+        let (mut anchors, mut validity) = (Vec::new(), Vec::new());
+        for (position, der) in certificates.into_iter().enumerate() {
+            if position == MAX_ROOTS {
+                return Err(RootsError::TooMany { limit: MAX_ROOTS });
+            }
+            let certificate =
+                rules::read(der).map_err(|cause| RootsError::Unreadable { position, cause })?;
+            if !rules::may_issue(&certificate) {
+                return Err(RootsError::NotAnAuthority { position });
+            }
+            let anchor =
+                webpki::anchor_from_trusted_cert(der).map_err(|_| RootsError::Unreadable {
+                    position,
+                    cause: SvidError::Malformed,
+                })?;
+            anchors.push(anchor.to_owned());
+            validity.push((certificate.not_before, certificate.not_after));
+        }
+        Ok(Self(Arc::new(Set {
+            anchors: anchors.into(),
+            validity: validity.into(),
+        })))
+    }
+
+    /// The set of the certificates in PEM text; sections of another kind are passed over.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_der`](Self::from_der), and [`RootsError::Pem`] if the text is broken or holds no
+    /// certificate, which a file that was cut short looks like.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, RootsError> {
+        let certificates = CertificateDer::pem_slice_iter(pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| RootsError::Pem)?;
+        if certificates.is_empty() {
+            return Err(RootsError::Pem);
+        }
+        Self::from_der(&certificates)
+    }
+
+    /// How many certificate authorities there are.
+    pub fn len(&self) -> usize {
+        self.0.anchors.len()
+    }
+
+    /// Whether there are none, so that nothing verifies.
+    pub fn is_empty(&self) -> bool {
+        self.0.anchors.is_empty()
+    }
+
+    pub(crate) fn anchors(&self) -> &[TrustAnchor<'static>] {
+        &self.0.anchors
+    }
+
+    /// Whether one of these anchors lent by [`anchors`](Self::anchors) is inside its validity
+    /// period. Authorities are renewed under the same name and key, so that several may answer.
+    pub(crate) fn check_validity(
+        &self,
+        anchor: &TrustAnchor<'_>,
+        now: WallTime,
+    ) -> Result<(), webpki::Error> {
+        let mut outcome = Err(webpki::Error::UnknownIssuer);
+        for (known, (not_before, not_after)) in self.0.anchors.iter().zip(&self.0.validity) {
+            if known.subject != anchor.subject
+                || known.subject_public_key_info != anchor.subject_public_key_info
+            {
+                continue;
+            }
+            let time = unix_time(now);
+            outcome = if now < *not_before {
+                Err(webpki::Error::CertNotValidYet {
+                    time,
+                    not_before: unix_time(*not_before),
+                })
+            } else if now.unix_seconds() > not_after.unix_seconds() {
+                Err(webpki::Error::CertExpired {
+                    time,
+                    not_after: unix_time(*not_after),
+                })
+            } else {
+                return Ok(());
+            };
+        }
+        outcome
+    }
+}
+
+pub(crate) fn unix_time(time: WallTime) -> UnixTime {
+    UnixTime::since_unix_epoch(time.since_unix_epoch())
+}
+
+impl fmt::Debug for Roots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Roots({})", self.len())
+    }
+}
+
+/// Why certificates make no set of roots. `position` counts from zero.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootsError {
+    /// A certificate is not a CA's, or its key usage lacks `keyCertSign`.
+    #[error("root {position} is no certificate authority")]
+    NotAnAuthority {
+        /// Which certificate.
+        position: usize,
+    },
+    /// The PEM text is broken or holds no certificate.
+    #[error("no certificate in pem text, or the text is broken")]
+    Pem,
+    /// There are more certificates than a handshake should have to try.
+    #[error("too many roots: at most {limit}")]
+    TooMany {
+        /// The most that are allowed.
+        limit: usize,
+    },
+    /// A certificate cannot be read.
+    #[error("root {position} cannot be read")]
+    Unreadable {
+        /// Which certificate.
+        position: usize,
+        /// Why.
+        #[source]
+        cause: SvidError,
+    },
+}

@@ -1,0 +1,105 @@
+//! Trust: which roots vouch for which names.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bartizan_core::{TrustDomain, VerifiedCertificate, WallTime};
+use rustls_pki_types::CertificateDer;
+
+use crate::roots::Roots;
+use crate::rules::Role;
+use crate::svid_error::SvidError;
+use crate::verify::{verify_dns, verify_svid};
+
+/// The roots of each trust domain, kept apart.
+///
+/// A certificate is checked against the roots of the trust domain that its own SPIFFE ID names,
+/// and against no others: a partner's certificate authority can then issue names of the partner,
+/// and never one of ours. A trust domain without roots here is not trusted at all.
+///
+/// ```
+/// use bartizan_mtls::TrustBundles;
+///
+/// let bundles = TrustBundles::new();
+/// assert_eq!(bundles.roots_of("example.org").map(|roots| roots.len()), None);
+/// ```
+///
+/// Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct TrustBundles(Arc<HashMap<TrustDomain, Roots>>);
+
+impl TrustBundles {
+    /// No bundles: nobody is trusted.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the roots of one trust domain, in place of any that it had.
+    ///
+    /// This is also how a federated partner is admitted: by the name that *you* know the partner
+    /// by, never by one taken from a certificate.
+    #[must_use]
+    pub fn with_bundle(mut self, domain: TrustDomain, roots: Roots) -> Self {
+        Arc::make_mut(&mut self.0).insert(domain, roots);
+        self
+    }
+
+    /// The roots of a trust domain, if it has a bundle.
+    pub fn roots_of(&self, domain: &str) -> Option<&Roots> {
+        self.0.get(domain)
+    }
+
+    /// The trust domains that have a bundle, in no order.
+    pub fn trust_domains(&self) -> impl Iterator<Item = &TrustDomain> {
+        self.0.keys()
+    }
+}
+
+/// What a workload believes about the far end: the kind of name, and the roots that vouch for it.
+///
+/// A workload believes names of one kind. There is no falling back from one kind to the other: a
+/// certificate without a SPIFFE ID is not tried as a DNS certificate, nor the other way round.
+#[derive(Clone, Debug)]
+pub struct Trust(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Dns(Roots),
+    Spiffe(TrustBundles),
+}
+
+impl Trust {
+    /// Peers are named by SPIFFE IDs in X509-SVIDs.
+    pub fn spiffe(bundles: TrustBundles) -> Self {
+        Self(Kind::Spiffe(bundles))
+    }
+
+    /// Peers are named by the DNS names in their certificates, as in a PKI without SPIFFE.
+    ///
+    /// All names rest on one set of roots: whoever holds one of these authorities can claim any
+    /// name. Prefer SPIFFE where partners have authorities of their own.
+    pub fn dns(roots: Roots) -> Self {
+        Self(Kind::Dns(roots))
+    }
+
+    /// Verifies a chain, leaf first, under the rules of this kind of name.
+    ///
+    /// # Errors
+    ///
+    /// [`SvidError`] names the first rule that the chain breaks.
+    pub fn verify(
+        &self,
+        chain: &[CertificateDer<'_>],
+        role: Role,
+        now: WallTime,
+    ) -> Result<VerifiedCertificate, SvidError> {
+        match &self.0 {
+            Kind::Dns(roots) => verify_dns(chain, roots, role, now),
+            Kind::Spiffe(bundles) => verify_svid(chain, bundles, role, now),
+        }
+    }
+
+    pub(crate) fn is_spiffe(&self) -> bool {
+        matches!(self.0, Kind::Spiffe(_))
+    }
+}
