@@ -109,14 +109,14 @@ impl TrustedProxies {
         match &self.0 {
             Trust::Nobody => remote,
             Trust::Hops { header, count } => header
-                .from_right(lines)
+                .rightmost_first(lines)
                 .nth(count.get() - 1)
                 .flatten()
                 .map_or(remote, fold),
             Trust::Networks { header, networks } => {
                 let trusted = |address| networks.iter().any(|network| network.contains(address));
                 let mut client = remote;
-                let mut elements = header.from_right(lines);
+                let mut elements = header.rightmost_first(lines);
                 while trusted(client) {
                     match elements.next() {
                         Some(Some(address)) => client = fold(address),

@@ -14,12 +14,55 @@ use crate::principal::{Caller, Principal};
 use crate::protocol::Protocol;
 use crate::rejection::Rejection;
 
-impl<L> Connected<IncomingStream<'_, L>> for Connection
+/// Lets axum hand a listener's [`Connection`] to each request.
+///
+/// ```no_run
+/// # async fn serve() -> std::io::Result<()> {
+/// use bartizan_core::{AxumListener, Connection};
+///
+/// let app = axum::Router::new();
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let app = app.into_make_service_with_connect_info::<Connection>();
+/// axum::serve(AxumListener::new(listener), app).await
+/// # }
+/// ```
+///
+/// It exists because axum's `Connected` cannot be implemented for a type of this crate over every
+/// listener: that would overlap with an implementation of axum's own.
+#[derive(Debug)]
+pub struct AxumListener<L>(L);
+
+impl<L> AxumListener<L> {
+    /// Wraps a listener whose addresses say what is known of the connection.
+    pub const fn new(listener: L) -> Self {
+        Self(listener)
+    }
+
+    /// The listener.
+    pub const fn get_ref(&self) -> &L {
+        &self.0
+    }
+}
+
+impl<L: Listener> Listener for AxumListener<L> {
+    type Io = L::Io;
+    type Addr = L::Addr;
+
+    async fn accept(&mut self) -> (L::Io, L::Addr) {
+        self.0.accept().await
+    }
+
+    fn local_addr(&self) -> std::io::Result<L::Addr> {
+        self.0.local_addr()
+    }
+}
+
+impl<L> Connected<IncomingStream<'_, AxumListener<L>>> for Connection
 where
     L: Listener,
     L::Addr: DescribeConnection,
 {
-    fn connect_info(stream: IncomingStream<'_, L>) -> Self {
+    fn connect_info(stream: IncomingStream<'_, AxumListener<L>>) -> Self {
         stream.remote_addr().describe()
     }
 }

@@ -62,6 +62,13 @@ impl<B, P> GuardBody<B, P> {
     }
 }
 
+/// An empty body: what tonic's interceptors answer with.
+impl<B, P> Default for GuardBody<B, P> {
+    fn default() -> Self {
+        Self::refusal(RejectionBody::default())
+    }
+}
+
 impl<B, P> Body for GuardBody<B, P>
 where
     B: Body<Data = Bytes>,
@@ -154,7 +161,11 @@ enum Failure<E> {
 }
 
 impl<E> GuardBodyError<E> {
-    /// The inner body's error, unless the guard ended the response.
+    /// The inner body's error.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyCut`] if it was the guard that ended the response.
     pub fn into_inner(self) -> Result<E, BodyCut> {
         match self.0 {
             Failure::Inner(error) => Ok(error),
@@ -165,7 +176,7 @@ impl<E> GuardBodyError<E> {
 
 impl<E> From<GuardBodyError<E>> for Box<dyn Error + Send + Sync>
 where
-    E: Into<Box<dyn Error + Send + Sync>>,
+    E: Into<Self>,
 {
     fn from(error: GuardBodyError<E>) -> Self {
         match error.into_inner() {

@@ -10,7 +10,8 @@ use crate::peer::Peer;
 ///
 /// A listener puts one into the extensions of each request of the connection. Hosts differ in how
 /// they do that: tonic and a plain hyper server insert the bare value, axum wraps it in
-/// `ConnectInfo` (feature `axum`: `into_make_service_with_connect_info::<Connection>()`).
+/// `ConnectInfo` (feature `axum`: `AxumListener` and
+/// `into_make_service_with_connect_info::<Connection>()`).
 /// [`Connection::of`] finds both.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
@@ -60,9 +61,8 @@ impl Connection {
 
 /// Something that can say what is known of a connection; for listeners.
 ///
-/// Implemented for [`Connection`] itself and for a plain socket address, so that
-/// `into_make_service_with_connect_info::<Connection>()` works with axum over any listener whose
-/// address type is one of them.
+/// Implemented for [`Connection`] itself and for a plain socket address, so that axum (feature
+/// `axum`: `AxumListener`) learns it from any listener whose address type is one of them.
 pub trait DescribeConnection {
     /// What is known of the connection.
     fn describe(&self) -> Connection;

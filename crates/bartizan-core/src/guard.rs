@@ -72,10 +72,6 @@ pub trait Guard: Clone + Send + Sync + 'static {
 
 /// A guard's answer.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "boxing would allocate for each request that waits"
-)]
 pub enum Check<P, I> {
     /// The verdict stands.
     Now(Result<P, Rejection>),

@@ -81,6 +81,7 @@ impl<T> SecurityRequest for Request<T> {
 }
 
 mod sealed {
+    #[expect(unnameable_types, reason = "seals the trait")]
     pub trait Sealed {}
 
     impl<T> Sealed for tonic::Request<T> {}

@@ -21,7 +21,7 @@ impl ForwardingHeader {
     }
 
     /// The elements of the header, the last first: `None` for one that is no address.
-    pub(super) fn from_right<'h, L>(self, lines: L) -> impl Iterator<Item = Option<IpAddr>>
+    pub(super) fn rightmost_first<'h, L>(self, lines: L) -> impl Iterator<Item = Option<IpAddr>>
     where
         L: IntoIterator<Item = &'h [u8]>,
         L::IntoIter: DoubleEndedIterator,
@@ -167,7 +167,7 @@ mod tests {
         #[test]
         fn never_panics(lines in proptest::collection::vec(any::<Vec<u8>>(), 0..4)) {
             for header in [ForwardingHeader::Forwarded, ForwardingHeader::XForwardedFor] {
-                let _ = header.from_right(lines.iter().map(Vec::as_slice)).count();
+                let _ = header.rightmost_first(lines.iter().map(Vec::as_slice)).count();
             }
         }
 
@@ -178,7 +178,7 @@ mod tests {
                 (ForwardingHeader::XForwardedFor, "1.2.3.4"),
             ] {
                 let line = format!("{left}, {right}");
-                let first = header.from_right([line.as_bytes()]).next().flatten();
+                let first = header.rightmost_first([line.as_bytes()]).next().flatten();
                 prop_assert_eq!(first, Some("1.2.3.4".parse().unwrap()));
             }
         }

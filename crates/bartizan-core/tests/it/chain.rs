@@ -1,0 +1,72 @@
+//! Guards in a row.
+
+use std::convert::Infallible;
+
+use bartizan_core::{Chain, Guard, GuardLayer, Outcome, SecurityContext};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::support::{Gate, http};
+
+/// Sends a request through the guard and gives the response's status, the marks of its passes,
+/// and who decided what.
+async fn run(guard: impl Guard, passes: bool) -> (u16, Vec<String>, Vec<(&'static str, Outcome)>) {
+    let context = SecurityContext::new("/hello".parse().unwrap());
+    let service = GuardLayer::new(guard).layer(service_fn(async |_: Request<Full<Bytes>>| {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
+    }));
+    let mut request = http(passes);
+    request.extensions_mut().insert(context.clone());
+    let response = service.oneshot(request).await.unwrap();
+    let marks = response.headers().get_all("x-passed").iter();
+    let marks = marks
+        .map(|mark| mark.to_str().unwrap().to_owned())
+        .collect();
+    let decisions = context
+        .decisions()
+        .iter()
+        .map(|d| (d.layer(), d.outcome()))
+        .collect();
+    (response.status().as_u16(), marks, decisions)
+}
+
+#[tokio::test]
+async fn each_guard_decides_under_its_own_name_and_pays_from_the_inside_out() {
+    for (first, second) in [
+        (Gate::named("a"), Gate::named("b")),
+        (Gate::named("a").later(), Gate::named("b")),
+        (Gate::named("a"), Gate::named("b").later()),
+        (Gate::named("a").later(), Gate::named("b").later()),
+    ] {
+        let (status, marks, decisions) = run(Chain::new(first, second), true).await;
+        assert_eq!(status, 200);
+        assert_eq!(marks, ["b", "a"]);
+        assert_eq!(
+            decisions,
+            [("a", Outcome::Allowed), ("b", Outcome::Allowed)]
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_second_guard_is_not_asked_after_a_refusal() {
+    for first in [Gate::named("a"), Gate::named("a").later()] {
+        let (status, marks, decisions) = run(Chain::new(first, Gate::named("b")), false).await;
+        assert_eq!(status, 403);
+        assert!(marks.is_empty());
+        assert_eq!(decisions, [("a", Outcome::Denied)]);
+    }
+}
+
+#[tokio::test]
+async fn a_guard_in_shadow_mode_does_not_hide_one_that_enforces() {
+    let chain = Chain::new(Gate::named("a").shadow(), Gate::named("b").later());
+    let (status, _, decisions) = run(chain, false).await;
+    assert_eq!(status, 403);
+    assert_eq!(
+        decisions,
+        [("a", Outcome::WouldHaveDenied), ("b", Outcome::Denied)]
+    );
+}

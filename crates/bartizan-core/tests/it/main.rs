@@ -1,0 +1,19 @@
+//! The guard on every host that it is made for.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected should panic"
+)]
+
+mod cancel;
+mod chain;
+mod cut;
+mod facts;
+mod hosts;
+mod observe;
+mod permits;
+mod render;
+mod sockets;
+mod support;
+mod upgrade;

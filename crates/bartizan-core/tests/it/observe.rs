@@ -1,0 +1,123 @@
+//! What is recorded and told of a decision.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bartizan_core::{
+    Connection, Entrance, Event, ForwardingHeader, GuardLayer, Outcome, RouteTable,
+    SecurityContext, TrustedProxies, observe_fn,
+};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::support::{Gate, http};
+
+async fn hello(_: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::from("hello")))
+}
+
+#[tokio::test]
+async fn shadow_mode_lets_pass_and_records() {
+    for gate in [Gate::new().shadow(), Gate::new().shadow().later()] {
+        let context = SecurityContext::new("/hello".parse().unwrap());
+        let mut request = http(false);
+        request.extensions_mut().insert(context.clone());
+        let service = GuardLayer::new(gate).layer(service_fn(hello));
+        assert_eq!(service.oneshot(request).await.unwrap().status(), 200);
+        let decisions = context.decisions();
+        assert_eq!(decisions.len(), 1);
+        assert_eq!(decisions[0].outcome(), Outcome::WouldHaveDenied);
+        assert_eq!(decisions[0].code().unwrap().as_str(), "test.refused");
+    }
+}
+
+#[tokio::test]
+async fn an_observer_is_told_who_decided_what_about_whom() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    let observer = observe_fn(move |event: &Event<'_>| {
+        if let Event::Decision(d) = event {
+            log.lock().unwrap().push((
+                d.layer(),
+                d.outcome(),
+                d.code().map(|code| code.as_str()),
+                d.address().map(|address| address.to_string()),
+                d.template().map(str::to_owned),
+            ));
+        }
+    });
+    let entrance = Entrance::new()
+        .with_proxies(TrustedProxies::networks(
+            ForwardingHeader::XForwardedFor,
+            ["10.0.0.0/8".parse().unwrap()],
+        ))
+        .with_routes(RouteTable::new(["/{greeting}"]).unwrap());
+    let layer = GuardLayer::new(Gate::new().observer(Arc::new(observer))).with_entrance(entrance);
+    let service = layer.layer(service_fn(hello));
+    for passes in [true, false] {
+        let mut request = http(passes);
+        request
+            .headers_mut()
+            .insert("x-forwarded-for", "6.6.6.6, 203.0.113.9".parse().unwrap());
+        let connection = Connection::from_remote("10.0.0.1:4000".parse().unwrap());
+        request.extensions_mut().insert(connection);
+        service.clone().oneshot(request).await.unwrap();
+    }
+    let whom = (
+        Some("203.0.113.9".to_owned()),
+        Some("/{greeting}".to_owned()),
+    );
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [
+            (
+                "gate",
+                Outcome::Allowed,
+                None,
+                whom.0.clone(),
+                whom.1.clone()
+            ),
+            (
+                "gate",
+                Outcome::Denied,
+                Some("test.refused"),
+                whom.0,
+                whom.1
+            ),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_path_with_two_meanings_is_refused_before_any_guard_is_asked() {
+    let entrance = Entrance::new().with_routes(RouteTable::new(["/{greeting}"]).unwrap());
+    let layer = GuardLayer::new(Gate::new().shadow()).with_entrance(entrance);
+    let service = layer.layer(service_fn(hello));
+    for path in ["/a/%2e%2e/b", "//hello", "/a%2fb"] {
+        let mut request = http(true);
+        *request.uri_mut() = path.parse().unwrap();
+        let response = service.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 400, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_context_is_read_outside_after_the_inner_future_was_dropped() {
+    let context = SecurityContext::new("/hello".parse().unwrap());
+    let mut request = http(true);
+    request.extensions_mut().insert(context.clone());
+    let service =
+        GuardLayer::new(Gate::new()).layer(service_fn(async |_: Request<Full<Bytes>>| {
+            std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>().await
+        }));
+    let mut response = Box::pin(service.oneshot(request));
+    assert!(futures_poll(response.as_mut()).is_pending());
+    drop(response);
+    assert_eq!(context.decisions()[0].outcome(), Outcome::Allowed);
+}
+
+fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+    future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+}
