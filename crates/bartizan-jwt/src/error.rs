@@ -1,0 +1,284 @@
+//! What can go wrong: at configuration, and per request.
+
+use std::fmt;
+use std::time::Duration;
+
+use bartizan_core::{Challenge, Code, Rejection, RejectionKind};
+
+/// A configuration that cannot work; names the offending value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No algorithm is allowed, so that no token could pass.
+    #[error("the set of allowed algorithms is empty")]
+    NoAlgorithm,
+    /// An audience is empty.
+    #[error("an audience is empty")]
+    EmptyAudience,
+    /// A token type is empty, or holds white space or control characters.
+    #[error("token type {0:?} is not a media type")]
+    InvalidTokenType(String),
+    /// The issuer is not an identifier that RFC 8414 §2 allows.
+    #[error("issuer {issuer:?}: {problem}")]
+    InvalidIssuer {
+        /// What was given.
+        issuer: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A location of keys is not an HTTPS URL.
+    #[error("key location {location:?}: {problem}")]
+    InvalidLocation {
+        /// What was given.
+        location: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A span of time is outside of what makes sense for it.
+    #[error("{setting} is {value:?}, which is not within {least:?} and {most:?}")]
+    OutOfRange {
+        /// Which setting.
+        setting: &'static str,
+        /// What was given.
+        value: Duration,
+        /// The least that is accepted.
+        least: Duration,
+        /// The most that is accepted.
+        most: Duration,
+    },
+    /// A size limit is outside of what makes sense for it.
+    #[error("{setting} is {value} bytes, which is not within {least} and {most}")]
+    SizeOutOfRange {
+        /// Which setting.
+        setting: &'static str,
+        /// What was given.
+        value: usize,
+        /// The least that is accepted.
+        least: usize,
+        /// The most that is accepted.
+        most: usize,
+    },
+    /// A document of keys cannot be read.
+    #[error("the key set cannot be read")]
+    UnreadableKeySet(#[from] crate::KeySetError),
+    /// A static key set holds no key that may verify a token under the rules.
+    #[error("the key set holds no usable key ({ignored} ignored)")]
+    NoUsableKey {
+        /// How many keys were ignored.
+        ignored: usize,
+    },
+    /// The issuer's keys could not be loaded.
+    #[error("the keys of the issuer could not be loaded")]
+    KeysNotLoaded(#[source] bartizan_source::SourceError),
+    /// What is needed to reach the keys over HTTPS could not be set up.
+    #[error("cannot set up the fetching of keys")]
+    Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why a token was not accepted.
+///
+/// Its text never holds any part of the token, only numbers that were compared and the names of
+/// claims.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct JwtError {
+    kind: JwtErrorKind,
+    detail: Detail,
+}
+
+/// The reasons for not accepting a token.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum JwtErrorKind {
+    /// The algorithm is unknown, not allowed here, or not the key's.
+    AlgorithmNotAllowed,
+    /// The signature does not verify.
+    BadSignature,
+    /// The token is bound to a key or certificate (`cnf`), which cannot be checked here.
+    BoundToken,
+    /// The verified claims do not have the shape that the handler asked for.
+    ClaimsMismatch,
+    /// The token has expired.
+    Expired,
+    /// A claim is missing, or not of the type that its specification gives it.
+    InvalidClaim,
+    /// The token was issued in the future.
+    IssuedInFuture,
+    /// The issuer's keys are not known at present, so that nothing can be checked.
+    KeysUnavailable,
+    /// The token is valid for longer than allowed.
+    LifetimeTooLong,
+    /// The token is not a well-formed signed JSON Web Token.
+    Malformed,
+    /// The `Authorization` field is not `Bearer`, one space or more, and a token.
+    MalformedCredentials,
+    /// The request carries no bearer token.
+    Missing,
+    /// The request carries more than one token.
+    MultipleTokens,
+    /// The token is not valid yet.
+    NotYetValid,
+    /// The token is larger than allowed.
+    TooLarge,
+    /// No key of the issuer fits the token.
+    UnknownKey,
+    /// The header asks for something that this verifier does not do (`crit`, `b64`, `zip`, `enc`).
+    UnsupportedHeader,
+    /// The token is meant for somebody else.
+    WrongAudience,
+    /// The token comes from another issuer.
+    WrongIssuer,
+    /// The token is of a type that is not accepted here.
+    WrongType,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Detail {
+    None,
+    Claim(&'static str, &'static str),
+    Size { size: usize, limit: usize },
+    Text(&'static str),
+    Time { claim: &'static str, value: u64, now: u64 },
+}
+
+impl JwtErrorKind {
+    /// The stable code, which clients and dashboards may rely on.
+    pub const fn code(self) -> Code {
+        match self {
+            Self::AlgorithmNotAllowed => const { Code::new("jwt.algorithm_not_allowed") },
+            Self::BadSignature => const { Code::new("jwt.bad_signature") },
+            Self::BoundToken => const { Code::new("jwt.bound_token") },
+            Self::ClaimsMismatch => const { Code::new("jwt.claims_mismatch") },
+            Self::Expired => const { Code::new("jwt.expired") },
+            Self::InvalidClaim => const { Code::new("jwt.invalid_claim") },
+            Self::IssuedInFuture => const { Code::new("jwt.issued_in_future") },
+            Self::KeysUnavailable => const { Code::new("jwt.keys_unavailable") },
+            Self::LifetimeTooLong => const { Code::new("jwt.lifetime_too_long") },
+            Self::Malformed => const { Code::new("jwt.malformed") },
+            Self::MalformedCredentials => const { Code::new("jwt.malformed_credentials") },
+            Self::Missing => const { Code::new("jwt.missing") },
+            Self::MultipleTokens => const { Code::new("jwt.multiple_tokens") },
+            Self::NotYetValid => const { Code::new("jwt.not_yet_valid") },
+            Self::TooLarge => const { Code::new("jwt.too_large") },
+            Self::UnknownKey => const { Code::new("jwt.unknown_key") },
+            Self::UnsupportedHeader => const { Code::new("jwt.unsupported_header") },
+            Self::WrongAudience => const { Code::new("jwt.wrong_audience") },
+            Self::WrongIssuer => const { Code::new("jwt.wrong_issuer") },
+            Self::WrongType => const { Code::new("jwt.wrong_type") },
+        }
+    }
+
+    /// What went wrong, as a phrase.
+    const fn phrase(self) -> &'static str {
+        match self {
+            Self::AlgorithmNotAllowed => "algorithm not allowed",
+            Self::BadSignature => "the signature does not verify",
+            Self::BoundToken => "the token is bound to a key, which cannot be checked here",
+            Self::ClaimsMismatch => "the claims do not have the wanted shape",
+            Self::Expired => "token expired",
+            Self::InvalidClaim => "invalid claim",
+            Self::IssuedInFuture => "token issued in the future",
+            Self::KeysUnavailable => "the keys of the issuer are not available",
+            Self::LifetimeTooLong => "token valid for too long",
+            Self::Malformed => "not a well-formed token",
+            Self::MalformedCredentials => "malformed authorization field",
+            Self::Missing => "no bearer token",
+            Self::MultipleTokens => "more than one token",
+            Self::NotYetValid => "token not valid yet",
+            Self::TooLarge => "token too large",
+            Self::UnknownKey => "no key fits the token",
+            Self::UnsupportedHeader => "unsupported header parameter",
+            Self::WrongAudience => "the token is for another audience",
+            Self::WrongIssuer => "the token is from another issuer",
+            Self::WrongType => "token type not accepted",
+        }
+    }
+}
+
+impl JwtError {
+    pub(crate) const fn new(kind: JwtErrorKind) -> Self {
+        Self { kind, detail: Detail::None }
+    }
+
+    pub(crate) const fn with_detail(kind: JwtErrorKind, detail: Detail) -> Self {
+        Self { kind, detail }
+    }
+
+    pub(crate) const fn malformed(part: &'static str) -> Self {
+        Self::with_detail(JwtErrorKind::Malformed, Detail::Text(part))
+    }
+
+    pub(crate) const fn claim(name: &'static str, problem: &'static str) -> Self {
+        Self::with_detail(JwtErrorKind::InvalidClaim, Detail::Claim(name, problem))
+    }
+
+    /// Why.
+    pub const fn kind(&self) -> JwtErrorKind {
+        self.kind
+    }
+
+    /// The stable code of the reason.
+    pub const fn code(&self) -> Code {
+        self.kind.code()
+    }
+
+    /// The refusal that the client sees; the one place where this crate makes one.
+    ///
+    /// Absent, bad and uncheckable credentials are three outcomes ([RFC 6750 §3.1]): no token is
+    /// answered with a bare challenge, so that nothing is said to have failed; a request that
+    /// carries its token wrongly is malformed; a token that does not hold is `invalid_token`;
+    /// and where the keys are away, the client is asked to come back.
+    ///
+    /// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
+    pub(crate) fn into_rejection(self, realm: &str, retry_after: Duration) -> Rejection {
+        let challenge = || Challenge::new("Bearer").with_param("realm", realm);
+        let rejection = |kind| Rejection::new(kind, self.code());
+        match self.kind {
+            JwtErrorKind::KeysUnavailable => rejection(RejectionKind::Unavailable)
+                .with_detail("the token cannot be checked at present")
+                .with_retry_after(retry_after),
+            JwtErrorKind::Missing => rejection(RejectionKind::Unauthenticated)
+                .with_detail("a bearer token is required")
+                .with_challenge(challenge()),
+            JwtErrorKind::MalformedCredentials | JwtErrorKind::MultipleTokens => {
+                rejection(RejectionKind::Malformed)
+                    .with_detail("exactly one bearer token is required")
+                    .with_challenge(challenge().with_param("error", "invalid_request"))
+            }
+            _ => rejection(RejectionKind::Unauthenticated)
+                .with_detail("the bearer token is not valid")
+                .with_challenge(challenge().with_param("error", "invalid_token")),
+        }
+        .with_cause(self)
+    }
+}
+
+#[cfg(any(feature = "axum", feature = "tonic"))]
+impl JwtError {
+    /// The refusal of a handler that needs claims which a good token does not carry.
+    pub(crate) fn into_handler_rejection(self) -> Rejection {
+        Rejection::new(RejectionKind::Forbidden, self.code())
+            .with_detail("the token does not carry the claims that this needs")
+            .with_cause(self)
+    }
+}
+
+impl fmt::Debug for JwtError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JwtError({self})")
+    }
+}
+
+impl fmt::Display for JwtError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.phrase())?;
+        match self.detail {
+            Detail::None => Ok(()),
+            Detail::Claim(name, problem) => write!(f, ": {name} {problem}"),
+            Detail::Size { size, limit } => write!(f, ": {size} bytes, at most {limit}"),
+            Detail::Text(text) => write!(f, ": {text}"),
+            Detail::Time { claim, value, now } => write!(f, ": {claim} {value}, now {now}"),
+        }
+    }
+}
+
+impl std::error::Error for JwtError {}

@@ -1,0 +1,303 @@
+//! One verification key, checked when it is loaded and prepared once.
+
+use std::fmt;
+
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
+use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
+use ring::{agreement, digest, rand};
+use serde_json::{Map, Value};
+
+use crate::algorithm::{Algorithm, AlgorithmSet, Primitive};
+use crate::base64url;
+use crate::ed25519;
+use crate::header::MAX_KEY_ID;
+
+/// 8192 bits: ring verifies no longer ones, and a longer one would let whoever writes the key set
+/// decide how long a request takes.
+const MAX_RSA_BYTES: usize = 1024;
+
+/// [RFC 7518 §3.3] asks for 2048 bits or more.
+///
+/// [RFC 7518 §3.3]: https://www.rfc-editor.org/rfc/rfc7518#section-3.3
+const MIN_RSA_BITS: usize = 2048;
+
+/// A public key of an issuer that was found fit to verify signatures.
+///
+/// The key says which algorithms it may be used with: by its type and curve, and by `alg` where
+/// the issuer wrote one. What the token's header says only has to agree.
+#[derive(Clone)]
+pub struct VerificationKey {
+    key_id: Option<Box<str>>,
+    algorithms: AlgorithmSet,
+    material: Material,
+    thumbprint: Thumbprint,
+}
+
+#[derive(Clone)]
+enum Material {
+    Rsa(RsaPublicKeyComponents<Box<[u8]>>),
+    /// An uncompressed point, or an Ed25519 public key.
+    Whole(Box<[u8]>),
+}
+
+/// The SHA-256 thumbprint of a key ([RFC 7638]): the same key has the same one under any name.
+///
+/// [RFC 7638]: https://www.rfc-editor.org/rfc/rfc7638#section-3
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct Thumbprint([u8; 32]);
+
+/// What is wrong, or only odd, with a key of a set.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum KeyProblem {
+    /// `alg` names an algorithm that is unknown here, or does not suit the key.
+    AlgorithmUnsuitable,
+    /// `kid` is longer than 256 bytes, or not a string.
+    InvalidKeyId,
+    /// A member is missing, not of its type, or not canonical base64url.
+    Malformed,
+    /// The set has more keys than are loaded; this one and those after it are ignored.
+    OverLimit,
+    /// An elliptic-curve point that is not on its curve, or an Ed25519 key of the wrong length or
+    /// not in canonical form.
+    PointInvalid,
+    /// The issuer published the private half. The key is used, by its public half alone; the
+    /// issuer should replace it at once.
+    PrivatePublished,
+    /// The RSA exponent is even, below 3 or above 2^33 - 1.
+    RsaExponent,
+    /// The RSA modulus is shorter than 2048 or longer than 8192 bits, or even.
+    RsaModulus,
+    /// The Ed25519 key is of small order: signatures under it are worth nothing.
+    SmallOrder,
+    /// A symmetric key, which nobody may publish.
+    Symmetric,
+    /// A key type or curve that is not supported.
+    Unsupported,
+    /// `use` or `key_ops` reserve the key for something other than verifying.
+    WrongUse,
+}
+
+impl VerificationKey {
+    /// Loads a key of a published set.
+    pub(crate) fn load(members: Map<String, Value>) -> Result<Self, KeyProblem> {
+        if members.get("kty").and_then(Value::as_str) == Some("oct") {
+            return Err(KeyProblem::Symmetric);
+        }
+        let declared = match members.get("alg") {
+            None => AlgorithmSet::ALL,
+            Some(name) => {
+                let algorithm = name.as_str().and_then(Algorithm::from_name);
+                AlgorithmSet::one(algorithm.ok_or(KeyProblem::AlgorithmUnsuitable)?)
+            }
+        };
+        if members.get("kid").is_some_and(|id| id.as_str().is_none_or(|id| id.len() > MAX_KEY_ID)) {
+            return Err(KeyProblem::InvalidKeyId);
+        }
+        let jwk: Jwk = serde_json::from_value(Value::Object(members))
+            .map_err(|_| KeyProblem::Malformed)?;
+        Self::load_jwk(&jwk, declared)
+    }
+
+    fn load_jwk(jwk: &Jwk, declared: AlgorithmSet) -> Result<Self, KeyProblem> {
+        if !may_verify(jwk) {
+            return Err(KeyProblem::WrongUse);
+        }
+        let (material, suitable, thumbprint) = match &jwk.algorithm {
+            AlgorithmParameters::RSA(rsa) => {
+                let (n, e) = load_rsa(&rsa.n, &rsa.e)?;
+                let canonical = [("e", &*rsa.e), ("kty", "RSA"), ("n", &*rsa.n)];
+                (Material::Rsa(RsaPublicKeyComponents { n, e }), AlgorithmSet::RSA, thumbprint(&canonical))
+            }
+            AlgorithmParameters::EllipticCurve(ec) => {
+                let (curve, name, algorithm) = match ec.curve {
+                    EllipticCurve::P256 => (&agreement::ECDH_P256, "P-256", Algorithm::Es256),
+                    EllipticCurve::P384 => (&agreement::ECDH_P384, "P-384", Algorithm::Es384),
+                    _ => return Err(KeyProblem::Unsupported),
+                };
+                let point = load_point(curve, algorithm, &ec.x, &ec.y)?;
+                let canonical = [("crv", name), ("kty", "EC"), ("x", &*ec.x), ("y", &*ec.y)];
+                let set = AlgorithmSet::one(algorithm);
+                (Material::Whole(point), set, thumbprint(&canonical))
+            }
+            AlgorithmParameters::OctetKeyPair(okp) => {
+                if okp.curve != EllipticCurve::Ed25519 {
+                    return Err(KeyProblem::Unsupported);
+                }
+                let key = base64url::decode(okp.x.as_bytes(), 32).ok_or(KeyProblem::Malformed)?;
+                ed25519::check_public_key(&key)?;
+                let canonical = [("crv", "Ed25519"), ("kty", "OKP"), ("x", &*okp.x)];
+                let set = AlgorithmSet::one(Algorithm::EdDsa);
+                (Material::Whole(key.into()), set, thumbprint(&canonical))
+            }
+            _ => return Err(KeyProblem::Unsupported),
+        };
+        let algorithms = declared.intersection(suitable);
+        if algorithms.is_empty() {
+            return Err(KeyProblem::AlgorithmUnsuitable);
+        }
+        let key_id = jwk.common.key_id.as_deref().map(Box::from);
+        Ok(Self { key_id, algorithms, material, thumbprint })
+    }
+
+    /// The name that the issuer gave it, `kid`.
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
+    }
+
+    /// The algorithms that it may be used with.
+    pub fn algorithms(&self) -> AlgorithmSet {
+        self.algorithms
+    }
+
+    /// Its thumbprint.
+    pub fn thumbprint(&self) -> Thumbprint {
+        self.thumbprint
+    }
+
+    /// Whether `signature` over `message` is this key's under `algorithm`, which must be one of
+    /// [`algorithms`](Self::algorithms).
+    pub(crate) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        if !self.algorithms.contains(algorithm) {
+            return false;
+        }
+        match (&self.material, algorithm.primitive()) {
+            (Material::Rsa(key), Primitive::Rsa(parameters)) => {
+                key.verify(parameters, message, signature).is_ok()
+            }
+            (Material::Whole(bytes), Primitive::Whole(parameters)) => {
+                UnparsedPublicKey::new(parameters, bytes).verify(message, signature).is_ok()
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether `use` and `key_ops` let the key verify ([RFC 7517 §4.2], [§4.3]).
+///
+/// [RFC 7517 §4.2]: https://www.rfc-editor.org/rfc/rfc7517#section-4.2
+/// [§4.3]: https://www.rfc-editor.org/rfc/rfc7517#section-4.3
+fn may_verify(jwk: &Jwk) -> bool {
+    let by_use = jwk.common.public_key_use.as_ref();
+    let by_operations = jwk.common.key_operations.as_ref();
+    by_use.is_none_or(|wanted| *wanted == PublicKeyUse::Signature)
+        && by_operations.is_none_or(|list| list.contains(&KeyOperations::Verify))
+}
+
+/// ring checks length and parity only when it verifies, and rounds the length up to whole bytes.
+fn load_rsa(n: &str, e: &str) -> Result<(Box<[u8]>, Box<[u8]>), KeyProblem> {
+    let n = base64url::decode(n.as_bytes(), MAX_RSA_BYTES).ok_or(KeyProblem::RsaModulus)?;
+    let e = base64url::decode(e.as_bytes(), 5).ok_or(KeyProblem::RsaExponent)?;
+    let bits = n.first().map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
+    // A leading zero byte is not how RFC 7518 §6.3.1.1 writes a number.
+    let has_leading_zero = |number: &[u8]| number.first().is_none_or(|first| *first == 0);
+    let is_odd = |number: &[u8]| number.last().is_some_and(|last| last & 1 == 1);
+    if has_leading_zero(&n) || bits < MIN_RSA_BITS || !is_odd(&n) {
+        return Err(KeyProblem::RsaModulus);
+    }
+    let exponent = e.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+    if has_leading_zero(&e) || !is_odd(&e) || !(3..1 << 33).contains(&exponent) {
+        return Err(KeyProblem::RsaExponent);
+    }
+    Ok((n.into(), e.into()))
+}
+
+/// Joins the coordinates to an uncompressed point, and has ring agree on a secret with it, which
+/// fails for what is not a point of the curve. ring offers no other check before a verification,
+/// and a failed verification does not say whether key or signature was bad.
+fn load_point(
+    curve: &'static agreement::Algorithm,
+    algorithm: Algorithm,
+    x: &str,
+    y: &str,
+) -> Result<Box<[u8]>, KeyProblem> {
+    let length = if algorithm == Algorithm::Es256 { 32 } else { 48 };
+    let coordinate = |text: &str| {
+        let bytes = base64url::decode(text.as_bytes(), length).ok_or(KeyProblem::Malformed)?;
+        if bytes.len() == length { Ok(bytes) } else { Err(KeyProblem::PointInvalid) }
+    };
+    let point = [&[4], &*coordinate(x)?, &*coordinate(y)?].concat().into_boxed_slice();
+    let ours = agreement::EphemeralPrivateKey::generate(curve, &rand::SystemRandom::new())
+        .map_err(|_| KeyProblem::PointInvalid)?;
+    let theirs = agreement::UnparsedPublicKey::new(curve, &point);
+    agreement::agree_ephemeral(ours, &theirs, |_| ()).map_err(|_| KeyProblem::PointInvalid)?;
+    Ok(point)
+}
+
+/// The members are in the order that RFC 7638 §3.2 asks for, and were decoded before, so that
+/// they hold nothing that JSON would escape.
+fn thumbprint(members: &[(&str, &str)]) -> Thumbprint {
+    let members: Vec<_> =
+        members.iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();
+    let document = format!("{{{}}}", members.join(","));
+    let mut bytes = [0; 32];
+    let hash = digest::digest(&digest::SHA256, document.as_bytes());
+    bytes.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
+    Thumbprint(bytes)
+}
+
+impl Thumbprint {
+    /// The bytes of the hash.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Thumbprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&base64url::encode(&self.0))
+    }
+}
+
+impl fmt::Debug for Thumbprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Thumbprint({self})")
+    }
+}
+
+/// Two are equal if they are the same key under the same name, for the same algorithms.
+impl PartialEq for VerificationKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.thumbprint == other.thumbprint
+            && self.key_id == other.key_id
+            && self.algorithms == other.algorithms
+    }
+}
+
+impl Eq for VerificationKey {}
+
+impl fmt::Debug for VerificationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerificationKey")
+            .field("key_id", &self.key_id)
+            .field("algorithms", &self.algorithms)
+            .field("thumbprint", &self.thumbprint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KeyProblem {
+    /// Whether the key is used in spite of it.
+    pub fn is_usable(self) -> bool {
+        self == Self::PrivatePublished
+    }
+}
+
+impl fmt::Display for KeyProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AlgorithmUnsuitable => "alg is unknown or does not suit the key",
+            Self::InvalidKeyId => "kid is not a string of at most 256 bytes",
+            Self::Malformed => "a member is missing or malformed",
+            Self::OverLimit => "more keys than are loaded",
+            Self::PointInvalid => "not a point of the curve in its one form",
+            Self::PrivatePublished => "the private half is published",
+            Self::RsaExponent => "RSA exponent even, below 3 or above 2^33 - 1",
+            Self::RsaModulus => "RSA modulus even, or not of 2048 to 8192 bits",
+            Self::SmallOrder => "Ed25519 key of small order",
+            Self::Symmetric => "a symmetric key",
+            Self::Unsupported => "key type or curve not supported",
+            Self::WrongUse => "reserved for something other than verifying",
+        })
+    }
+}

@@ -1,0 +1,183 @@
+//! Where the keys come from, and how they stay fresh.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_core::{Code, Event, LifecycleEvent, LifecycleKind, Observe};
+use bartizan_source::{
+    BoxError, Forced, HttpsFetcher, RefreshAhead, RefreshAheadBuilder, SourceError, Status,
+};
+use tokio::time::timeout;
+
+use crate::algorithm::AlgorithmSet;
+use crate::discovery;
+use crate::issuer::Issuer;
+use crate::key::KeyProblem;
+use crate::key_set::KeySet;
+
+/// A key of the issuer's set was left out.
+const KEY_IGNORED: Code = Code::new("jwt.key_ignored");
+
+/// The issuer publishes the private half of a key.
+const PRIVATE_KEY_PUBLISHED: Code = Code::new("jwt.private_key_published");
+
+/// The keys that tokens are verified with.
+#[derive(Clone, Debug)]
+pub(crate) enum KeySource {
+    /// Given once.
+    Fixed(Arc<KeySet>),
+    /// Fetched, and fetched again.
+    Remote(RefreshAhead<KeySet>),
+}
+
+/// What an attempt to get newer keys came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Renewal {
+    /// What the set holds now is what the issuer says: a key that is not in it does not exist.
+    Current,
+    /// The issuer could not be asked, or did not answer in time.
+    Failed,
+}
+
+impl KeySource {
+    /// Looks at the keys, or at nothing if there are none that may still be relied on.
+    pub(crate) fn read<R>(&self, look: impl FnOnce(Option<&KeySet>) -> R) -> R {
+        match self {
+            Self::Fixed(keys) => look(Some(keys)),
+            Self::Remote(keys) => keys.read(|version| look(version.ok().map(|v| v.value()))),
+        }
+    }
+
+    /// How the source fares; `None` for keys that were given once.
+    pub(crate) fn status(&self) -> Option<Status> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Remote(keys) => Some(keys.status()),
+        }
+    }
+
+    /// Gets newer keys, waiting for at most `patience`; `None` if there can be none.
+    pub(crate) fn renew(
+        &self,
+        patience: Duration,
+    ) -> Option<impl Future<Output = Renewal> + Send + use<>> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Remote(keys) => Some(renew(keys.clone(), patience)),
+        }
+    }
+
+    /// Waits for the first keys, for at most `patience`; `None` where that would not help.
+    ///
+    /// Nobody waits once a fetch has failed: an issuer that is down must not hold up a crowd.
+    pub(crate) fn first(
+        &self,
+        patience: Duration,
+    ) -> Option<impl Future<Output = Renewal> + Send + use<>> {
+        match self {
+            Self::Remote(keys) if keys.status().total_failures() == 0 => {
+                let published = keys.published();
+                Some(async move {
+                    match timeout(patience, published.ready()).await {
+                        Ok(Some(_)) => Renewal::Current,
+                        _ => Renewal::Failed,
+                    }
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+async fn renew(keys: RefreshAhead<KeySet>, patience: Duration) -> Renewal {
+    // The fetch goes on if the wait is given up, so that the next request finds the keys.
+    match timeout(patience, keys.force()).await {
+        Ok(Ok(Forced::Fetched { .. })) => Renewal::Current,
+        // Somebody asked a moment ago, and what the issuer said then still counts.
+        Ok(Ok(Forced::RateLimited { .. })) if !keys.status().is_failing() => Renewal::Current,
+        _ => Renewal::Failed,
+    }
+}
+
+/// Fetches the keys of one issuer.
+#[derive(Clone, Debug)]
+pub(crate) struct Loader {
+    pub(crate) fetcher: HttpsFetcher,
+    pub(crate) issuer: Issuer,
+    /// Where the keys are; found by discovery if it is not said.
+    pub(crate) location: Option<Box<str>>,
+    pub(crate) algorithms: AlgorithmSet,
+    pub(crate) observer: Option<Arc<dyn Observe>>,
+}
+
+impl Loader {
+    /// Fetches once before it returns, and then keeps fresh.
+    pub(crate) async fn load(
+        self,
+        refresh: RefreshAheadBuilder<KeySet>,
+    ) -> Result<KeySource, SourceError> {
+        let loader = Arc::new(self);
+        let keys = refresh.load(move || Arc::clone(&loader).fetch()).await?;
+        Ok(KeySource::Remote(keys))
+    }
+
+    /// Begins without keys, and fetches in the background.
+    pub(crate) fn start(
+        self,
+        refresh: RefreshAheadBuilder<KeySet>,
+    ) -> Result<KeySource, SourceError> {
+        let loader = Arc::new(self);
+        let keys = refresh.start(move || Arc::clone(&loader).fetch())?;
+        Ok(KeySource::Remote(keys))
+    }
+
+    async fn fetch(self: Arc<Self>) -> Result<KeySet, BoxError> {
+        let location = match &self.location {
+            Some(location) => location.to_string(),
+            // Asked anew each time, so that an issuer may move its keys.
+            None => self.discover().await?,
+        };
+        let document = self.fetcher.get(&location).await?;
+        let keys = KeySet::from_json(std::str::from_utf8(document.body())?)?;
+        self.report(&keys);
+        // A set without a usable key is taken for a mistake of the issuer's: the keys that it had
+        // before stay in force until they are too old.
+        if keys.has_key_for(self.algorithms) {
+            Ok(keys)
+        } else {
+            Err(format!("no usable key among {}", keys.notices().len() + keys.keys().len()).into())
+        }
+    }
+
+    async fn discover(&self) -> Result<String, BoxError> {
+        let mut first_error = None;
+        for location in discovery::locations(&self.issuer) {
+            match self.fetcher.get(&location).await {
+                Ok(document) => {
+                    let document = std::str::from_utf8(document.body())?;
+                    return Ok(discovery::key_location(document, &self.issuer)?);
+                }
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        Err(first_error.map_or_else(|| "nowhere to ask".into(), BoxError::from))
+    }
+
+    fn report(&self, keys: &KeySet) {
+        let Some(observer) = &self.observer else { return };
+        for notice in keys.notices() {
+            let code = match notice.problem() {
+                KeyProblem::PrivatePublished => PRIVATE_KEY_PUBLISHED,
+                // Issuers publish their encryption keys beside the others, and that is well.
+                KeyProblem::WrongUse => continue,
+                _ => KEY_IGNORED,
+            };
+            let event = LifecycleEvent::new("jwt", LifecycleKind::KeyChanged, code)
+                .with_subject(self.issuer.as_str())
+                .with_detail(notice);
+            observer.observe(&Event::Lifecycle(event));
+        }
+    }
+}

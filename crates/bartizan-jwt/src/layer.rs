@@ -1,0 +1,83 @@
+//! The layer.
+
+use std::sync::Arc;
+
+use bartizan_core::{Entrance, GuardLayer, Guarded};
+use tower_layer::Layer;
+
+use crate::config::{JwtConfig, Keys};
+use crate::error::ConfigError;
+use crate::guard::{JwtGuard, State};
+use crate::key_source::KeySource;
+
+/// Admits only requests that carry a token which fulfils its rules.
+///
+/// Works unchanged in front of axum, tonic and plain hyper services. With axum, call `.layer`
+/// after the last `.route`: routes that are added later are not guarded.
+///
+/// See the [crate documentation](crate) for how it decides.
+#[derive(Clone, Debug)]
+#[must_use = "a layer guards nothing until it is put in front of a service"]
+pub struct JwtLayer(GuardLayer<JwtGuard>);
+
+/// A service behind a [`JwtLayer`].
+pub type Jwt<S> = Guarded<S, JwtGuard>;
+
+impl JwtLayer {
+    /// Makes the layer once the issuer's keys were fetched: for a service that must not begin to
+    /// answer before it can check tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::KeysNotLoaded`] if the keys could not be fetched.
+    pub async fn load(config: JwtConfig) -> Result<Self, ConfigError> {
+        let keys = match config.keys.clone() {
+            Keys::Fixed(keys) => KeySource::Fixed(Arc::new(keys)),
+            Keys::Remote(loader, refresh) => {
+                loader.load(refresh).await.map_err(ConfigError::KeysNotLoaded)?
+            }
+        };
+        Ok(Self::with_keys(config, keys))
+    }
+
+    /// Makes the layer at once, and fetches the issuer's keys in the background: for a service
+    /// that may start before its issuer. Until the keys are there, requests with a token wait a
+    /// little and are then answered 503 (`UNAVAILABLE`) with `Retry-After`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::KeysNotLoaded`] if keys are to be fetched and there is no tokio runtime.
+    pub fn start(config: JwtConfig) -> Result<Self, ConfigError> {
+        let keys = match config.keys.clone() {
+            Keys::Fixed(keys) => KeySource::Fixed(Arc::new(keys)),
+            Keys::Remote(loader, refresh) => {
+                loader.start(refresh).map_err(ConfigError::KeysNotLoaded)?
+            }
+        };
+        Ok(Self::with_keys(config, keys))
+    }
+
+    fn with_keys(config: JwtConfig, keys: KeySource) -> Self {
+        let JwtConfig { rules, duty, clock, realm, patience, keys: _ } = config;
+        let state = State { rules, keys, clock, duty, realm, patience };
+        Self(GuardLayer::new(JwtGuard::new(state)))
+    }
+
+    /// Sets what is known of the outside: used where this layer is the outermost of the family.
+    pub fn with_entrance(self, entrance: Entrance) -> Self {
+        Self(self.0.with_entrance(entrance))
+    }
+
+    /// The guard, to be chained with others, and to be asked how the keys fare.
+    pub fn guard(&self) -> &JwtGuard {
+        self.0.guard()
+    }
+}
+
+impl<S> Layer<S> for JwtLayer {
+    type Service = Jwt<S>;
+
+    fn layer(&self, inner: S) -> Jwt<S> {
+        self.0.layer(inner)
+    }
+}

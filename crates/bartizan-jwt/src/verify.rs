@@ -1,0 +1,170 @@
+//! The verification of one token.
+
+use bartizan_core::WallTime;
+
+use crate::algorithm::{Algorithm, AlgorithmSet};
+use crate::base64url;
+use crate::claims::ClaimSet;
+use crate::error::{Detail, JwtError, JwtErrorKind};
+use crate::header::Header;
+use crate::key::VerificationKey;
+use crate::key_set::{Candidates, KeySet};
+use crate::rules::Rules;
+use crate::token::{Facts, VerifiedToken};
+
+/// The longest header, decoded, in bytes. Headers in use have 50 to 200.
+const MAX_HEADER: usize = 1024;
+
+/// The longest signature in bytes: that of an RSA key of 8192 bits.
+const MAX_SIGNATURE: usize = 1024;
+
+/// Verifies a token: a JWS in compact serialization ([RFC 7515 §7.1]) whose payload is a set of
+/// claims.
+///
+/// Pure: the same token, keys, rules and time give the same answer. The steps go from cheap to
+/// dear, and the signature comes last, because verifying a forged one costs as much as a good one:
+///
+/// 1. The token is not larger than allowed, and has exactly three parts.
+/// 2. The header is strict JSON without anything that changes the meaning of the rest; its `alg`
+///    is allowed, its `typ` accepted.
+/// 3. The payload is strict JSON; issuer, audience, times and the other claims fulfil the rules.
+/// 4. A key of the set has the token's `kid`, and the algorithm is the key's.
+/// 5. The signature verifies.
+///
+/// # Errors
+///
+/// The first step that fails, as a [`JwtError`]. Until the last step nothing is proven, so that a
+/// forged token can cause any of them.
+///
+/// # Example
+///
+/// ```
+/// use bartizan_core::WallTime;
+/// use bartizan_jwt::{JwtErrorKind, KeySet, Rules, verify};
+///
+/// let rules = Rules::builder("https://issuer.example", "https://orders.example").build()?;
+/// let now = WallTime::from_unix_seconds(1_800_000_000);
+/// let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.";
+/// let refused = verify(unsigned, &KeySet::default(), &rules, now).unwrap_err();
+/// assert_eq!(refused.kind(), JwtErrorKind::AlgorithmNotAllowed);
+/// # Ok::<(), bartizan_jwt::ConfigError>(())
+/// ```
+///
+/// [RFC 7515 §7.1]: https://www.rfc-editor.org/rfc/rfc7515#section-7.1
+pub fn verify(
+    token: &str,
+    keys: &KeySet,
+    rules: &Rules,
+    now: WallTime,
+) -> Result<VerifiedToken, JwtError> {
+    let parts = Parts::split(token, rules.max_token_bytes())?;
+    let mut header = [0; MAX_HEADER + base64url::SLACK];
+    let header = parts.header(&mut header)?;
+    check_algorithm(header.algorithm, rules.algorithms())?;
+    rules.check_type(header.token_type.as_deref())?;
+    let payload = parts.payload()?;
+    let payload = String::from_utf8(payload).map_err(|_| JwtError::malformed("payload"))?;
+    let claims = ClaimSet::parse(&payload)?;
+    rules.check_claims(&claims, now)?;
+    let key = parts.check_signature(&header, keys)?;
+    let facts = Facts::assert_verified(&claims)?;
+    Ok(VerifiedToken::new(facts.with_payload(payload), key.thumbprint()))
+}
+
+/// Verifies the signature of a JWS in compact serialization, whatever its payload means, and
+/// returns the payload.
+///
+/// For data that is signed but is no token, and for checking this crate against test vectors.
+/// Issuer, audience, type and time are not looked at: never use it to authenticate.
+///
+/// # Errors
+///
+/// [`JwtError`], as [`verify`] gives it.
+pub fn verify_signature(
+    jws: &str,
+    keys: &KeySet,
+    algorithms: AlgorithmSet,
+    max_bytes: usize,
+) -> Result<Vec<u8>, JwtError> {
+    let parts = Parts::split(jws, max_bytes)?;
+    let mut header = [0; MAX_HEADER + base64url::SLACK];
+    let header = parts.header(&mut header)?;
+    check_algorithm(header.algorithm, algorithms)?;
+    let payload = parts.payload()?;
+    parts.check_signature(&header, keys)?;
+    Ok(payload)
+}
+
+fn check_algorithm(algorithm: Algorithm, allowed: AlgorithmSet) -> Result<(), JwtError> {
+    if allowed.contains(algorithm) {
+        Ok(())
+    } else {
+        let detail = Detail::Text(algorithm.name());
+        Err(JwtError::with_detail(JwtErrorKind::AlgorithmNotAllowed, detail))
+    }
+}
+
+/// The three parts of a token, still encoded.
+struct Parts<'t> {
+    header: &'t str,
+    payload: &'t str,
+    signature: &'t str,
+    /// The first two with the dot between: what is signed.
+    signed: &'t str,
+}
+
+impl<'t> Parts<'t> {
+    fn split(token: &'t str, limit: usize) -> Result<Self, JwtError> {
+        if token.len() > limit {
+            let detail = Detail::Size { size: token.len(), limit };
+            return Err(JwtError::with_detail(JwtErrorKind::TooLarge, detail));
+        }
+        let three = || JwtError::malformed("not three parts");
+        let (signed, signature) = token.rsplit_once('.').ok_or_else(three)?;
+        let (header, payload) = signed.split_once('.').ok_or_else(three)?;
+        if payload.contains('.') {
+            return Err(three());
+        }
+        Ok(Self { header, payload, signature, signed })
+    }
+
+    fn header<'b>(&self, buffer: &'b mut [u8]) -> Result<Header<'b>, JwtError> {
+        let header = base64url::decode_into(self.header.as_bytes(), buffer)
+            .filter(|header| header.len() <= MAX_HEADER)
+            .ok_or(JwtError::malformed("header"))?;
+        Header::parse(header)
+    }
+
+    fn payload(&self) -> Result<Vec<u8>, JwtError> {
+        base64url::decode(self.payload.as_bytes(), self.payload.len())
+            .ok_or(JwtError::malformed("payload"))
+    }
+
+    /// Finds the key and verifies the signature with it.
+    fn check_signature<'k>(
+        &self,
+        header: &Header<'_>,
+        keys: &'k KeySet,
+    ) -> Result<&'k VerificationKey, JwtError> {
+        let mut buffer = [0; MAX_SIGNATURE + base64url::SLACK];
+        let signature = base64url::decode_into(self.signature.as_bytes(), &mut buffer)
+            .ok_or(JwtError::malformed("signature"))?;
+        let candidates = keys.candidates(header.key_id.as_deref(), header.algorithm);
+        let (keys, otherwise) = match candidates {
+            Candidates::Named([]) => return Err(JwtError::new(JwtErrorKind::UnknownKey)),
+            Candidates::Named(keys) => (keys, JwtErrorKind::AlgorithmNotAllowed),
+            Candidates::Unnamed(keys) => (keys, JwtErrorKind::UnknownKey),
+        };
+        let mut reason = otherwise;
+        for key in keys.iter().filter(|key| key.algorithms().contains(header.algorithm)) {
+            if key.verifies(header.algorithm, self.signed.as_bytes(), signature) {
+                return Ok(key);
+            }
+            reason = JwtErrorKind::BadSignature;
+        }
+        Err(JwtError::new(reason))
+    }
+}
+
+#[cfg(test)]
+mod tests;
