@@ -75,10 +75,10 @@ impl Target {
             }
             (None, _) => return Err(invalid("the URL has no valid port")),
         };
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let path = path
-            .parse()
-            .map_err(|_| invalid("the URL's path cannot be parsed"))?;
+        let path = uri
+            .path_and_query()
+            .cloned()
+            .map_or_else(Uri::default, Uri::from);
         Ok(Self {
             host: host.to_owned(),
             port,
