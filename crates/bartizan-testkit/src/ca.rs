@@ -4,36 +4,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_core::Clock as _;
-use bartizan_core::SystemClock;
-use bartizan_core::WallTime;
-use rcgen::BasicConstraints;
-use rcgen::CertificateParams;
-use rcgen::CertificateRevocationListParams;
-use rcgen::DistinguishedName;
-use rcgen::DnType;
-use rcgen::IsCa;
-use rcgen::Issuer;
-use rcgen::KeyIdMethod;
-use rcgen::KeyPair;
-use rcgen::RevokedCertParams;
-use rcgen::SerialNumber;
+use bartizan_core::{Clock as _, SystemClock, WallTime};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
+    DnType, IsCa, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
+};
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::CertificateRevocationListDer;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 
-use crate::certificate::IssuedCertificate;
-use crate::certificate::LeafBuilder;
-use crate::certificate::date_time;
-use crate::certificate::random_serial;
-use crate::certificate::write;
+use crate::certificate::{IssuedCertificate, LeafBuilder, date_time, random_serial, write};
 use crate::der;
 use crate::error::TestkitError;
 use crate::extension;
-use crate::extension::AlternativeName;
-use crate::extension::KeyUsage;
-use crate::private_key::KeyKind;
-use crate::private_key::PrivateKey;
+use crate::extension::{AlternativeName, KeyUsage};
+use crate::private_key::{KeyKind, PrivateKey};
 
 const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
 const ONE_DAY: Duration = Duration::from_secs(86_400);
@@ -230,6 +214,23 @@ impl DevelopmentCa {
     pub fn write_pem(&self, folder: &Path, name: &str) -> Result<(), TestkitError> {
         let text = der::pem("CERTIFICATE", self.root_der());
         write(&folder.join(format!("{name}.pem")), &text)
+    }
+
+    /// Writes a CRL as `{name}.pem` into `folder`.
+    ///
+    /// # Errors
+    ///
+    /// [`TestkitError::Io`] names the file.
+    pub fn write_crl_pem(
+        &self,
+        folder: &Path,
+        name: &str,
+        list: &CertificateRevocationListDer<'_>,
+    ) -> Result<(), TestkitError> {
+        write(
+            &folder.join(format!("{name}.pem")),
+            &der::pem("X509 CRL", list),
+        )
     }
 
     pub(crate) fn issuer(&self) -> Issuer<'_, &KeyPair> {

@@ -1,22 +1,16 @@
 //! Leaf certificates: the builder and what it yields.
 
-use std::fmt;
-use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, fs};
 
-use bartizan_core::SpiffeId;
-use bartizan_core::WallTime;
-use rcgen::BasicConstraints;
-use rcgen::CertificateParams;
-use rcgen::CustomExtension;
-use rcgen::DistinguishedName;
-use rcgen::DnType;
-use rcgen::ExtendedKeyUsagePurpose;
-use rcgen::IsCa;
-use rcgen::SerialNumber;
+use bartizan_core::{SpiffeId, WallTime};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, SerialNumber,
+};
 use rustls::crypto::ring as provider;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
@@ -25,10 +19,8 @@ use time::OffsetDateTime;
 use crate::ca::DevelopmentCa;
 use crate::error::TestkitError;
 use crate::extension;
-use crate::extension::AlternativeName;
-use crate::extension::KeyUsage;
-use crate::private_key::KeyKind;
-use crate::private_key::PrivateKey;
+use crate::extension::{AlternativeName, KeyUsage};
+use crate::private_key::{KeyKind, PrivateKey};
 
 /// A purpose of the ExtendedKeyUsage extension (RFC 5280 §4.2.1.12).
 #[derive(Clone, Debug, Eq, PartialEq)]

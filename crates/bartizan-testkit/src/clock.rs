@@ -1,14 +1,9 @@
 //! A clock that stands still until a test moves it.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bartizan_core::Clock;
-use bartizan_core::MonotonicTime;
-use bartizan_core::SystemClock;
-use bartizan_core::WallTime;
+use bartizan_core::{Clock, MonotonicTime, SystemClock, WallTime};
 
 /// A [`Clock`] that stands still until it is moved.
 ///

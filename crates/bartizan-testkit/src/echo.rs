@@ -5,24 +5,15 @@ mod http;
 
 use std::fmt::Write as _;
 use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
-use ::http::Extensions;
-use ::http::HeaderMap;
-use bartizan_core::Decision;
-use bartizan_core::PeerIdentity;
-use bartizan_core::SecurityContext;
+use ::http::{Extensions, HeaderMap};
+use bartizan_core::{Decision, PeerIdentity, SecurityContext};
 use bytes::Bytes;
-use serde_json::Map;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-pub use self::grpc::GrpcEcho;
-pub use self::grpc::GrpcEchoClient;
-pub use self::http::EchoBody;
-pub use self::http::HttpEcho;
-pub use self::http::echo_router;
+pub use self::grpc::{GrpcEcho, GrpcEchoClient};
+pub use self::http::{EchoBody, HttpEcho, echo_router};
 
 /// Headers whose values the echo does not repeat.
 const SECRETS: [&str; 5] = [

@@ -2,15 +2,11 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
-use std::task::ready;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::Body;
-use http_body::Frame;
-use http_body::SizeHint;
+use http_body::{Body, Frame, SizeHint};
 use tokio::time::Interval;
 
 /// How an endpoint of a [`TokenIssuer`](crate::TokenIssuer) misbehaves until told otherwise.

@@ -9,8 +9,7 @@ use std::convert::Infallible;
 
 use axum::routing::Route;
 use bytes::Bytes;
-use http::Request;
-use http::Response;
+use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -18,8 +17,7 @@ use tonic::service::Routes;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::echo::GrpcEcho;
-use crate::echo::HttpEcho;
+use crate::echo::{GrpcEcho, HttpEcho};
 use crate::error::TestkitError;
 
 pub use self::answer::Answer;

@@ -2,41 +2,28 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bartizan_core::Clock;
-use bartizan_core::SystemClock;
+use bartizan_core::{Clock, SystemClock};
 use bytes::Bytes;
-use http::HeaderValue;
-use http::Request;
-use http::Response;
-use http::StatusCode;
-use http::header;
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioExecutor;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::ca::DevelopmentCa;
 use crate::error::TestkitError;
-use crate::fault::Fault;
-use crate::fault::IssuerBody;
+use crate::fault::{Fault, IssuerBody};
 use crate::mint::TokenMint;
-use crate::signing_key::SigningAlgorithm;
-use crate::signing_key::SigningKey;
+use crate::signing_key::{SigningAlgorithm, SigningKey};
 use crate::tls;
 
 /// An endpoint of a [`TokenIssuer`].

@@ -1,4 +1,82 @@
-//! placeholder docs
+//! Certificates, tokens, time and hosts for testing services that Bartizan guards.
+//!
+//! A test of a guarded service needs a certificate authority, an issuer of tokens, a clock that it
+//! can move, and a host to put the service in. This crate has them, all real: certificates that
+//! any TLS library reads, tokens that any JOSE library verifies, an issuer behind a TLS socket. For
+//! each right thing it also makes the wrong ones, because what a guard refuses is what it is for.
+//!
+//! # Quick start
+//!
+//! ```
+//! use bartizan_testkit::{
+//!     Call, DevelopmentCa, Host, ManualClock, OldKey, SigningAlgorithm, TokenMint, forge,
+//! };
+//! use tower::layer::util::Identity;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), bartizan_testkit::TestkitError> {
+//! // Certificates: a good one, and one with two identities.
+//! let ca = DevelopmentCa::new("example.org")?;
+//! let orders = ca.workload("/ns/shop/sa/orders")?;
+//! let ambiguous = ca.leaf().add_uri("spiffe://example.org/a").add_uri("spiffe://example.org/b");
+//! let ambiguous = ambiguous.issue()?;
+//!
+//! // Tokens: a good one, and two forgeries. `TokenIssuer` serves the keys over TLS.
+//! let clock = ManualClock::default();
+//! let mint = TokenMint::new("https://issuer.example", SigningAlgorithm::Es256, clock.clone())?;
+//! let good = mint.token().subject("alice").audience("orders");
+//! let unsigned = good.unsigned("none");
+//! let tampered = forge::tampered_claim(&good.sign()?, "sub", "admin")?;
+//! mint.rotate(OldKey::Remove)?;
+//!
+//! // Hosts: one layer (`Identity` stands for yours) before an echo on axum, tonic and hyper.
+//! let call = Call::echo("hello").with_bearer(&good.sign()?)?;
+//! for host in Host::WITHOUT_SOCKETS {
+//!     let answer = host.send(&Identity::new(), &call).await?;
+//!     assert!(answer.is_success());
+//! }
+//! # let _ = (orders, ambiguous, unsigned, tampered);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is here
+//!
+//! | for | use |
+//! |---|---|
+//! | certificates, chains, CRLs, PEM files | [`DevelopmentCa`], [`LeafBuilder`], [`IssuedCertificate`] |
+//! | TLS peers that are not Bartizan | [`tls`] |
+//! | keys | [`PrivateKey`] of certificates, [`SigningKey`] of tokens, [`RsaKey`] |
+//! | tokens, right and forged | [`TokenMint`], [`TokenBuilder`], [`forge`] |
+//! | discovery and key set over TLS, with faults | [`TokenIssuer`], [`Endpoint`], [`Fault`] |
+//! | time | [`ManualClock`] |
+//! | a service that says what it saw | [`HttpEcho`], [`echo_router`], [`GrpcEcho`] |
+//! | the same test on every host | [`Host`], [`Call`], [`Answer`] |
+//!
+//! # How it decides
+//!
+//! 1. A builder that is told nothing yields the good thing: an X509-SVID, an access token of
+//!    [RFC 9068]. Each call makes one thing different.
+//! 2. Nothing is validated. What a builder is told is what it writes, right or wrong.
+//! 3. Time comes from a [`Clock`](bartizan_core::Clock) or a reference time that the test chose;
+//!    [`DevelopmentCa::new`] and [`TokenIssuer::start`] choose the system's.
+//! 4. Nothing is process-wide: no installed provider, no shared keys, no environment. What tests
+//!    want to share, they share themselves (a `OnceLock` of an [`RsaKey`], say).
+//! 5. Sockets are on loopback, on ports that the system picks.
+//!
+//! # What it does not protect
+//!
+//! Anything. Private keys stay in memory and are not wiped, RSA keys are made without regard to
+//! timing, and [`tls::dangerous_client_config`] believes any name. Use it in tests and on
+//! developers' machines, as a dev-dependency.
+//!
+//! RSA keys are slow to make where `num-bigint` is built without optimisation; see [`RsaKey`].
+//!
+//! # Features
+//!
+//! None.
+//!
+//! [RFC 9068]: https://www.rfc-editor.org/rfc/rfc9068#section-2
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod ca;
@@ -19,34 +97,21 @@ mod signing_key;
 pub mod tls;
 mod token;
 
-pub use ca::CaBuilder;
-pub use ca::DevelopmentCa;
-pub use certificate::ExtendedKeyUsage;
-pub use certificate::IssuedCertificate;
-pub use certificate::LeafBuilder;
+pub use ca::{CaBuilder, DevelopmentCa};
+pub use certificate::{ExtendedKeyUsage, IssuedCertificate, LeafBuilder};
 pub use clock::ManualClock;
-pub use echo::EchoBody;
-pub use echo::GrpcEcho;
-pub use echo::GrpcEchoClient;
-pub use echo::HttpEcho;
-pub use echo::context_json;
-pub use echo::echo_router;
+pub use echo::{EchoBody, GrpcEcho, GrpcEchoClient, HttpEcho, context_json, echo_router};
 pub use error::TestkitError;
 pub use extension::KeyUsage;
 pub use fault::Fault;
-pub use host::Answer;
-pub use host::Call;
-pub use host::Host;
-pub use host::HostLayer;
-pub use host::HostService;
-pub use issuer::Endpoint;
-pub use issuer::IssuerBuilder;
-pub use issuer::TokenIssuer;
-pub use mint::OldKey;
-pub use mint::TokenMint;
-pub use private_key::KeyKind;
-pub use private_key::PrivateKey;
+pub use host::{Answer, Call, Host, HostLayer, HostService};
+pub use issuer::{Endpoint, IssuerBuilder, TokenIssuer};
+pub use mint::{OldKey, TokenMint};
+pub use private_key::{KeyKind, PrivateKey};
 pub use rsa::RsaKey;
-pub use signing_key::SigningAlgorithm;
-pub use signing_key::SigningKey;
+pub use signing_key::{SigningAlgorithm, SigningKey};
 pub use token::TokenBuilder;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

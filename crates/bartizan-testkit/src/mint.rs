@@ -1,20 +1,14 @@
 //! An issuer without a server: keys, key set, discovery document and tokens.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bartizan_core::Clock;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::error::TestkitError;
-use crate::signing_key::SigningAlgorithm;
-use crate::signing_key::SigningKey;
+use crate::signing_key::{SigningAlgorithm, SigningKey};
 use crate::token::TokenBuilder;
 
 /// What a rotation does with the key that signed until now.

@@ -3,10 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rcgen::KeyPair;
-use rcgen::PublicKeyData as _;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rcgen::{KeyPair, PublicKeyData as _};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::error::TestkitError;
 use crate::rsa::RsaKey;

@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use num_bigint::BigUint;
 use ring::digest;
-use ring::rand::SecureRandom;
-use ring::rand::SystemRandom;
+use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::der;
 use crate::error::TestkitError;

@@ -6,13 +6,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
-use ring::rsa;
-use ring::signature;
-use ring::signature::EcdsaKeyPair;
-use ring::signature::Ed25519KeyPair;
-use ring::signature::KeyPair as _;
-use serde_json::Value;
-use serde_json::json;
+use ring::signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
+use ring::{rsa, signature};
+use serde_json::{Value, json};
 
 use crate::der;
 use crate::error::TestkitError;

@@ -6,13 +6,10 @@ use bartizan_core::WallTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
-use serde_json::Map;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::error::TestkitError;
-use crate::signing_key::SigningAlgorithm;
-use crate::signing_key::SigningKey;
+use crate::signing_key::{SigningAlgorithm, SigningKey};
 
 /// How long a token lives unless said otherwise: short enough that a test which forgets time would
 /// notice, long enough for a slow machine.

@@ -3,32 +3,20 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
-use bytes::Buf as _;
-use bytes::BufMut as _;
-use bytes::Bytes;
-use http::Request;
-use http::Response;
+use bytes::{Buf as _, BufMut as _, Bytes};
 use http::uri::PathAndQuery;
+use http::{Request, Response};
 use http_body::Body;
 use tokio_stream::Stream;
-use tonic::Status;
-use tonic::Streaming;
 use tonic::client::GrpcService;
-use tonic::codec::Codec;
-use tonic::codec::DecodeBuf;
-use tonic::codec::Decoder;
-use tonic::codec::EncodeBuf;
-use tonic::codec::Encoder;
-use tonic::server::NamedService;
-use tonic::server::ServerStreamingService;
-use tonic::server::UnaryService;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::server::{NamedService, ServerStreamingService, UnaryService};
+use tonic::{Status, Streaming};
 use tower_service::Service;
 
-use super::Countup;
-use super::seen_json;
+use super::{Countup, seen_json};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Answer<T> = Pin<Box<dyn Future<Output = Result<tonic::Response<T>, Status>> + Send>>;

@@ -3,27 +3,17 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
-use std::task::ready;
+use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use bytes::Bytes;
-use http::HeaderMap;
-use http::HeaderValue;
-use http::Request;
-use http::Response;
-use http::StatusCode;
-use http::header;
-use http_body::Body;
-use http_body::Frame;
-use http_body_util::BodyExt as _;
-use http_body_util::Limited;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt as _, Limited};
 use hyper_util::rt::TokioIo;
 use tower_service::Service;
 
-use super::Countup;
-use super::seen_json;
+use super::{Countup, seen_json};
 
 /// Larger request bodies are answered 413.
 const BODY_LIMIT: usize = 1 << 20;

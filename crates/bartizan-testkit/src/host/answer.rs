@@ -1,15 +1,9 @@
 //! What a client sees of one request.
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::DecodePaddingMode;
-use base64::engine::GeneralPurpose;
-use base64::engine::GeneralPurposeConfig;
-use bytes::Buf as _;
-use bytes::Bytes;
-use http::HeaderMap;
-use http::Response;
-use http::StatusCode;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine as _, alphabet};
+use bytes::{Buf as _, Bytes};
+use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use serde_json::Value;

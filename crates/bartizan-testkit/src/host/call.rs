@@ -2,16 +2,8 @@
 
 use axum::extract::ConnectInfo;
 use bartizan_core::Connection;
-use bytes::BufMut as _;
-use bytes::Bytes;
-use bytes::BytesMut;
-use http::Extensions;
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
-use http::Method;
-use http::Request;
-use http::header;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use http_body_util::Full;
 
 use super::Host;

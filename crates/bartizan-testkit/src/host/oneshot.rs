@@ -4,18 +4,12 @@ use axum::Router;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use tonic::service::LayerExt as _;
-use tonic::service::Routes;
+use tonic::service::{LayerExt as _, Routes};
 use tower::ServiceExt as _;
 use tower_layer::Layer;
 
-use super::Answer;
-use super::Call;
-use super::Host;
-use super::HostLayer;
-use crate::echo::GrpcEcho;
-use crate::echo::HttpEcho;
-use crate::echo::echo_router;
+use super::{Answer, Call, Host, HostLayer};
+use crate::echo::{GrpcEcho, HttpEcho, echo_router};
 use crate::error::TestkitError;
 
 pub(super) async fn axum<L: HostLayer>(

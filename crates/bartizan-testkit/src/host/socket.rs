@@ -1,34 +1,23 @@
 //! Hosts behind a loopback socket, with the servers that users run.
 
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
-use std::task::Context;
-use std::task::Poll;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::task::{Context, Poll};
 
-use bartizan_core::AxumListener;
-use bartizan_core::Connection;
+use bartizan_core::{AxumListener, Connection};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use hyper_util::rt::TokioExecutor;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
-use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
-use tokio::task::JoinHandle;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_stream::wrappers::TcpListenerStream;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::Answer;
-use super::Call;
-use super::Host;
-use super::HostLayer;
-use crate::echo::GrpcEcho;
-use crate::echo::HttpEcho;
-use crate::echo::echo_router;
+use super::{Answer, Call, Host, HostLayer};
+use crate::echo::{GrpcEcho, HttpEcho, echo_router};
 use crate::error::TestkitError;
 
 pub(super) async fn axum<L: HostLayer>(
