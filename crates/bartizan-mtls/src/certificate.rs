@@ -176,6 +176,7 @@ fn key_usage(value: &[u8], critical: bool) -> Result<KeyUsage, Malformed> {
         .split_first()
         .ok_or(Malformed)?;
     let (first_byte, last) = match *bits {
+        [] if unused == 0 => (0, 0),
         [only] => (only, only),
         [first, last] => (first, last),
         _ => return Err(Malformed),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::Error as TlsError;
 
-use crate::handshake::{self, Failure};
+use crate::handshake::{self, CertificateRefused, Failure};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -55,14 +55,9 @@ impl MtlsConnectError {
     /// Takes the error of a hyper or tonic request, or anything else whose causes lead to it.
     /// `None` means that the error speaks of something else, or that the network lost the reason.
     pub fn late_rejection(error: &(dyn StdError + 'static)) -> Option<Self> {
-        match handshake::tls_error(error)? {
-            alert @ TlsError::AlertReceived(description)
-                if handshake::refuses_certificate(*description) =>
-            {
-                Some(Self::handshake(Failure::Tls(alert.clone())))
-            }
-            _ => None,
-        }
+        let refused = CertificateRefused::find(error)?;
+        let message = "server refused our certificate";
+        Some(Self::new(MtlsConnectErrorKind::RefusedByServer, message).caused_by(refused))
     }
 
     pub(crate) fn invalid_uri(reason: &str) -> Self {

@@ -117,6 +117,43 @@ pub(crate) fn tls_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e E
     None
 }
 
+/// The far end does not accept our certificate, and says so on a connection that seemed made.
+///
+/// HTTP/2 clients turn errors of a connection into text for each request on it. The text is
+/// therefore the same in every place, and [`CertificateRefused::find`] knows it again.
+#[derive(Debug, thiserror::Error)]
+#[error("{REFUSED}{0}")]
+pub(crate) struct CertificateRefused(String);
+
+const REFUSED: &str = "far end refused our certificate: ";
+
+impl CertificateRefused {
+    /// Gives an error of a connection this type if that is what it means.
+    pub(crate) fn explain(error: io::Error) -> io::Error {
+        match tls_error(&error) {
+            Some(Error::AlertReceived(alert)) if refuses_certificate(*alert) => {
+                io::Error::new(error.kind(), Self(format!("alert {alert:?}")))
+            }
+            _ => error,
+        }
+    }
+
+    /// Finds it in the causes of another error.
+    pub(crate) fn find(error: &(dyn StdError + 'static)) -> Option<Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            // Of an `io::Error` alone: no such text comes from the far end.
+            if let Some(error) = error.downcast_ref::<io::Error>()
+                && let Some(alert) = error.to_string().strip_prefix(REFUSED)
+            {
+                return Some(Self(alert.to_owned()));
+            }
+            next = error.source();
+        }
+        None
+    }
+}
+
 /// Whether an alert says that the far end does not accept our certificate.
 pub(crate) fn refuses_certificate(alert: AlertDescription) -> bool {
     use AlertDescription as Alert;

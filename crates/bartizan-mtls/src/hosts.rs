@@ -3,8 +3,7 @@
 #[cfg(feature = "axum")]
 impl axum::serve::Listener for crate::MtlsListener {
     type Io = crate::MtlsStream;
-    // What the layers need to know, so that
-    // `into_make_service_with_connect_info::<Connection>()` finds it.
+    // What the layers need to know. `AxumListener` of core hands it to each request.
     type Addr = bartizan_core::Connection;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {

@@ -10,6 +10,7 @@ mod connect_error;
 mod connector;
 mod der;
 mod error;
+mod files;
 mod guard;
 mod handshake;
 mod hosts;
@@ -33,6 +34,7 @@ pub use self::connector::{Connecting, MtlsConnector, MtlsConnectorBuilder};
 pub use self::error::{
     ConfigError, MtlsError, MtlsErrorKind, NO_PEER, PEER_EXPIRED, PEER_NOT_ALLOWED,
 };
+pub use self::files::{MaterialError, MaterialFiles};
 pub use self::guard::MtlsGuard;
 pub use self::handshake::{
     ALERT_RECEIVED, EXPIRED, HANDSHAKE_FAILED, HANDSHAKE_TIMEOUT, NO_CERTIFICATE, NO_IDENTITY,

@@ -36,8 +36,8 @@ const MAX_WAITING: usize = 32;
 ///
 /// Use it as
 ///
-/// * an `axum::serve::Listener` (feature `axum`), with
-///   `into_make_service_with_connect_info::<bartizan_core::Connection>()`,
+/// * an `axum::serve::Listener` (feature `axum`), wrapped in `bartizan_core::AxumListener` and
+///   with `into_make_service_with_connect_info::<bartizan_core::Connection>()`,
 /// * a `Stream` for tonic's `serve_with_incoming` (feature `tonic`),
 /// * plain [`accept`](Self::accept) for hyper-util and everything else.
 ///

@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+use crate::handshake::CertificateRefused;
+
 /// A connection on which the far end has proven who it is, at either side.
 ///
 /// It reads and writes plaintext. For hyper, wrap it in `hyper_util::rt::TokioIo`.
@@ -54,7 +56,10 @@ impl AsyncRead for MtlsStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_read(cx, buffer)
+        // A refusal of our certificate comes here, when all seemed well.
+        Pin::new(&mut self.tls)
+            .poll_read(cx, buffer)
+            .map_err(CertificateRefused::explain)
     }
 }
 

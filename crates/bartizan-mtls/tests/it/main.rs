@@ -1,0 +1,22 @@
+//! Integration tests: the rules on certificates from a real authority, and real sockets.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test fails by panicking, and a test binary has no interface"
+)]
+
+#[cfg(feature = "axum")]
+mod axum_host;
+mod connector;
+mod files;
+mod handshakes;
+mod hostile;
+mod layer;
+mod rotation;
+mod support;
+mod svid;
+#[cfg(feature = "tonic")]
+mod tonic_host;
