@@ -2,6 +2,7 @@
 
 mod ahead;
 mod config;
+mod engine;
 
 pub use self::ahead::{Forced, RefreshAhead, Unavailable};
 pub use self::config::RefreshAheadBuilder;

@@ -257,6 +257,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_result_that_everybody_has_is_not_kept() {
+        let flight = SingleFlight::<Arc<()>>::new();
+        let result = flight
+            .run(|| async { Arc::new(()) })
+            .await
+            .expect("not lost");
+        settle().await;
+        assert_eq!(Arc::strong_count(&result), 1);
+    }
+
+    #[tokio::test]
     async fn a_panic_reaches_the_waiting_as_an_error_and_poisons_nothing() {
         let flight = SingleFlight::<u32>::new();
         assert_eq!(

@@ -29,10 +29,8 @@ pub(super) fn read_bounded(path: &Path, limit: usize) -> Result<SecretBytes, Sou
         return Err(not_a_file(path));
     }
     let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
-    if expected > limit {
-        return Err(too_large(path, limit));
-    }
-    // The size is only a hint: the file may grow while it is read. One byte more than the limit
+    // The size is only a hint: the file may grow while it is read, and some have no size. One byte
+    // more than the limit
     // tells a file that fills the limit from one that exceeds it.
     let buffer = read_up_to(&mut file, expected, limit.saturating_add(1)).map_err(unreadable)?;
     if buffer.len() > limit {

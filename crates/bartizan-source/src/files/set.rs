@@ -61,19 +61,26 @@ impl FileSet {
         fingerprints: &Fingerprints,
         known: Option<Fingerprint>,
     ) -> Result<Option<(Self, Fingerprint)>, SourceError> {
-        let mut set = Self::read(paths, limit)?;
-        let mut fingerprint = fingerprints.of(&set);
-        if Some(fingerprint) == known {
+        Self::settle(|| Self::read(paths, limit), fingerprints, known)
+    }
+
+    /// A swap may fall between the first file and the second. Two readings in a row that agree
+    /// show that none did.
+    fn settle(
+        mut read: impl FnMut() -> Result<Self, SourceError>,
+        fingerprints: &Fingerprints,
+        known: Option<Fingerprint>,
+    ) -> Result<Option<(Self, Fingerprint)>, SourceError> {
+        let mut set = read()?;
+        if Some(fingerprints.of(&set)) == known {
             return Ok(None);
         }
-        // A swap may fall between the first file and the second. Two readings in a row that
-        // agree show that none did.
         for _ in 0..ATTEMPTS {
-            let again = Self::read(paths, limit)?;
+            let again = read()?;
             if again.same_as(&set) {
+                let fingerprint = fingerprints.of(&again);
                 return Ok(Some((again, fingerprint)));
             }
-            fingerprint = fingerprints.of(&again);
             set = again;
         }
         let message = "files keep changing while they are read";
@@ -136,6 +143,61 @@ mod tests {
             of(&["ab"]),
             Fingerprints::new().of(&set(&["ab"])),
             "keys differ"
+        );
+    }
+
+    /// Settles on readings that come out like this; says what was settled on, and after how many.
+    fn settle(
+        readings: &[&[&str]],
+        known: Option<&[&str]>,
+    ) -> (Result<Option<Vec<String>>, SourceErrorKind>, usize) {
+        let fingerprints = Fingerprints::new();
+        let known = known.map(|contents| fingerprints.of(&set(contents)));
+        let mut taken = 0;
+        let read = || {
+            taken += 1;
+            Ok(set(readings[taken - 1]))
+        };
+        let text = |(_, content): (&Path, &[u8])| String::from_utf8_lossy(content).into_owned();
+        let settled = FileSet::settle(read, &fingerprints, known)
+            .map(|settled| settled.map(|(set, _)| set.iter().map(text).collect()))
+            .map_err(|error| error.kind());
+        (settled, taken)
+    }
+
+    #[test]
+    fn a_swap_between_two_files_is_read_over() {
+        fn check(readings: &[&[&str]], expected: &[&str]) {
+            let expected: Vec<String> = expected.iter().map(|&text| text.to_owned()).collect();
+            assert_eq!(
+                settle(readings, Some(&["c1", "k1"])),
+                (Ok(Some(expected)), readings.len())
+            );
+        }
+        check(&[&["c2", "k2"], &["c2", "k2"]], &["c2", "k2"]);
+        check(
+            &[&["c1", "k2"], &["c2", "k2"], &["c2", "k2"]],
+            &["c2", "k2"],
+        );
+        check(
+            &[&["c1", "k2"], &["c2", "k3"], &["c3", "k3"], &["c3", "k3"]],
+            &["c3", "k3"],
+        );
+    }
+
+    #[test]
+    fn what_is_known_is_read_once() {
+        assert_eq!(settle(&[&["c1", "k1"]], Some(&["c1", "k1"])), (Ok(None), 1));
+    }
+
+    #[test]
+    fn what_never_settles_is_given_up() {
+        let readings: Vec<[String; 1]> = (0..100).map(|n: u32| [n.to_string()]).collect();
+        let readings: Vec<Vec<&str>> = readings.iter().map(|[text]| vec![text.as_str()]).collect();
+        let readings: Vec<&[&str]> = readings.iter().map(Vec::as_slice).collect();
+        assert_eq!(
+            settle(&readings, None),
+            (Err(SourceErrorKind::Unsettled), ATTEMPTS + 1)
         );
     }
 

@@ -18,7 +18,7 @@ use crate::https::roots::Roots;
 /// | deadline | 5 s | longer than any healthy issuer takes, shorter than a client's patience |
 /// | connect timeout | 2 s | a packet lost twice still gets through |
 /// | body limit | 512 KiB | a key set of a hundred RSA keys with their certificates |
-/// | head limit | 32 KiB, 100 headers | what large proxies allow |
+/// | head limit | 32 KiB, 64 headers | several times what any issuer sends; fixed |
 /// | roots | public web | |
 /// | plaintext | refused | |
 #[derive(Clone, Debug)]

@@ -59,10 +59,8 @@ async fn resolve(target: &Target) -> Result<VecDeque<SocketAddr>, FetchError> {
     let message = || format!("cannot resolve {}", target.host);
     let found = lookup_host((target.host.as_str(), target.port))
         .await
-        .map_err(|error| FetchError::caused(FetchErrorKind::Resolve, message(), error))?
-        // Plaintext stays on this machine, whatever the name server says of "localhost".
-        .filter(|address| target.tls || address.ip().is_loopback());
-    let addresses = alternate(found);
+        .map_err(|error| FetchError::caused(FetchErrorKind::Resolve, message(), error))?;
+    let addresses = order(found, target.tls);
     if addresses.is_empty() {
         return Err(FetchError::new(FetchErrorKind::Resolve, message()));
     }
@@ -70,8 +68,10 @@ async fn resolve(target: &Target) -> Result<VecDeque<SocketAddr>, FetchError> {
 }
 
 /// Puts address families in turns, beginning with that of the first address: RFC 8305 section 4.
-fn alternate(found: impl Iterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
-    let mut rest: VecDeque<SocketAddr> = found.take(ADDRESS_LIMIT).collect();
+/// Plaintext stays on this machine, whatever the name server says of "localhost".
+fn order(found: impl Iterator<Item = SocketAddr>, tls: bool) -> VecDeque<SocketAddr> {
+    let permitted = found.filter(|address| tls || address.ip().is_loopback());
+    let mut rest: VecDeque<SocketAddr> = permitted.take(ADDRESS_LIMIT).collect();
     let mut ordered: VecDeque<SocketAddr> = VecDeque::with_capacity(rest.len());
     while !rest.is_empty() {
         let wanted = ordered.back().map(|last| !last.is_ipv6());
@@ -156,24 +156,51 @@ impl AsyncWrite for Connection {
 mod tests {
     use super::*;
 
+    fn check(found: &[&str], tls: bool, expected: &[&str]) {
+        let parse = |text: &&str| SocketAddr::new(text.parse().expect("address"), 1);
+        let expected: Vec<SocketAddr> = expected.iter().map(parse).collect();
+        assert_eq!(order(found.iter().map(parse), tls), expected);
+    }
+
     #[test]
     fn address_families_take_turns() {
-        fn check(found: &[&str], expected: &[&str]) {
-            let parse = |text: &&str| SocketAddr::new(text.parse().expect("address"), 1);
-            let ordered = alternate(found.iter().map(parse));
-            let expected: Vec<SocketAddr> = expected.iter().map(parse).collect();
-            assert_eq!(ordered, expected);
-        }
-        check(&[], &[]);
+        check(&[], true, &[]);
         check(
             &["::1", "::2", "1.1.1.1", "2.2.2.2"],
+            true,
             &["::1", "1.1.1.1", "::2", "2.2.2.2"],
         );
         check(
             &["1.1.1.1", "2.2.2.2", "::1"],
+            true,
             &["1.1.1.1", "::1", "2.2.2.2"],
         );
-        check(&["1.1.1.1", "2.2.2.2"], &["1.1.1.1", "2.2.2.2"]);
-        check(&["::1"; 20], &["::1"; ADDRESS_LIMIT]);
+        check(&["1.1.1.1", "2.2.2.2"], true, &["1.1.1.1", "2.2.2.2"]);
+        check(&["::1"; 20], true, &["::1"; ADDRESS_LIMIT]);
+    }
+
+    #[test]
+    fn plaintext_stays_on_this_machine() {
+        check(
+            &["10.0.0.1", "127.0.0.1", "2001:db8::1"],
+            false,
+            &["127.0.0.1"],
+        );
+        check(&["10.0.0.1"], false, &[]);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_does_not_keep_from_the_next() {
+        let bind = || std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let (closed, open) = (bind(), bind());
+        let addresses = [&closed, &open].map(|listener| listener.local_addr().expect("bound"));
+        drop(closed);
+        let stream = race(addresses.into())
+            .await
+            .expect("the second one answers");
+        assert_eq!(stream.peer_addr().expect("connected"), addresses[1]);
+        drop(open);
+        assert!(race(addresses.into()).await.is_err());
+        assert!(race(VecDeque::new()).await.is_err());
     }
 }

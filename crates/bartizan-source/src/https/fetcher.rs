@@ -51,7 +51,7 @@ pub(super) struct Settings {
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("bartizan/", env!("CARGO_PKG_VERSION")));
 const HEAD_LIMIT: usize = 32 * 1024;
-const HEADER_COUNT_LIMIT: usize = 100;
+const HEADER_COUNT_LIMIT: usize = 64;
 
 impl HttpsFetcher {
     /// Begins a description with the defaults.

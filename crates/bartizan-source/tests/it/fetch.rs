@@ -233,14 +233,14 @@ async fn refuses_a_head_beyond_its_limits() {
         kind(fetch_from(vec![send(long)]).await),
         FetchErrorKind::Protocol
     );
-    let many = format!("{OK}{}content-length: 0\r\n\r\n", "x: y\r\n".repeat(101));
+    let many = format!("{OK}{}content-length: 0\r\n\r\n", "x: y\r\n".repeat(64));
     assert_eq!(
         kind(fetch_from(vec![send(many)]).await),
         FetchErrorKind::Protocol
     );
     let endless = vec![send(OK), Step::Repeat(b"x: y\r\n".to_vec())];
     assert_eq!(kind(fetch_from(endless).await), FetchErrorKind::Protocol);
-    let fine = format!("{OK}{}content-length: 0\r\n\r\n", "x: y\r\n".repeat(99));
+    let fine = format!("{OK}{}content-length: 0\r\n\r\n", "x: y\r\n".repeat(63));
     fetch_from(vec![send(fine)]).await.expect("within limits");
 }
 
@@ -368,6 +368,28 @@ async fn presents_a_client_certificate_from_a_ready_configuration() {
         &fetcher.get(&url).await.expect("known client").body()[..],
         b"welcome"
     );
+}
+
+#[tokio::test]
+async fn offers_http_1_alone_whatever_the_given_configuration_says() {
+    let authority = Authority::new();
+    for (spoken, expected) in [("h2", Some(FetchErrorKind::Tls)), ("http/1.1", None)] {
+        let mut config = authority.server_config(rustls::DEFAULT_VERSIONS, false);
+        config.alpn_protocols = vec![spoken.as_bytes().to_vec()];
+        let server = Server::with_config(config, vec![ok("")]).await;
+        let mut config = authority.client_config(&authority.issue("client.example"));
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let fetcher = HttpsFetcher::builder()
+            .with_tls_config(config)
+            .build()
+            .expect("sound");
+        let fetched = fetcher.get(&server.url("/")).await;
+        assert_eq!(
+            fetched.err().map(|error| error.kind()),
+            expected,
+            "{spoken}"
+        );
+    }
 }
 
 #[tokio::test]

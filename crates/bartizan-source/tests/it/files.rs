@@ -223,59 +223,68 @@ async fn follows_an_atomic_rename() {
     );
 }
 
-/// A writer that replaces the pair while the source reads it again and again: no version may ever
-/// mix the two.
+/// A writer that swaps a folder of many files while the source reads it again and again: most
+/// readings fall into a swap, and no version may ever mix two folders.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn never_publishes_a_mixed_pair_under_a_busy_writer() {
+async fn never_publishes_a_mixture_under_a_busy_writer() {
     use std::os::unix::fs::symlink;
+    use std::sync::atomic::AtomicBool;
 
+    const FILES: usize = 40;
+    // So many that the folder seen before never comes round again within two readings.
+    const FOLDERS: usize = 100;
     let folder = Folder::new();
-    let (first, second) = (folder.path("a"), folder.path("b"));
-    let swap = |number: u32| {
-        let stamp = format!("..{number}");
-        folder.write(&format!("{stamp}/a"), number.to_string());
-        folder.write(&format!("{stamp}/b"), number.to_string());
-        symlink(&stamp, folder.path("..tmp")).expect("linkable");
-        std::fs::rename(folder.path("..tmp"), folder.path("..data")).expect("renamable");
-    };
-    swap(0);
-    symlink("..data/a", &first).expect("linkable");
-    symlink("..data/b", &second).expect("linkable");
+    for version in 0..FOLDERS {
+        for file in 0..FILES {
+            folder.write(&format!("..{version}/{file}"), version.to_string());
+        }
+    }
+    symlink("..0", folder.path("..data")).expect("linkable");
     let mixed = Arc::new(AtomicU32::new(0));
-    let parse = {
-        let (first, second, mixed) = (first.clone(), second.clone(), Arc::clone(&mixed));
-        move |files: &FileSet| {
-            if files.get(&first) != files.get(&second) {
-                mixed.fetch_add(1, Ordering::SeqCst);
+    let mixtures = Arc::clone(&mixed);
+    let mut builder = FileSourceBuilder::new("test");
+    for file in 0..FILES {
+        builder = builder.add_file(folder.path(&format!("..data/{file}")));
+    }
+    let source = builder
+        .load(move |files| {
+            let mut contents = files.iter().map(|(_, content)| content);
+            let first = contents.next();
+            if contents.any(|content| Some(content) != first) {
+                mixtures.fetch_add(1, Ordering::SeqCst);
             }
             Ok::<_, String>(())
-        }
-    };
-    let source = FileSourceBuilder::new("test")
-        .add_file(&first)
-        .add_file(&second)
-        .load(parse)
+        })
         .expect("readable");
-    let reader = tokio::spawn(async move {
-        for _ in 0..300 {
-            // Under so busy a writer two readings in a row may never agree: an error is right.
-            let _ = source.refresh_now().await;
-        }
-        source.published().generation()
+
+    let done = AtomicBool::new(false);
+    let (temporary, data) = (folder.path("..tmp"), folder.path("..data"));
+    let unsettled = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut version = 0;
+            while !done.load(Ordering::SeqCst) {
+                version = (version + 1) % FOLDERS;
+                symlink(format!("..{version}"), &temporary).expect("linkable");
+                std::fs::rename(&temporary, &data).expect("renamable");
+            }
+        });
+        let handle = tokio::runtime::Handle::current();
+        let refresh = || tokio::task::block_in_place(|| handle.block_on(source.refresh_now()));
+        let unsettled = (0..200)
+            .filter_map(|_| refresh().err())
+            .filter(|error| error.kind() == SourceErrorKind::Unsettled)
+            .count();
+        done.store(true, Ordering::SeqCst);
+        unsettled
     });
-    let mut number = 0;
-    while !reader.is_finished() {
-        number += 1;
-        swap(number);
-        tokio::task::yield_now().await;
-    }
-    let generation = reader.await.expect("no panic");
-    assert!(
-        generation > 1,
-        "the reader saw {generation} of {number} versions"
-    );
     assert_eq!(mixed.load(Ordering::SeqCst), 0);
+    assert_eq!(
+        source.status().total_failures(),
+        unsettled as u64,
+        "no other failure"
+    );
+    source.refresh_now().await.expect("the writer has stopped");
 }
 
 #[tokio::test]
@@ -368,12 +377,40 @@ async fn a_file_may_fill_its_limit_and_not_exceed_it() {
     }
 }
 
+/// The files of `/proc` say that they are empty.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_that_belies_its_size_does_not_exceed_the_limit_either() {
+    let load = |limit| {
+        let path = "/proc/self/status";
+        let builder = FileSourceBuilder::new("test")
+            .add_file(path)
+            .with_file_limit(limit);
+        builder.load(move |files| files.get(path).map(<[u8]>::len).ok_or("not in the set"))
+    };
+    assert_eq!(
+        std::fs::metadata("/proc/self/status").expect("Linux").len(),
+        0
+    );
+    assert_eq!(
+        load(100).expect_err("too large").kind(),
+        SourceErrorKind::TooLarge
+    );
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn reads_nothing_but_regular_files() {
     let folder = Folder::new();
     std::os::unix::fs::symlink("/dev/zero", folder.path("zero")).expect("linkable");
-    for path in [folder.path("zero"), folder.as_ref().to_owned()] {
+    // Opening a socket fails, and opening a FIFO blocks: neither may be tried.
+    let _socket =
+        std::os::unix::net::UnixListener::bind(folder.path("socket")).expect("a short path");
+    for path in [
+        folder.path("zero"),
+        folder.path("socket"),
+        folder.as_ref().to_owned(),
+    ] {
         let result = FileSourceBuilder::new("test")
             .add_file(path)
             .load(|_| Ok::<_, String>(()));
@@ -419,7 +456,8 @@ async fn polls_by_itself_at_its_interval() {
         .load(pair.parser())
         .expect("good");
     let mut changes = source.published().subscribe();
-    for number in 2..12 {
+    let mut waits = std::collections::HashSet::new();
+    for number in 2..22 {
         pair.write(number, number);
         let before = clock.monotonic();
         assert_eq!(changes.next().await, Some(number.into()));
@@ -427,7 +465,9 @@ async fn polls_by_itself_at_its_interval() {
         let tenth = Duration::from_millis(1010);
         assert!(waited >= Duration::from_secs(10) - tenth, "{waited:?}");
         assert!(waited <= Duration::from_secs(10) + tenth, "{waited:?}");
+        waits.insert(waited.as_millis());
     }
+    assert!(waits.len() > 5, "jittered");
 }
 
 #[tokio::test(start_paused = true)]

@@ -280,6 +280,31 @@ async fn retries_with_growing_waits_up_to_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_success_makes_the_next_outage_begin_with_short_waits() {
+    let issuer = Issuer::new();
+    let source = issuer.load().await;
+    for _ in 0..5 {
+        issuer.set_down(true);
+        pass(HOUR).await;
+        issuer.set_down(false);
+        pass(2 * MINUTE).await;
+        assert!(!source.status().is_failing());
+        issuer.set_down(true);
+        let failures = source.status().total_failures();
+        while source.status().total_failures() == failures {
+            pass(SECOND).await;
+        }
+        pass(SECOND + SECOND / 100).await;
+        assert!(
+            source.status().consecutive_failures() >= 2,
+            "tried again within a second"
+        );
+        issuer.set_down(false);
+        pass(2 * MINUTE).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_forced_fetch_happens_at_most_once_per_cool_down() {
     let issuer = Issuer::new();
     let source = issuer.load().await;
