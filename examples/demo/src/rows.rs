@@ -1,0 +1,257 @@
+//! The requests, and what each must get.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bartizan_testkit::DevelopmentCa;
+use bartizan_testkit::forge::tampered_claim;
+use http::Method;
+use tokio::net::TcpStream;
+
+use crate::client::{Got, HttpCall, grpc, http};
+use crate::scene::{Dialler, Scene};
+
+/// One request of the demo.
+pub(crate) struct Row {
+    pub(crate) group: &'static str,
+    pub(crate) request: &'static str,
+    /// What must come back: the answer, and the code or what the service says.
+    pub(crate) expected: (&'static str, &'static str),
+    pub(crate) send: Pin<Box<dyn Future<Output = Got>>>,
+}
+
+/// Collects rows of one group.
+struct Rows<'s> {
+    scene: &'s Scene,
+    group: &'static str,
+    rows: Vec<Row>,
+}
+
+impl Rows<'_> {
+    fn add(
+        &mut self,
+        request: &'static str,
+        expected: (&'static str, &'static str),
+        send: impl Future<Output = Got> + 'static,
+    ) {
+        self.rows.push(Row {
+            group: self.group,
+            request,
+            expected,
+            send: Box::pin(send),
+        });
+    }
+
+    /// `GET /orders/7` with this token.
+    fn read(
+        &mut self,
+        request: &'static str,
+        expected: (&'static str, &'static str),
+        dialler: &Dialler,
+        token: Option<String>,
+    ) {
+        let call = HttpCall {
+            method: Method::GET,
+            path: "/orders/7",
+            token,
+        };
+        self.add(
+            request,
+            expected,
+            http(dialler.clone(), self.scene.orders, call),
+        );
+    }
+
+    /// `Payments/Charge` with this token.
+    fn charge(
+        &mut self,
+        request: &'static str,
+        expected: (&'static str, &'static str),
+        dialler: &Dialler,
+        token: Option<String>,
+    ) {
+        self.add(
+            request,
+            expected,
+            grpc(dialler.clone(), self.scene.payments, token),
+        );
+    }
+}
+
+/// Every request, in the order it is sent.
+pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Rows {
+        scene,
+        group: "Let through",
+        rows: Vec::new(),
+    };
+    let web = scene.workload("/web")?;
+    let orders = scene.workload("/orders")?;
+    let good = || scene.token().sign().map(Some);
+
+    rows.read(
+        "HTTP: web reads an order for alice",
+        ("200", "hello alice"),
+        &web,
+        good()?,
+    );
+    let call = HttpCall {
+        method: Method::POST,
+        path: "/orders",
+        token: good()?,
+    };
+    let create = http(web.clone(), scene.orders, call);
+    rows.add(
+        "HTTP: web orders for alice; orders calls payments",
+        ("200", "paid by pay-1"),
+        create,
+    );
+    rows.charge(
+        "gRPC: orders charges alice",
+        ("OK", "charged alice"),
+        &orders,
+        good()?,
+    );
+    let call = HttpCall {
+        method: Method::GET,
+        path: "/orders/7",
+        token: good()?,
+    };
+    let beside = beside_silent_clients(web.clone(), scene.orders, call);
+    rows.add(
+        "HTTP: beside three clients that say nothing",
+        ("200", "hello alice"),
+        beside,
+    );
+
+    rows.group = "Refused: which workload calls";
+    let nobody = scene.dialler(None)?;
+    let required = ("TLS alert", "CertificateRequired");
+    rows.read("HTTP: no client certificate", required, &nobody, good()?);
+    rows.charge("gRPC: no client certificate", required, &nobody, good()?);
+    let stranger = DevelopmentCa::new("example.org")?.workload("/web")?;
+    let stranger = scene.dialler(Some(&stranger))?;
+    rows.read(
+        "HTTP: our name, another CA",
+        ("TLS alert", "UnknownCA"),
+        &stranger,
+        good()?,
+    );
+    let expired = scene.dialler(Some(&scene.expired_web()?))?;
+    let past = ("TLS alert", "CertificateExpired");
+    rows.read("HTTP: expired certificate", past, &expired, good()?);
+    let two = scene
+        .ca
+        .leaf()
+        .add_uri("spiffe://example.org/web")
+        .add_uri("spiffe://example.org/x");
+    let two = scene.dialler(Some(&two.issue()?))?;
+    rows.read(
+        "HTTP: certificate with two names",
+        ("TLS alert", "CertificateUnknown"),
+        &two,
+        good()?,
+    );
+    let reports = scene.workload("/reports")?;
+    let not_allowed = "mtls.peer_not_allowed";
+    rows.read(
+        "HTTP: a workload that may not call",
+        ("403", not_allowed),
+        &reports,
+        good()?,
+    );
+    let denied = ("PERMISSIONDENIED", not_allowed);
+    rows.charge("gRPC: a workload that may not call", denied, &web, good()?);
+
+    rows.group = "Refused: for whom it calls";
+    rows.read("HTTP: no token", ("401", "jwt.missing"), &web, None);
+    let token = scene
+        .token()
+        .expired_since(Duration::from_secs(120))
+        .sign()?;
+    rows.read(
+        "HTTP: expired token",
+        ("401", "jwt.expired"),
+        &web,
+        Some(token),
+    );
+    let token = scene.token().unsigned("none");
+    rows.read(
+        "HTTP: alg none",
+        ("401", "jwt.algorithm_not_allowed"),
+        &web,
+        Some(token),
+    );
+    let token = scene.token().sign_hs256_with_public_key();
+    let confused = ("401", "jwt.algorithm_not_allowed");
+    rows.read(
+        "HTTP: HS256 with the public key as secret",
+        confused,
+        &web,
+        Some(token),
+    );
+    let token = scene.token().audience("invoices").sign()?;
+    rows.read(
+        "HTTP: wrong audience",
+        ("401", "jwt.wrong_audience"),
+        &web,
+        Some(token),
+    );
+    let token = scene.token().issuer("https://evil.example").sign()?;
+    rows.read(
+        "HTTP: wrong issuer",
+        ("401", "jwt.wrong_issuer"),
+        &web,
+        Some(token),
+    );
+    let token = tampered_claim(&scene.token().sign()?, "sub", "mallory")?;
+    rows.read(
+        "HTTP: tampered payload",
+        ("401", "jwt.bad_signature"),
+        &web,
+        Some(token),
+    );
+    let token = scene.token().sign_with_foreign_key(&scene.foreign_key)?;
+    rows.read(
+        "HTTP: signed with another key",
+        ("401", "jwt.bad_signature"),
+        &web,
+        Some(token),
+    );
+    let token = scene.token().sign()?.replace('.', "!");
+    rows.read(
+        "HTTP: something that is no token",
+        ("400", "jwt.malformed_credentials"),
+        &web,
+        Some(token),
+    );
+    rows.charge(
+        "gRPC: no token",
+        ("UNAUTHENTICATED", "jwt.missing"),
+        &orders,
+        None,
+    );
+    let token = tampered_claim(&scene.token().sign()?, "sub", "mallory")?;
+    let bad = ("UNAUTHENTICATED", "jwt.bad_signature");
+    rows.charge("gRPC: tampered payload", bad, &orders, Some(token));
+    let token = scene.token().scope("orders:write").sign()?;
+    let scope = ("403", "orders.missing_scope");
+    rows.read("HTTP: token without the scope", scope, &web, Some(token));
+
+    Ok(rows.rows)
+}
+
+/// Sends a request while three other clients hold connections open on which they never speak.
+async fn beside_silent_clients(
+    dialler: Dialler,
+    address: std::net::SocketAddr,
+    call: HttpCall,
+) -> Got {
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        silent.push(TcpStream::connect(address).await);
+    }
+    let got = http(dialler, address, call).await;
+    drop(silent);
+    got
+}

@@ -1,0 +1,188 @@
+//! The scene: a CA, an issuer, two services, and the certificates of those who call them.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bartizan_core::{Clock as _, SystemClock};
+use bartizan_testkit::tls::dangerous_client_config;
+use bartizan_testkit::{
+    DevelopmentCa, IssuedCertificate, SigningAlgorithm, SigningKey, TokenBuilder, TokenIssuer,
+};
+use rustls::ClientConfig;
+use tokio::sync::oneshot;
+
+pub(crate) struct Scene {
+    pub(crate) folder: PathBuf,
+    pub(crate) ca: DevelopmentCa,
+    pub(crate) issuer: TokenIssuer,
+    /// A key that the issuer knows nothing of.
+    pub(crate) foreign_key: SigningKey,
+    pub(crate) orders: SocketAddr,
+    pub(crate) payments: SocketAddr,
+}
+
+/// A client, as the TLS configuration that it dials with.
+pub(crate) type Dialler = Arc<ClientConfig>;
+
+impl Scene {
+    /// Makes certificates and keys, and starts the issuer and both services.
+    pub(crate) async fn set(folder: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let ca = DevelopmentCa::new("example.org")?;
+        ca.write_pem(folder, "ca")?;
+        for name in ["orders", "payments", "web", "reports"] {
+            ca.workload(&format!("/{name}"))?.write_pem(folder, name)?;
+        }
+        let issuer = TokenIssuer::start(&ca, SigningAlgorithm::Rs256).await?;
+        let file = |name: &str| folder.join(name).into_os_string();
+
+        let payments = start(|ready| {
+            payments::run(
+                parse([
+                    ("--listen", "127.0.0.1:0".into()),
+                    ("--certificate", file("payments.pem")),
+                    ("--key", file("payments-key.pem")),
+                    ("--bundle", file("ca.pem")),
+                    ("--issuer", issuer.mint().issuer().into()),
+                    ("--issuer-bundle", file("ca.pem")),
+                ]),
+                ready,
+            )
+        })
+        .await
+        .context("payments did not start")?;
+        let orders = start(|ready| {
+            orders::run(
+                parse([
+                    ("--listen", "127.0.0.1:0".into()),
+                    ("--certificate", file("orders.pem")),
+                    ("--key", file("orders-key.pem")),
+                    ("--bundle", file("ca.pem")),
+                    ("--issuer", issuer.mint().issuer().into()),
+                    ("--issuer-bundle", file("ca.pem")),
+                    ("--payments", payments.to_string().into()),
+                ]),
+                ready,
+            )
+        })
+        .await
+        .context("orders did not start")?;
+
+        let foreign_key = SigningKey::generate(SigningAlgorithm::Rs256, "key-1")?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            ca,
+            issuer,
+            foreign_key,
+            orders,
+            payments,
+        })
+    }
+
+    /// The dialler of a workload of our trust domain.
+    pub(crate) fn workload(&self, path: &str) -> anyhow::Result<Dialler> {
+        self.dialler(Some(&self.ca.workload(path)?))
+    }
+
+    /// The dialler that presents this certificate, or none. It accepts any name of our CA, as an
+    /// attacker would.
+    pub(crate) fn dialler(
+        &self,
+        certificate: Option<&IssuedCertificate>,
+    ) -> anyhow::Result<Dialler> {
+        let mut config = dangerous_client_config(&self.ca, certificate)?;
+        config.resumption = rustls::client::Resumption::disabled();
+        Ok(Arc::new(config))
+    }
+
+    /// A good token of alice for both services, to be signed or changed.
+    pub(crate) fn token(&self) -> TokenBuilder {
+        self.issuer
+            .mint()
+            .token()
+            .subject("alice")
+            .audiences(["orders", "payments"])
+            .scope("orders:read orders:write payments:charge")
+    }
+
+    /// A certificate like that of `web`, but past its time.
+    pub(crate) fn expired_web(&self) -> anyhow::Result<IssuedCertificate> {
+        let now = SystemClock.wall();
+        Ok(self
+            .ca
+            .leaf()
+            .add_uri("spiffe://example.org/web")
+            .with_validity(
+                now.saturating_sub(Duration::from_secs(7200)),
+                now.saturating_sub(Duration::from_secs(3600)),
+            )
+            .issue()?)
+    }
+
+    /// What was set up, for people.
+    pub(crate) fn describe(&self) -> String {
+        let mut text =
+            String::from("\n  Bartizan demo: everything below is real TLS on loopback\n\n");
+        for (what, whom, whence) in [
+            (
+                "issuer",
+                "OIDC discovery and JWKS, RS256",
+                self.issuer.address(),
+            ),
+            (
+                "orders",
+                "axum, HTTP; admits spiffe://example.org/web",
+                self.orders,
+            ),
+            (
+                "payments",
+                "tonic, gRPC; admits spiffe://example.org/orders",
+                self.payments,
+            ),
+        ] {
+            let _ = writeln!(
+                text,
+                "  {what:<9} {whence:<17} {whom}",
+                whence = whence.to_string()
+            );
+        }
+        text
+    }
+}
+
+/// The configuration that these flags give, with defaults for the rest.
+fn parse<C: clap::Parser, const N: usize>(flags: [(&str, std::ffi::OsString); N]) -> C {
+    let program = std::iter::once("demo".into());
+    C::parse_from(
+        program.chain(
+            flags
+                .into_iter()
+                .flat_map(|(flag, value)| [flag.into(), value]),
+        ),
+    )
+}
+
+/// Runs a service in the background, and gives its address once it listens.
+async fn start<R>(
+    run: impl FnOnce(Box<dyn FnOnce(SocketAddr) + Send>) -> R,
+) -> anyhow::Result<SocketAddr>
+where
+    R: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let (sender, address) = oneshot::channel();
+    let mut service = tokio::spawn(run(Box::new(move |address| {
+        let _ = sender.send(address);
+    })));
+    tokio::select! {
+        biased;
+        Ok(address) = address => Ok(address),
+        ended = &mut service => {
+            ended??;
+            anyhow::bail!("the service ended")
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! orders: an HTTP service that one workload may call, on behalf of users.
+//!
+//! It takes orders and has payments charge for them: over mutual TLS under its own identity, with
+//! the user's token passed on.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bartizan_core::{
+    AxumListener, Caller, Code, Connection, Rejection, RejectionKind, SpiffeId, SpiffePattern,
+    TrustDomain,
+};
+use bartizan_jwt::{JwtConfig, JwtLayer, Roots, Rules};
+use bartizan_mtls::{AllowedPeers, MaterialFiles, MtlsConnector, MtlsLayer, MtlsListener};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use payments::proto::ChargeRequest;
+use payments::proto::payments_client::PaymentsClient;
+use tonic::transport::{Channel, Endpoint};
+use tower::ServiceBuilder;
+
+/// Where orders finds what it needs; each is a flag and an environment variable.
+#[derive(Clone, Debug, clap::Parser)]
+pub struct Config {
+    /// Where to listen.
+    #[arg(long, env = "ORDERS_LISTEN", default_value = "127.0.0.1:8443")]
+    pub listen: SocketAddr,
+    /// Our certificate chain, PEM.
+    #[arg(
+        long,
+        env = "ORDERS_CERTIFICATE",
+        default_value = "target/demo/orders.pem"
+    )]
+    pub certificate: PathBuf,
+    /// Our private key, PEM.
+    #[arg(long, env = "ORDERS_KEY", default_value = "target/demo/orders-key.pem")]
+    pub key: PathBuf,
+    /// Our trust domain.
+    #[arg(long, env = "ORDERS_TRUST_DOMAIN", default_value = "example.org")]
+    pub trust_domain: TrustDomain,
+    /// The certificate authorities of our trust domain, PEM.
+    #[arg(long, env = "ORDERS_BUNDLE", default_value = "target/demo/ca.pem")]
+    pub bundle: PathBuf,
+    /// The workloads that may call.
+    #[arg(
+        long,
+        env = "ORDERS_CALLERS",
+        default_value = "spiffe://example.org/web"
+    )]
+    pub callers: SpiffePattern,
+    /// Who issues the users' tokens.
+    #[arg(long, env = "ORDERS_ISSUER", default_value = "https://127.0.0.1:8445")]
+    pub issuer: String,
+    /// The certificate authorities behind the issuer, PEM; those of the public web by default.
+    #[arg(long, env = "ORDERS_ISSUER_BUNDLE")]
+    pub issuer_bundle: Option<PathBuf>,
+    /// Where payments listens.
+    #[arg(long, env = "ORDERS_PAYMENTS", default_value = "127.0.0.1:8444")]
+    pub payments: SocketAddr,
+    /// Who must answer there.
+    #[arg(
+        long,
+        env = "ORDERS_PAYMENTS_ID",
+        default_value = "spiffe://example.org/payments"
+    )]
+    pub payments_id: SpiffeId,
+}
+
+/// Serves until it fails; calls `listening` once requests are accepted.
+///
+/// # Errors
+///
+/// If the configuration does not hold, or the server stops.
+pub async fn run(config: Config, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
+    // Our identity and whom we trust, read again whenever the files change.
+    let material = MaterialFiles::new(&config.certificate, &config.key)
+        .with_bundle(config.trust_domain, &config.bundle)
+        .load()?;
+    let listener = MtlsListener::builder(material.published())
+        .bind(config.listen)
+        .await?;
+
+    let callers = MtlsLayer::builder().allow_peer(config.callers).build()?;
+    let rules = Rules::builder(&config.issuer, "orders").build()?;
+    let mut tokens = JwtConfig::builder(rules);
+    if let Some(bundle) = &config.issuer_bundle {
+        tokens = tokens.with_roots(Roots::from_pem(&std::fs::read(bundle)?)?);
+    }
+    let tokens = JwtLayer::load(tokens.build()?).await?;
+
+    // The way to payments: under our own identity, and only to who proves to be payments.
+    let connector = MtlsConnector::new(material.published(), AllowedPeers::id(config.payments_id));
+    let channel = Endpoint::from_shared(format!("http://{}", config.payments))?
+        .connect_with_connector_lazy(connector);
+
+    let app = Router::new()
+        .route("/orders/{id}", get(read))
+        .route("/orders", post(create))
+        .with_state(Arc::new(Desk { payments: PaymentsClient::new(channel), orders: 0.into() }))
+        // The first layer is the outermost: who is calling, then for whom.
+        .layer(ServiceBuilder::new().layer(callers).layer(tokens));
+
+    listening(listener.local_addr());
+    let app = app.into_make_service_with_connect_info::<Connection>();
+    axum::serve(AxumListener::new(listener), app).await?;
+    Ok(())
+}
+
+struct Desk {
+    payments: PaymentsClient<Channel>,
+    orders: AtomicU64,
+}
+
+/// What a caller is told of an order.
+#[derive(Debug, serde::Serialize)]
+struct Order {
+    id: String,
+    customer: String,
+    sent_by: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment: Option<String>,
+}
+
+async fn read(caller: Caller, Path(id): Path<String>) -> Result<Json<Order>, Rejection> {
+    require_scope(&caller, "orders:read")?;
+    Ok(Json(order(&caller, id, None)))
+}
+
+async fn create(
+    caller: Caller,
+    State(desk): State<Arc<Desk>>,
+    headers: HeaderMap,
+) -> Result<Json<Order>, Rejection> {
+    require_scope(&caller, "orders:write")?;
+    let id = (desk.orders.fetch_add(1, Ordering::Relaxed) + 1).to_string();
+    let mut charge = tonic::Request::new(ChargeRequest {
+        order: id.clone(),
+        cents: 4_200,
+    });
+    let token = headers
+        .get(AUTHORIZATION)
+        .and_then(|token| token.to_str().ok());
+    if let Some(token) = token.and_then(|token| token.parse().ok()) {
+        charge.metadata_mut().insert("authorization", token);
+    }
+    let charged = desk
+        .payments
+        .clone()
+        .charge(charge)
+        .await
+        .map_err(|status| {
+            Rejection::new(RejectionKind::Unavailable, PAYMENT_FAILED).with_cause(status)
+        })?;
+    Ok(Json(order(&caller, id, Some(charged.into_inner().payment))))
+}
+
+fn order(caller: &Caller, id: String, payment: Option<String>) -> Order {
+    let customer = caller.principal.subject().to_owned();
+    Order {
+        id,
+        customer,
+        sent_by: caller.peer.to_string(),
+        payment,
+    }
+}
+
+fn require_scope(caller: &Caller, scope: &str) -> Result<(), Rejection> {
+    match caller.principal.has_scope(scope) {
+        true => Ok(()),
+        false => Err(Rejection::new(RejectionKind::Forbidden, MISSING_SCOPE)),
+    }
+}
+
+/// The token does not cover what is asked for.
+const MISSING_SCOPE: Code = Code::new("orders.missing_scope");
+/// Payments did not take the payment.
+const PAYMENT_FAILED: Code = Code::new("orders.payment_failed");
