@@ -34,3 +34,8 @@ impl tonic::transport::server::Connected for crate::MtlsStream {
         self.connection().clone()
     }
 }
+
+// The snippet of the README, compiled with the tests.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

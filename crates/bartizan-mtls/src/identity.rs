@@ -20,8 +20,9 @@ use crate::verify;
 /// certificates. Whether it is inside its validity period is checked where a clock is at hand, by
 /// [`check_validity`](Self::check_validity).
 ///
-/// The DER and PEM forms of the key are wiped once it is loaded; the form that `ring` works with
-/// is not, because `ring` does not wipe it. `Debug` shows the name and never the key.
+/// The DER form of the key is wiped once it is loaded. PEM text belongs to the caller, the PEM
+/// decoder does not wipe its scratch space, and `ring` does not wipe the form that it works with.
+/// `Debug` shows the name and never the key.
 ///
 /// Cheap to clone.
 #[derive(Clone)]

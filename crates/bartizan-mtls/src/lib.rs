@@ -1,4 +1,175 @@
-//! Mutual TLS workload identity for axum, tonic and hyper.
+//! Mutual TLS workload identity for axum, tonic and hyper: who is at the other end, proven.
+//!
+//! A service takes an identity (an [X509-SVID] or a certificate with DNS names), accepts
+//! connections through [`MtlsListener`] and opens them through [`MtlsConnector`]. Both ends prove
+//! who they are in the handshake; [`MtlsLayer`] lets in the peers that are listed. What a mesh does
+//! in a sidecar happens in the process, with certificates that rotate while it runs.
+//!
+//! # Quick start
+//!
+//! A server under axum (feature `axum`). The handler learns who calls:
+//!
+//! ```no_run
+//! # #[cfg(feature = "axum")]
+//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::{Router, routing::get};
+//! use bartizan_core::{AxumListener, Connection, Peer};
+//! use bartizan_mtls::{MaterialFiles, MtlsLayer, MtlsListener};
+//!
+//! let material = MaterialFiles::new("/run/svid/tls.crt", "/run/svid/tls.key")
+//!     .with_bundle("example.org".parse()?, "/run/svid/ca.crt")
+//!     .load()?;
+//! let mtls = MtlsLayer::builder()
+//!     .allow_peer("spiffe://example.org/ns/shop/sa/orders".parse()?)
+//!     .build()?;
+//! let app = Router::new()
+//!     .route("/", get(async |peer: Peer| format!("hello {peer}")))
+//!     .layer(mtls);
+//!
+//! let listener = MtlsListener::builder(material.published()).bind("0.0.0.0:8443").await?;
+//! let app = app.into_make_service_with_connect_info::<Connection>();
+//! axum::serve(AxumListener::new(listener), app).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The same under tonic (feature `tonic`), and a client of it:
+//!
+//! ```no_run
+//! # #[cfg(feature = "tonic")]
+//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+//! use bartizan_mtls::{AllowedPeers, MaterialFiles, MtlsConnector, MtlsLayer, MtlsListener};
+//! use tonic::transport::{Endpoint, Server};
+//! # let (_, health) = tonic_health::server::health_reporter();
+//!
+//! let material = MaterialFiles::new("/run/svid/tls.crt", "/run/svid/tls.key")
+//!     .with_bundle("example.org".parse()?, "/run/svid/ca.crt")
+//!     .load()?;
+//!
+//! // The server: orders may call.
+//! let orders = "spiffe://example.org/ns/shop/sa/orders".parse()?;
+//! let listener = MtlsListener::builder(material.published()).bind("0.0.0.0:8443").await?;
+//! let server = Server::builder()
+//!     .layer(MtlsLayer::builder().allow_peer(orders).build()?)
+//!     .add_service(health)
+//!     .serve_with_incoming(listener);
+//! # tokio::spawn(server);
+//!
+//! // The client: payments must answer. `http://` here, see `MtlsConnector`; it is TLS all the same.
+//! let payments = AllowedPeers::id("spiffe://example.org/ns/shop/sa/payments".parse()?);
+//! let connector = MtlsConnector::builder(material.published(), payments).require_http2().build();
+//! let channel = Endpoint::from_static("http://payments.shop.svc:8443")
+//!     .connect_with_connector(connector)
+//!     .await?;
+//! # let _ = tonic_health::pb::health_client::HealthClient::new(channel);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The layer by itself refuses whoever is not listed, which includes everybody without a
+//! certificate:
+//!
+//! ```
+//! use bartizan_core::Connection;
+//! use bartizan_mtls::MtlsLayer;
+//! use http::{Request, Response, StatusCode};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! # use std::{convert::Infallible, error::Error};
+//! # use bartizan_core::{Peer, PeerIdentity, VerifiedCertificate, WallTime};
+//! # let peer = |id: &str| -> Result<Peer, Box<dyn Error>> {
+//! #     Ok(Peer::assert_verified(VerifiedCertificate {
+//! #         identity: PeerIdentity::Spiffe(id.parse()?),
+//! #         certificate_sha256: [0; 32],
+//! #         serial: [1].into(),
+//! #         not_after: WallTime::MAX,
+//! #     }))
+//! # };
+//! # let orders = peer("spiffe://example.org/ns/shop/sa/orders")?;
+//! # let stranger = peer("spiffe://example.org/ns/shop/sa/stranger")?;
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//!
+//! let layer = MtlsLayer::builder()
+//!     .allow_peer("spiffe://example.org/ns/shop/sa/orders".parse()?)
+//!     .build()?;
+//! let service = layer.layer(service_fn(async |_: Request<()>| {
+//!     Ok::<_, Infallible>(Response::new(String::new()))
+//! }));
+//!
+//! // What a listener puts into the extensions of each request.
+//! let remote = Connection::from_remote(([192, 0, 2, 1], 4711).into());
+//! for (connection, status) in [
+//!     (remote.clone().with_peer(orders), StatusCode::OK),
+//!     (remote.clone().with_peer(stranger), StatusCode::FORBIDDEN),
+//!     (remote, StatusCode::UNAUTHORIZED),
+//! ] {
+//!     let mut request = Request::new(());
+//!     request.extensions_mut().insert(connection);
+//!     assert_eq!(service.clone().oneshot(request).await?.status(), status);
+//! }
+//! # Ok::<(), Box<dyn Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn Error>>(())
+//! ```
+//!
+//! # How it decides
+//!
+//! In the handshake, at either end ([`verify_svid`] has the rules in detail):
+//!
+//! 1. TLS 1.3 and a certificate from both ends, or there is no connection. Sessions are never
+//!    resumed: a resumed session would show the certificate of its first handshake and ask nobody.
+//! 2. The leaf must be an X509-SVID to the letter: exactly one URI name, a SPIFFE ID with a path,
+//!    the key usage of a leaf and of nothing else. rustls looks at none of this.
+//! 3. The roots are those of the trust domain that the SPIFFE ID names. A partner's authority can
+//!    name the partner's workloads and never one of ours.
+//! 4. A path leads to one of these roots through certificates that may issue certificates, all of
+//!    them inside their validity periods.
+//! 5. On the client side, the server must be one of those that the connector was given.
+//!
+//! Then, for each request, [`MtlsLayer`]: the connection has a peer, its certificate has not
+//! expired meanwhile, and it is on the list.
+//!
+//! DNS names are an alternative that is chosen ([`Trust::dns`], [`Identity::dns_from_pem`]), never
+//! one that is fallen back to.
+//!
+//! # Rotation
+//!
+//! [`Material`], our identity and our trust together, comes through a
+//! [`Published`](bartizan_source::Published) value. Each handshake uses the newest version;
+//! connections that are open go on. [`MaterialFiles`] validates new files before it publishes them
+//! and keeps the last good version otherwise.
+//!
+//! # Deployment notes
+//!
+//! What this crate does not protect against, or needs from you:
+//!
+//! * **The private key** lies in memory, and in a file if you keep it there. Whoever reads either
+//!   is you. Give files to the service's user alone, and prefer short-lived certificates. Buffers of
+//!   ours are wiped; the key that `ring` works with, and the PEM decoder's scratch space, are not.
+//! * **A certificate authority** of a trust domain can name any workload of that domain.
+//! * **URI name constraints**: the path validator does not know them and refuses every
+//!   certificate below an authority that carries one, even a matching one. Such an authority cannot
+//!   be used.
+//! * **Revocation** is not checked. A certificate is good until it expires; keep it short-lived,
+//!   or withdraw the root.
+//! * **Open connections** outlive withdrawn trust. The layer refuses requests of a peer whose
+//!   certificate has expired; a response that is under way goes on.
+//! * **DNS names** of one set of roots are all alike: each of its authorities can claim each name.
+//! * **Floods**: handshakes have a time limit and a cap. Clients that hold all slots delay others
+//!   for as long as the time limit. Limit connections per address in front of the service.
+//! * **axum's `serve`** has no time limit for request headers. Behind it, an authenticated peer can
+//!   hold a connection open by sending a header slowly.
+//! * **Routes that axum adds after `.layer`** are not guarded. Add the layer last.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `axum` | [`MtlsListener`] is an `axum::serve::Listener` |
+//! | `tonic` | [`MtlsStream`] is tonic's `Connected`, for `serve_with_incoming` |
+//!
+//! Neither is on by default. hyper-util needs none: see [`MtlsListener::accept`].
+//!
+//! [X509-SVID]: https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

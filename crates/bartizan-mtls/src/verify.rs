@@ -2,14 +2,30 @@
 
 use bartizan_core::{PeerIdentity, VerifiedCertificate, WallTime};
 use ring::digest;
-use rustls_pki_types::CertificateDer;
-use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath, ring as ring_algorithms};
 
 use crate::certificate::Certificate;
 use crate::roots::{Roots, unix_time};
-use crate::rules::{self, MAX_CHAIN_CERTIFICATES, Role};
+use crate::rules::{self, MAX_CERTIFICATE_BYTES, MAX_CHAIN_CERTIFICATES, Role};
 use crate::svid_error::{PathFault, SvidError};
 use crate::trust::TrustBundles;
+
+/// Those of ring that rustls uses for TLS 1.3, by name: a list by feature would change with what
+/// other crates of the program turn on.
+const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
+    ring_algorithms::ECDSA_P256_SHA256,
+    ring_algorithms::ECDSA_P256_SHA384,
+    ring_algorithms::ECDSA_P384_SHA256,
+    ring_algorithms::ECDSA_P384_SHA384,
+    ring_algorithms::ED25519,
+    ring_algorithms::RSA_PKCS1_2048_8192_SHA256,
+    ring_algorithms::RSA_PKCS1_2048_8192_SHA384,
+    ring_algorithms::RSA_PKCS1_2048_8192_SHA512,
+    ring_algorithms::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+    ring_algorithms::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
+    ring_algorithms::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+];
 
 /// Verifies an X509-SVID and its chain, leaf first, at the moment `now`.
 ///
@@ -120,7 +136,7 @@ fn validity(certificate: &Certificate<'_>, now: WallTime) -> Result<(), SvidErro
 
 /// Path validation does not look at the leaf's own key; only the handshake would.
 fn check_key_algorithm(leaf: &Certificate<'_>) -> Result<(), SvidError> {
-    let supported = webpki::ALL_VERIFICATION_ALGS
+    let supported = ALGORITHMS
         .iter()
         .any(|known| known.public_key_alg_id().as_ref() == leaf.key_algorithm);
     if supported {
@@ -139,8 +155,12 @@ fn check_path(
 ) -> Result<(), SvidError> {
     validity(leaf, now)?;
     let (end_entity, intermediates) = chain.split_first().ok_or(SvidError::Empty)?;
-    for intermediate in intermediates {
-        rules::read(intermediate)?;
+    // Only those on the path must be readable: a surplus certificate does no harm.
+    if let Some(large) = intermediates
+        .iter()
+        .find(|der| der.len() > MAX_CERTIFICATE_BYTES)
+    {
+        return Err(SvidError::CertificateTooLarge { bytes: large.len() });
     }
     let end_entity = EndEntityCert::try_from(end_entity).map_err(|e| refuse(e, now))?;
     let accept_path = |path: &VerifiedPath<'_>| {
@@ -155,7 +175,7 @@ fn check_path(
     };
     end_entity
         .verify_for_usage(
-            webpki::ALL_VERIFICATION_ALGS,
+            ALGORITHMS,
             roots.anchors(),
             intermediates,
             unix_time(now),

@@ -10,6 +10,7 @@ use bartizan_mtls::{
 use bartizan_testkit::{
     DevelopmentCa, ExtendedKeyUsage, IssuedCertificate, KeyKind, KeyUsage, LeafBuilder, PrivateKey,
 };
+use proptest::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use rustls_pki_types::CertificateDer;
 
@@ -482,4 +483,44 @@ fn roots_are_certificate_authorities() {
         Roots::from_der(std::iter::repeat_n(ca.root_der(), 65)),
         RootsError::TooMany { limit: 64 }
     );
+}
+
+fn changed(der: &[u8], changes: &[(prop::sample::Index, u8)]) -> CertificateDer<'static> {
+    let mut der = der.to_vec();
+    for (place, byte) in changes {
+        let place = place.index(der.len());
+        der[place] = *byte;
+    }
+    CertificateDer::from(der)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn a_changed_certificate_never_passes_and_never_panics(
+        in_leaf in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        in_issuer in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        thread_local! {
+            static CHAIN: (DevelopmentCa, Vec<CertificateDer<'static>>) = {
+                let root = ca();
+                let intermediate = root.intermediate().unwrap();
+                let chain = intermediate.leaf().add_uri(ORDERS).issue().unwrap().chain_der();
+                (root, chain)
+            };
+        }
+        let (root, original) = CHAIN.with(Clone::clone);
+        let chain = vec![changed(&original[0], &in_leaf), changed(&original[1], &in_issuer)];
+        let verdict = verify_svid(&chain, &bundles([&root]), Role::Client, root.reference_time());
+        prop_assert_eq!(verdict.is_ok(), chain == original);
+        // A changed authority is no better as a root of its own.
+        let _ = Roots::from_der(&chain);
+    }
+
+    #[test]
+    fn reading_noise_never_panics(text in "(-----BEGIN [A-Z ]{0,20}-----\n)?[ -~\n]{0,200}") {
+        let _ = Roots::from_pem(text.as_bytes());
+        let _ = Identity::from_pem(text.as_bytes(), text.as_bytes());
+    }
 }
