@@ -185,7 +185,9 @@ impl AlgorithmSet {
 
     /// The members, in the order of [`Algorithm::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Algorithm> {
-        Algorithm::ALL.into_iter().filter(move |algorithm| self.contains(*algorithm))
+        Algorithm::ALL
+            .into_iter()
+            .filter(move |algorithm| self.contains(*algorithm))
     }
 }
 
@@ -197,7 +199,11 @@ impl<const N: usize> From<[Algorithm; N]> for AlgorithmSet {
 
 impl FromIterator<Algorithm> for AlgorithmSet {
     fn from_iter<I: IntoIterator<Item = Algorithm>>(algorithms: I) -> Self {
-        Self(algorithms.into_iter().fold(0, |bits, algorithm| bits | algorithm.bit()))
+        Self(
+            algorithms
+                .into_iter()
+                .fold(0, |bits, algorithm| bits | algorithm.bit()),
+        )
     }
 }
 
@@ -217,14 +223,19 @@ mod tests {
             assert_eq!(Algorithm::from_name(algorithm.name()), Some(algorithm));
         }
         assert_eq!(Algorithm::from_name("Ed25519"), Some(Algorithm::EdDsa));
-        for name in ["none", "None", "nOnE", "", "HS256", "rs256", "RS256 ", "ES512", "ES256K"] {
+        for name in [
+            "none", "None", "nOnE", "", "HS256", "rs256", "RS256 ", "ES512", "ES256K",
+        ] {
             assert_eq!(Algorithm::from_name(name), None, "{name:?}");
         }
     }
 
     #[test]
     fn the_full_set_holds_each_and_the_empty_set_none() {
-        assert_eq!(Algorithm::ALL.into_iter().collect::<AlgorithmSet>(), AlgorithmSet::ALL);
+        assert_eq!(
+            Algorithm::ALL.into_iter().collect::<AlgorithmSet>(),
+            AlgorithmSet::ALL
+        );
         assert_eq!(AlgorithmSet::ALL.iter().count(), Algorithm::ALL.len());
         assert!(AlgorithmSet::from([]).is_empty());
     }
@@ -235,6 +246,9 @@ mod tests {
             Algorithm::try_from(jsonwebtoken::Algorithm::HS256),
             Err(UnsupportedAlgorithm)
         );
-        assert_eq!(Algorithm::try_from(jsonwebtoken::Algorithm::PS384), Ok(Algorithm::Ps384));
+        assert_eq!(
+            Algorithm::try_from(jsonwebtoken::Algorithm::PS384),
+            Ok(Algorithm::Ps384)
+        );
     }
 }

@@ -21,7 +21,10 @@ pub(crate) fn decode(text: &[u8], limit: usize) -> Option<Vec<u8>> {
     if text.len() / 4 * 3 > limit {
         return None;
     }
-    URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.len() <= limit)
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .ok()
+        .filter(|bytes| bytes.len() <= limit)
 }
 
 /// Encodes `bytes`.
@@ -36,7 +39,11 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: Option<&[u8]>) {
         let mut buffer = [0; 32 + SLACK];
-        assert_eq!(decode_into(text.as_bytes(), &mut buffer), expected, "{text:?}");
+        assert_eq!(
+            decode_into(text.as_bytes(), &mut buffer),
+            expected,
+            "{text:?}"
+        );
         assert_eq!(decode(text.as_bytes(), 32).as_deref(), expected, "{text:?}");
     }
 

@@ -57,7 +57,12 @@ mod tests {
 
     #[test]
     fn the_scheme_has_no_case_and_any_number_of_spaces_follows() {
-        for field in ["Bearer a.b.c", "bearer a.b.c", "BEARER a.b.c", "Bearer   a.b.c"] {
+        for field in [
+            "Bearer a.b.c",
+            "bearer a.b.c",
+            "BEARER a.b.c",
+            "Bearer   a.b.c",
+        ] {
             check(&[field], Ok("a.b.c"));
         }
         check(&["Bearer a~+/-._9=="], Ok("a~+/-._9=="));
@@ -65,9 +70,14 @@ mod tests {
 
     #[test]
     fn no_field_or_another_scheme_is_no_token() {
-        for fields in
-            [&[][..], &[""], &["Basic dTpw"], &["DPoP a.b.c"], &["BearerX a.b.c"], &["Bear a"]]
-        {
+        for fields in [
+            &[][..],
+            &[""],
+            &["Basic dTpw"],
+            &["DPoP a.b.c"],
+            &["BearerX a.b.c"],
+            &["Bear a"],
+        ] {
             check(fields, Err(JwtErrorKind::Missing));
         }
     }
@@ -75,7 +85,10 @@ mod tests {
     #[test]
     fn more_than_one_token_is_an_error_of_its_own() {
         check(&["Bearer a", "Bearer b"], Err(JwtErrorKind::MultipleTokens));
-        check(&["Bearer a", "Basic dTpw"], Err(JwtErrorKind::MultipleTokens));
+        check(
+            &["Bearer a", "Basic dTpw"],
+            Err(JwtErrorKind::MultipleTokens),
+        );
         check(&["Bearer a, Bearer b"], Err(JwtErrorKind::MultipleTokens));
         check(&["Bearer a,b"], Err(JwtErrorKind::MultipleTokens));
     }
@@ -83,8 +96,18 @@ mod tests {
     #[test]
     fn a_bearer_field_without_a_proper_token_is_malformed() {
         for field in [
-            "Bearer", "Bearer ", "Bearer\ta", "Bearer \ta", "Bearer a b", "Bearer a ", "Bearer =",
-            "Bearer a=b", "Bearer \"a\"", "Bearer ä", "Bearer: a", "Bearer a;b",
+            "Bearer",
+            "Bearer ",
+            "Bearer\ta",
+            "Bearer \ta",
+            "Bearer a b",
+            "Bearer a ",
+            "Bearer =",
+            "Bearer a=b",
+            "Bearer \"a\"",
+            "Bearer ä",
+            "Bearer: a",
+            "Bearer a;b",
         ] {
             check(&[field], Err(JwtErrorKind::MalformedCredentials));
         }

@@ -62,7 +62,9 @@ impl<'a> ClaimSet<'a> {
                 (Some(name), Category::Data) => JwtError::claim(name, "has the wrong type"),
                 _ => JwtError::malformed("payload"),
             })?;
-        deserializer.end().map_err(|_| JwtError::malformed("payload"))?;
+        deserializer
+            .end()
+            .map_err(|_| JwtError::malformed("payload"))?;
         Ok(claims)
     }
 }
@@ -266,7 +268,9 @@ mod tests {
 
     #[track_caller]
     fn refuses(payload: &str, expected: JwtErrorKind) {
-        let kind = ClaimSet::parse(payload).map(|_| ()).map_err(|error| error.kind());
+        let kind = ClaimSet::parse(payload)
+            .map(|_| ())
+            .map_err(|error| error.kind());
         assert_eq!(kind, Err(expected), "{payload}");
     }
 
@@ -289,8 +293,18 @@ mod tests {
         check_date("1.8e9", Some(1_800_000_000));
         check_date("253402300799", Some(LAST_SECOND));
         for value in [
-            "253402300800", "-1", "-0.5", "1e20", "1e400", "18446744073709551616", "\"1\"",
-            "null", "true", "{}", "[1]", "NaN",
+            "253402300800",
+            "-1",
+            "-0.5",
+            "1e20",
+            "1e400",
+            "18446744073709551616",
+            "\"1\"",
+            "null",
+            "true",
+            "{}",
+            "[1]",
+            "NaN",
         ] {
             check_date(value, None);
         }
@@ -301,15 +315,28 @@ mod tests {
         let one = ClaimSet::parse(r#"{"aud":"a","scope":"x y"}"#).unwrap();
         assert_eq!(one.audience.unwrap().iter().collect::<Vec<_>>(), ["a"]);
         let many = ClaimSet::parse(r#"{"aud":["a","b\u0063"]}"#).unwrap();
-        assert_eq!(many.audience.unwrap().iter().collect::<Vec<_>>(), ["a", "bc"]);
+        assert_eq!(
+            many.audience.unwrap().iter().collect::<Vec<_>>(),
+            ["a", "bc"]
+        );
     }
 
     #[test]
     fn an_understood_claim_of_the_wrong_type_is_refused() {
         for claim in [
-            r#""iss":123"#, r#""iss":["https://evil","https://good"]"#, r#""iss":null"#,
-            r#""sub":5"#, r#""aud":5"#, r#""aud":null"#, r#""aud":["a",5]"#, r#""aud":{"0":"a"}"#,
-            r#""aud":[["a"]]"#, r#""jti":1"#, r#""client_id":[]"#, r#""scope":7"#, r#""scp":{}"#,
+            r#""iss":123"#,
+            r#""iss":["https://evil","https://good"]"#,
+            r#""iss":null"#,
+            r#""sub":5"#,
+            r#""aud":5"#,
+            r#""aud":null"#,
+            r#""aud":["a",5]"#,
+            r#""aud":{"0":"a"}"#,
+            r#""aud":[["a"]]"#,
+            r#""jti":1"#,
+            r#""client_id":[]"#,
+            r#""scope":7"#,
+            r#""scp":{}"#,
         ] {
             refuses(&format!("{{{claim}}}"), JwtErrorKind::InvalidClaim);
         }
@@ -339,7 +366,11 @@ mod tests {
     #[test]
     fn any_confirmation_claim_marks_the_token_as_bound() {
         for value in [r#"{"jkt":"x"}"#, "null", "1"] {
-            assert!(ClaimSet::parse(&format!(r#"{{"cnf":{value}}}"#)).unwrap().is_bound);
+            assert!(
+                ClaimSet::parse(&format!(r#"{{"cnf":{value}}}"#))
+                    .unwrap()
+                    .is_bound
+            );
         }
         assert!(!ClaimSet::parse(r#"{"conf":1}"#).unwrap().is_bound);
     }

@@ -181,7 +181,12 @@ impl JwtConfigBuilder {
     ///
     /// [`ConfigError`], naming the first setting that cannot work.
     pub fn build(self) -> Result<JwtConfig, ConfigError> {
-        within("patience", self.patience, Duration::ZERO, Duration::from_secs(30))?;
+        within(
+            "patience",
+            self.patience,
+            Duration::ZERO,
+            Duration::from_secs(30),
+        )?;
         let realm = match &self.realm {
             Some(realm) => realm.as_str().into(),
             None => self.rules.audiences().next().unwrap_or_default().into(),
@@ -205,13 +210,18 @@ impl JwtConfigBuilder {
             return if keys.has_key_for(self.rules.algorithms()) {
                 Ok(Keys::Fixed(keys))
             } else {
-                Err(ConfigError::NoUsableKey { ignored: keys.notices().len() })
+                Err(ConfigError::NoUsableKey {
+                    ignored: keys.notices().len(),
+                })
             };
         }
         if let Some(location) = &self.location
             && let Some(problem) = issuer::check(location)
         {
-            return Err(ConfigError::InvalidLocation { location: location.clone(), problem });
+            return Err(ConfigError::InvalidLocation {
+                location: location.clone(),
+                problem,
+            });
         }
         let (least, day) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
         within("key lifetime", self.key_lifetime, least, day)?;
@@ -234,7 +244,16 @@ impl JwtConfigBuilder {
         };
         let algorithms = self.rules.algorithms();
         let observer = self.observer;
-        Ok(Keys::Remote(Loader { fetcher, issuer, location, algorithms, observer }, refresh))
+        Ok(Keys::Remote(
+            Loader {
+                fetcher,
+                issuer,
+                location,
+                algorithms,
+                observer,
+            },
+            refresh,
+        ))
     }
 }
 
@@ -248,7 +267,9 @@ fn fetcher(entry: &str, roots: Option<Roots>) -> Result<HttpsFetcher, ConfigErro
     if entry.starts_with("http://") {
         builder = builder.allow_plaintext_loopback();
     }
-    builder.build().map_err(|error| ConfigError::Transport(error.into()))
+    builder
+        .build()
+        .map_err(|error| ConfigError::Transport(error.into()))
 }
 
 impl fmt::Debug for JwtConfigBuilder {

@@ -25,9 +25,11 @@ pub(crate) enum DiscoveryError {
 /// [RFC 8414 §3.1]: https://www.rfc-editor.org/rfc/rfc8414#section-3.1
 pub(crate) fn locations(issuer: &Issuer) -> [String; 2] {
     let text = issuer.as_str().trim_end_matches('/');
-    let path_start = text
-        .find("://")
-        .and_then(|scheme| text.get(scheme + 3..)?.find('/').map(|slash| scheme + 3 + slash));
+    let path_start = text.find("://").and_then(|scheme| {
+        text.get(scheme + 3..)?
+            .find('/')
+            .map(|slash| scheme + 3 + slash)
+    });
     let (origin, path) = text.split_at(path_start.unwrap_or(text.len()));
     [
         format!("{text}/.well-known/openid-configuration"),
@@ -44,7 +46,9 @@ pub(crate) fn locations(issuer: &Issuer) -> [String; 2] {
 pub(crate) fn key_location(document: &str, issuer: &Issuer) -> Result<String, DiscoveryError> {
     let document = json::read_tree(document).map_err(|_| DiscoveryError::NotJson)?;
     if document.get("issuer").and_then(Value::as_str) != Some(issuer.as_str()) {
-        return Err(DiscoveryError::OtherIssuer { expected: issuer.as_str().into() });
+        return Err(DiscoveryError::OtherIssuer {
+            expected: issuer.as_str().into(),
+        });
     }
     let location = document.get("jwks_uri").and_then(Value::as_str);
     let location = location.ok_or(DiscoveryError::NoKeyLocation)?;
@@ -89,7 +93,11 @@ mod tests {
     #[track_caller]
     fn check(document: &str, expected: Result<&str, DiscoveryError>) {
         let issuer = Issuer::new("https://a.example").unwrap();
-        assert_eq!(key_location(document, &issuer), expected.map(str::to_owned), "{document}");
+        assert_eq!(
+            key_location(document, &issuer),
+            expected.map(str::to_owned),
+            "{document}"
+        );
     }
 
     #[test]
@@ -99,33 +107,46 @@ mod tests {
             Ok("https://keys.example/k"),
         );
         for stated in [
-            r#""https://a.example/""#, r#""https://A.example""#, r#""https://b.example""#, "1",
-            "null", r#"["https://a.example"]"#,
+            r#""https://a.example/""#,
+            r#""https://A.example""#,
+            r#""https://b.example""#,
+            "1",
+            "null",
+            r#"["https://a.example"]"#,
         ] {
             check(
                 &format!(r#"{{"issuer":{stated},"jwks_uri":"https://keys.example/k"}}"#),
-                Err(DiscoveryError::OtherIssuer { expected: "https://a.example".into() }),
+                Err(DiscoveryError::OtherIssuer {
+                    expected: "https://a.example".into(),
+                }),
             );
         }
     }
 
     #[test]
     fn the_keys_must_be_somewhere_safe() {
-        check(r#"{"issuer":"https://a.example"}"#, Err(DiscoveryError::NoKeyLocation));
+        check(
+            r#"{"issuer":"https://a.example"}"#,
+            Err(DiscoveryError::NoKeyLocation),
+        );
         check(
             r#"{"issuer":"https://a.example","jwks_uri":"http://keys.example/k"}"#,
             Err(DiscoveryError::BadKeyLocation("is not https")),
         );
         check(
             r#"{"issuer":"https://a.example","jwks_uri":"file:///etc/passwd"}"#,
-            Err(DiscoveryError::BadKeyLocation("does not begin with https://")),
+            Err(DiscoveryError::BadKeyLocation(
+                "does not begin with https://",
+            )),
         );
     }
 
     #[test]
     fn what_is_not_strict_json_is_refused() {
         for document in [
-            "", "<!doctype html>", r#"{"issuer":"https://a.example","issuer":"https://b.example"}"#,
+            "",
+            "<!doctype html>",
+            r#"{"issuer":"https://a.example","issuer":"https://b.example"}"#,
         ] {
             check(document, Err(DiscoveryError::NotJson));
         }

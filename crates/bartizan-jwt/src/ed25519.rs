@@ -86,7 +86,11 @@ mod tests {
             for sign in [0, 0x80] {
                 let mut key = sum(PRIME, addend);
                 key[31] |= sign;
-                assert_eq!(check_public_key(&key), Err(KeyProblem::PointInvalid), "p + {addend}");
+                assert_eq!(
+                    check_public_key(&key),
+                    Err(KeyProblem::PointInvalid),
+                    "p + {addend}"
+                );
             }
         }
     }

@@ -135,9 +135,16 @@ pub enum JwtErrorKind {
 pub(crate) enum Detail {
     None,
     Claim(&'static str, &'static str),
-    Size { size: usize, limit: usize },
+    Size {
+        size: usize,
+        limit: usize,
+    },
     Text(&'static str),
-    Time { claim: &'static str, value: u64, now: u64 },
+    Time {
+        claim: &'static str,
+        value: u64,
+        now: u64,
+    },
 }
 
 impl JwtErrorKind {
@@ -196,7 +203,10 @@ impl JwtErrorKind {
 
 impl JwtError {
     pub(crate) const fn new(kind: JwtErrorKind) -> Self {
-        Self { kind, detail: Detail::None }
+        Self {
+            kind,
+            detail: Detail::None,
+        }
     }
 
     pub(crate) const fn with_detail(kind: JwtErrorKind, detail: Detail) -> Self {

@@ -34,7 +34,10 @@ use crate::token::VerifiedClaims;
 /// [`ClaimsRequest`]: crate::Claims
 #[cfg(feature = "axum")]
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[expect(clippy::exhaustive_structs, reason = "an extractor is taken apart by its pattern")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "an extractor is taken apart by its pattern"
+)]
 pub struct Claims<T>(pub T);
 
 /// Reads the claims of a request that has a principal. One whose principal was proven otherwise
@@ -42,7 +45,9 @@ pub struct Claims<T>(pub T);
 fn read<T: DeserializeOwned>(context: &SecurityContext) -> Result<T, Rejection> {
     let mismatch = JwtError::new(JwtErrorKind::ClaimsMismatch);
     let claims = context.claims::<VerifiedClaims>().ok_or(mismatch);
-    claims.and_then(|claims| claims.deserialize()).map_err(JwtError::into_handler_rejection)
+    claims
+        .and_then(|claims| claims.deserialize())
+        .map_err(JwtError::into_handler_rejection)
 }
 
 #[cfg(feature = "axum")]

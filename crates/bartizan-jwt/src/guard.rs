@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bartizan_core::{
-    Check, Clock, Duty, Guard, Inquiry, Inspection, Rejection,
-};
+use bartizan_core::{Check, Clock, Duty, Guard, Inquiry, Inspection, Rejection};
 use bartizan_source::Status;
 use http::header::AUTHORIZATION;
 
@@ -82,9 +80,15 @@ impl State {
     /// Writes down for whom the request acts.
     fn admit(inspection: &Inspection<'_>, token: VerifiedToken) -> Result<(), Rejection> {
         let claims = token.into_claims();
-        inspection.context.set_principal(claims.principal().clone())?;
+        inspection
+            .context
+            .set_principal(claims.principal().clone())?;
         // A second layer that verified the same token says the same.
-        if inspection.context.claims::<VerifiedClaims>().is_none_or(|held| held != claims) {
+        if inspection
+            .context
+            .claims::<VerifiedClaims>()
+            .is_none_or(|held| held != claims)
+        {
             inspection.context.set_claims(claims)?;
         }
         Ok(())
@@ -128,16 +132,21 @@ impl Guard for JwtGuard {
             Err(error) => error,
         };
         let wait: Option<Pin<Box<dyn Future<Output = Renewal> + Send>>> = match error.kind() {
-            JwtErrorKind::UnknownKey => {
-                state.keys.renew(state.patience).map(|wait| Box::pin(wait) as _)
-            }
-            JwtErrorKind::KeysUnavailable => {
-                state.keys.first(state.patience).map(|wait| Box::pin(wait) as _)
-            }
+            JwtErrorKind::UnknownKey => state
+                .keys
+                .renew(state.patience)
+                .map(|wait| Box::pin(wait) as _),
+            JwtErrorKind::KeysUnavailable => state
+                .keys
+                .first(state.patience)
+                .map(|wait| Box::pin(wait) as _),
             _ => None,
         };
         match wait {
-            Some(wait) => Check::Later(JwtInquiry { guard: self.clone(), wait }),
+            Some(wait) => Check::Later(JwtInquiry {
+                guard: self.clone(),
+                wait,
+            }),
             None => Check::Now(Err(state.refuse(error))),
         }
     }

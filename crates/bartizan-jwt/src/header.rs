@@ -29,7 +29,9 @@ impl<'a> Header<'a> {
         let malformed = || JwtError::malformed("header");
         let text = std::str::from_utf8(text).map_err(|_| malformed())?;
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let members = deserializer.deserialize_map(MembersVisitor).map_err(|_| malformed())?;
+        let members = deserializer
+            .deserialize_map(MembersVisitor)
+            .map_err(|_| malformed())?;
         deserializer.end().map_err(|_| malformed())?;
         members.check()
     }
@@ -49,20 +51,35 @@ impl<'a> Members<'a> {
     fn check(self) -> Result<Header<'a>, JwtError> {
         if let Some(name) = self.unsupported {
             let detail = Detail::Text(name);
-            return Err(JwtError::with_detail(JwtErrorKind::UnsupportedHeader, detail));
+            return Err(JwtError::with_detail(
+                JwtErrorKind::UnsupportedHeader,
+                detail,
+            ));
         }
         // A token within a token has been verified only once when it is handed on.
-        if self.content_type.is_some_and(|text| text.to_ascii_lowercase().ends_with("jwt")) {
+        if self
+            .content_type
+            .is_some_and(|text| text.to_ascii_lowercase().ends_with("jwt"))
+        {
             let detail = Detail::Text("cty of a nested token");
-            return Err(JwtError::with_detail(JwtErrorKind::UnsupportedHeader, detail));
+            return Err(JwtError::with_detail(
+                JwtErrorKind::UnsupportedHeader,
+                detail,
+            ));
         }
         if self.key_id.as_ref().is_some_and(|id| id.len() > MAX_KEY_ID) {
             return Err(JwtError::malformed("kid is longer than 256 bytes"));
         }
-        let name = self.algorithm.ok_or(JwtError::malformed("header has no alg"))?;
-        let algorithm = Algorithm::from_name(&name)
-            .ok_or(JwtError::new(JwtErrorKind::AlgorithmNotAllowed))?;
-        Ok(Header { algorithm, key_id: self.key_id, token_type: self.token_type })
+        let name = self
+            .algorithm
+            .ok_or(JwtError::malformed("header has no alg"))?;
+        let algorithm =
+            Algorithm::from_name(&name).ok_or(JwtError::new(JwtErrorKind::AlgorithmNotAllowed))?;
+        Ok(Header {
+            algorithm,
+            key_id: self.key_id,
+            token_type: self.token_type,
+        })
     }
 }
 
@@ -106,7 +123,9 @@ impl<'de> Visitor<'de> for MembersVisitor {
 /// Parameters that change what the other parts mean. They are refused even where a specification
 /// lets a verifier ignore them, because then two verifiers could read one token differently.
 fn unsupported(name: &str) -> Option<&'static str> {
-    ["crit", "b64", "zip", "enc", "epk"].into_iter().find(|candidate| *candidate == name)
+    ["crit", "b64", "zip", "enc", "epk"]
+        .into_iter()
+        .find(|candidate| *candidate == name)
 }
 
 #[cfg(test)]
@@ -116,12 +135,17 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(header: &str, expected: Result<(Algorithm, Option<&str>, Option<&str>), JwtErrorKind>) {
+    fn check(
+        header: &str,
+        expected: Result<(Algorithm, Option<&str>, Option<&str>), JwtErrorKind>,
+    ) {
         let parsed = Header::parse(header.as_bytes());
         let got = match &parsed {
-            Ok(header) => {
-                Ok((header.algorithm, header.key_id.as_deref(), header.token_type.as_deref()))
-            }
+            Ok(header) => Ok((
+                header.algorithm,
+                header.key_id.as_deref(),
+                header.token_type.as_deref(),
+            )),
             Err(error) => Err(error.kind()),
         };
         assert_eq!(got, expected, "{header}");
@@ -133,7 +157,10 @@ mod tests {
             r#"{"alg":"ES256","kid":"k","typ":"at+jwt"}"#,
             Ok((Algorithm::Es256, Some("k"), Some("at+jwt"))),
         );
-        check(r#" {"\u0061lg":"Ed25519"} "#, Ok((Algorithm::EdDsa, None, None)));
+        check(
+            r#" {"\u0061lg":"Ed25519"} "#,
+            Ok((Algorithm::EdDsa, None, None)),
+        );
     }
 
     #[test]
@@ -146,17 +173,32 @@ mod tests {
 
     #[test]
     fn refuses_what_changes_the_meaning_of_the_other_parts() {
-        for member in
-            [r#""crit":["exp"]"#, r#""crit":null"#, r#""b64":false"#, r#""zip":"DEF""#, r#""enc":"A128GCM""#, r#""epk":{}"#, r#""cty":"JWT""#, r#""cty":"application/at+jwt""#]
-        {
-            check(&format!(r#"{{"alg":"RS256",{member}}}"#), Err(JwtErrorKind::UnsupportedHeader));
+        for member in [
+            r#""crit":["exp"]"#,
+            r#""crit":null"#,
+            r#""b64":false"#,
+            r#""zip":"DEF""#,
+            r#""enc":"A128GCM""#,
+            r#""epk":{}"#,
+            r#""cty":"JWT""#,
+            r#""cty":"application/at+jwt""#,
+        ] {
+            check(
+                &format!(r#"{{"alg":"RS256",{member}}}"#),
+                Err(JwtErrorKind::UnsupportedHeader),
+            );
         }
     }
 
     #[test]
     fn refuses_an_algorithm_that_is_not_on_the_list() {
-        for name in ["none", "None", "nOnE", "", "HS256", "rs256", "RS256 ", "ES512", "ES256K"] {
-            check(&format!(r#"{{"alg":"{name}"}}"#), Err(JwtErrorKind::AlgorithmNotAllowed));
+        for name in [
+            "none", "None", "nOnE", "", "HS256", "rs256", "RS256 ", "ES512", "ES256K",
+        ] {
+            check(
+                &format!(r#"{{"alg":"{name}"}}"#),
+                Err(JwtErrorKind::AlgorithmNotAllowed),
+            );
         }
     }
 
@@ -186,7 +228,10 @@ mod tests {
     fn a_key_identifier_has_a_longest_length() {
         let header = |length: usize| format!(r#"{{"alg":"RS256","kid":"{}"}}"#, "k".repeat(length));
         let longest = "k".repeat(MAX_KEY_ID);
-        check(&header(MAX_KEY_ID), Ok((Algorithm::Rs256, Some(&longest), None)));
+        check(
+            &header(MAX_KEY_ID),
+            Ok((Algorithm::Rs256, Some(&longest), None)),
+        );
         check(&header(MAX_KEY_ID + 1), Err(JwtErrorKind::Malformed));
     }
 

@@ -191,7 +191,9 @@ impl<'de> Visitor<'de> for Tree {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a number"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("not a number"))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
@@ -263,7 +265,17 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_json() {
-        for text in ["", "{", "{}x", "{'a':1}", "[1,]", "\u{feff}{}", r#""\ud800""#, "NaN", "1e400"] {
+        for text in [
+            "",
+            "{",
+            "{}x",
+            "{'a':1}",
+            "[1,]",
+            "\u{feff}{}",
+            r#""\ud800""#,
+            "NaN",
+            "1e400",
+        ] {
             check(text, false);
         }
     }

@@ -91,11 +91,14 @@ impl VerificationKey {
                 AlgorithmSet::one(algorithm.ok_or(KeyProblem::AlgorithmUnsuitable)?)
             }
         };
-        if members.get("kid").is_some_and(|id| id.as_str().is_none_or(|id| id.len() > MAX_KEY_ID)) {
+        if members
+            .get("kid")
+            .is_some_and(|id| id.as_str().is_none_or(|id| id.len() > MAX_KEY_ID))
+        {
             return Err(KeyProblem::InvalidKeyId);
         }
-        let jwk: Jwk = serde_json::from_value(Value::Object(members))
-            .map_err(|_| KeyProblem::Malformed)?;
+        let jwk: Jwk =
+            serde_json::from_value(Value::Object(members)).map_err(|_| KeyProblem::Malformed)?;
         Self::load_jwk(&jwk, declared)
     }
 
@@ -105,9 +108,13 @@ impl VerificationKey {
         }
         let (material, suitable, thumbprint) = match &jwk.algorithm {
             AlgorithmParameters::RSA(rsa) => {
-                let (n, e) = load_rsa(&rsa.n, &rsa.e)?;
+                let key = load_rsa(&rsa.n, &rsa.e)?;
                 let canonical = [("e", &*rsa.e), ("kty", "RSA"), ("n", &*rsa.n)];
-                (Material::Rsa(RsaPublicKeyComponents { n, e }), AlgorithmSet::RSA, thumbprint(&canonical))
+                (
+                    Material::Rsa(key),
+                    AlgorithmSet::RSA,
+                    thumbprint(&canonical),
+                )
             }
             AlgorithmParameters::EllipticCurve(ec) => {
                 let (curve, name, algorithm) = match ec.curve {
@@ -137,7 +144,12 @@ impl VerificationKey {
             return Err(KeyProblem::AlgorithmUnsuitable);
         }
         let key_id = jwk.common.key_id.as_deref().map(Box::from);
-        Ok(Self { key_id, algorithms, material, thumbprint })
+        Ok(Self {
+            key_id,
+            algorithms,
+            material,
+            thumbprint,
+        })
     }
 
     /// The name that the issuer gave it, `kid`.
@@ -166,7 +178,9 @@ impl VerificationKey {
                 key.verify(parameters, message, signature).is_ok()
             }
             (Material::Whole(bytes), Primitive::Whole(parameters)) => {
-                UnparsedPublicKey::new(parameters, bytes).verify(message, signature).is_ok()
+                UnparsedPublicKey::new(parameters, bytes)
+                    .verify(message, signature)
+                    .is_ok()
             }
             _ => false,
         }
@@ -185,21 +199,28 @@ fn may_verify(jwk: &Jwk) -> bool {
 }
 
 /// ring checks length and parity only when it verifies, and rounds the length up to whole bytes.
-fn load_rsa(n: &str, e: &str) -> Result<(Box<[u8]>, Box<[u8]>), KeyProblem> {
+fn load_rsa(n: &str, e: &str) -> Result<RsaPublicKeyComponents<Box<[u8]>>, KeyProblem> {
     let n = base64url::decode(n.as_bytes(), MAX_RSA_BYTES).ok_or(KeyProblem::RsaModulus)?;
     let e = base64url::decode(e.as_bytes(), 5).ok_or(KeyProblem::RsaExponent)?;
-    let bits = n.first().map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
+    let bits = n
+        .first()
+        .map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
     // A leading zero byte is not how RFC 7518 §6.3.1.1 writes a number.
     let has_leading_zero = |number: &[u8]| number.first().is_none_or(|first| *first == 0);
     let is_odd = |number: &[u8]| number.last().is_some_and(|last| last & 1 == 1);
     if has_leading_zero(&n) || bits < MIN_RSA_BITS || !is_odd(&n) {
         return Err(KeyProblem::RsaModulus);
     }
-    let exponent = e.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+    let exponent = e
+        .iter()
+        .fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
     if has_leading_zero(&e) || !is_odd(&e) || !(3..1 << 33).contains(&exponent) {
         return Err(KeyProblem::RsaExponent);
     }
-    Ok((n.into(), e.into()))
+    Ok(RsaPublicKeyComponents {
+        n: n.into(),
+        e: e.into(),
+    })
 }
 
 /// Joins the coordinates to an uncompressed point, and has ring agree on a secret with it, which
@@ -211,12 +232,22 @@ fn load_point(
     x: &str,
     y: &str,
 ) -> Result<Box<[u8]>, KeyProblem> {
-    let length = if algorithm == Algorithm::Es256 { 32 } else { 48 };
+    let length = if algorithm == Algorithm::Es256 {
+        32
+    } else {
+        48
+    };
     let coordinate = |text: &str| {
         let bytes = base64url::decode(text.as_bytes(), length).ok_or(KeyProblem::Malformed)?;
-        if bytes.len() == length { Ok(bytes) } else { Err(KeyProblem::PointInvalid) }
+        if bytes.len() == length {
+            Ok(bytes)
+        } else {
+            Err(KeyProblem::PointInvalid)
+        }
     };
-    let point = [&[4], &*coordinate(x)?, &*coordinate(y)?].concat().into_boxed_slice();
+    let point = [&[4], &*coordinate(x)?, &*coordinate(y)?]
+        .concat()
+        .into_boxed_slice();
     let ours = agreement::EphemeralPrivateKey::generate(curve, &rand::SystemRandom::new())
         .map_err(|_| KeyProblem::PointInvalid)?;
     let theirs = agreement::UnparsedPublicKey::new(curve, &point);
@@ -227,12 +258,17 @@ fn load_point(
 /// The members are in the order that RFC 7638 §3.2 asks for, and were decoded before, so that
 /// they hold nothing that JSON would escape.
 fn thumbprint(members: &[(&str, &str)]) -> Thumbprint {
-    let members: Vec<_> =
-        members.iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();
+    let members: Vec<_> = members
+        .iter()
+        .map(|(name, value)| format!("\"{name}\":\"{value}\""))
+        .collect();
     let document = format!("{{{}}}", members.join(","));
     let mut bytes = [0; 32];
     let hash = digest::digest(&digest::SHA256, document.as_bytes());
-    bytes.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
+    bytes
+        .iter_mut()
+        .zip(hash.as_ref())
+        .for_each(|(to, from)| *to = *from);
     Thumbprint(bytes)
 }
 

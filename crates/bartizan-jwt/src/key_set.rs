@@ -74,8 +74,11 @@ impl KeySet {
     /// If the document as a whole is not a key set: not JSON, a member twice, nested deeper than
     /// 16, or without a list `keys`.
     pub fn from_json(document: &str) -> Result<Self, KeySetError> {
-        let document = json::read_tree(document).map_err(|error| KeySetError::Json(error.into()))?;
-        let Value::Object(mut members) = document else { return Err(KeySetError::NoList) };
+        let document =
+            json::read_tree(document).map_err(|error| KeySetError::Json(error.into()))?;
+        let Value::Object(mut members) = document else {
+            return Err(KeySetError::NoList);
+        };
         let Some(Value::Array(list)) = members.remove("keys") else {
             return Err(KeySetError::NoList);
         };
@@ -88,20 +91,33 @@ impl KeySet {
     ///
     /// If it cannot be written as JSON, which does not happen with what `jsonwebtoken` has read.
     pub fn from_jwk_set(set: &jsonwebtoken::jwk::JwkSet) -> Result<Self, KeySetError> {
-        let keys = set.keys.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>();
-        keys.map(Self::from_list).map_err(|error| KeySetError::Json(error.into()))
+        let keys = set
+            .keys
+            .iter()
+            .map(serde_json::to_value)
+            .collect::<Result<Vec<_>, _>>();
+        keys.map(Self::from_list)
+            .map_err(|error| KeySetError::Json(error.into()))
     }
 
     fn from_list(list: Vec<Value>) -> Self {
         let (mut keys, mut notices) = (Vec::new(), Vec::new());
         for (index, entry) in list.into_iter().enumerate() {
             let Value::Object(mut entry) = entry else {
-                notices.push(KeyNotice { index, key_id: None, problem: KeyProblem::Malformed });
+                notices.push(KeyNotice {
+                    index,
+                    key_id: None,
+                    problem: KeyProblem::Malformed,
+                });
                 continue;
             };
             let key_id = entry.get("kid").and_then(Value::as_str).map(Box::from);
             if keys.len() >= MAX_KEYS || notices.len() >= MAX_KEYS {
-                notices.push(KeyNotice { index, key_id, problem: KeyProblem::OverLimit });
+                notices.push(KeyNotice {
+                    index,
+                    key_id,
+                    problem: KeyProblem::OverLimit,
+                });
                 break;
             }
             let is_private = remove_private_members(&mut entry);
@@ -112,10 +128,17 @@ impl KeySet {
                 }
                 Err(problem) => Some(problem),
             };
-            notices.extend(problem.map(|problem| KeyNotice { index, key_id, problem }));
+            notices.extend(problem.map(|problem| KeyNotice {
+                index,
+                key_id,
+                problem,
+            }));
         }
         keys.sort_by(|one, other| one.key_id().cmp(&other.key_id()));
-        Self { keys: keys.into(), notices: notices.into() }
+        Self {
+            keys: keys.into(),
+            notices: notices.into(),
+        }
     }
 
     /// The keys that may verify tokens.
@@ -135,7 +158,9 @@ impl KeySet {
 
     /// Whether some key can serve one of these algorithms.
     pub(crate) fn has_key_for(&self, algorithms: AlgorithmSet) -> bool {
-        self.keys.iter().any(|key| !key.algorithms().intersection(algorithms).is_empty())
+        self.keys
+            .iter()
+            .any(|key| !key.algorithms().intersection(algorithms).is_empty())
     }
 
     /// Whether a key with this thumbprint is in the set; for whoever remembers that a token was
@@ -155,8 +180,17 @@ impl KeySet {
             }
             None => {
                 let fitting = |key: &&VerificationKey| key.algorithms().contains(algorithm);
-                let count = self.keys.iter().filter(fitting).take(MAX_CANDIDATES + 1).count();
-                let keys = if count > MAX_CANDIDATES { &[] } else { &*self.keys };
+                let count = self
+                    .keys
+                    .iter()
+                    .filter(fitting)
+                    .take(MAX_CANDIDATES + 1)
+                    .count();
+                let keys = if count > MAX_CANDIDATES {
+                    &[]
+                } else {
+                    &*self.keys
+                };
                 Candidates::Unnamed(keys)
             }
         }
@@ -172,12 +206,17 @@ pub(crate) enum Candidates<'k> {
 }
 
 fn remove_private_members(entry: &mut Map<String, Value>) -> bool {
-    PRIVATE_MEMBERS.iter().fold(false, |found, name| entry.remove(*name).is_some() || found)
+    let before = entry.len();
+    entry.retain(|name, _| !PRIVATE_MEMBERS.contains(&name.as_str()));
+    entry.len() < before
 }
 
 impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeySet").field("keys", &self.keys).field("notices", &self.notices).finish()
+        f.debug_struct("KeySet")
+            .field("keys", &self.keys)
+            .field("notices", &self.notices)
+            .finish()
     }
 }
 
@@ -201,7 +240,11 @@ impl KeyNotice {
 impl fmt::Display for KeyNotice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The name is quoted and escaped: it may hold line breaks.
-        write!(f, "key {} ({:?}): {}", self.index, self.key_id, self.problem)
+        write!(
+            f,
+            "key {} ({:?}): {}",
+            self.index, self.key_id, self.problem
+        )
     }
 }
 

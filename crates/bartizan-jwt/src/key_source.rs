@@ -145,7 +145,11 @@ impl Loader {
         if keys.has_key_for(self.algorithms) {
             Ok(keys)
         } else {
-            Err(format!("no usable key among {}", keys.notices().len() + keys.keys().len()).into())
+            Err(format!(
+                "no usable key among {}",
+                keys.notices().len() + keys.keys().len()
+            )
+            .into())
         }
     }
 
@@ -166,7 +170,9 @@ impl Loader {
     }
 
     fn report(&self, keys: &KeySet) {
-        let Some(observer) = &self.observer else { return };
+        let Some(observer) = &self.observer else {
+            return;
+        };
         for notice in keys.notices() {
             let code = match notice.problem() {
                 KeyProblem::PrivatePublished => PRIVATE_KEY_PUBLISHED,

@@ -33,9 +33,10 @@ impl JwtLayer {
     pub async fn load(config: JwtConfig) -> Result<Self, ConfigError> {
         let keys = match config.keys.clone() {
             Keys::Fixed(keys) => KeySource::Fixed(Arc::new(keys)),
-            Keys::Remote(loader, refresh) => {
-                loader.load(refresh).await.map_err(ConfigError::KeysNotLoaded)?
-            }
+            Keys::Remote(loader, refresh) => loader
+                .load(refresh)
+                .await
+                .map_err(ConfigError::KeysNotLoaded)?,
         };
         Ok(Self::with_keys(config, keys))
     }
@@ -58,8 +59,22 @@ impl JwtLayer {
     }
 
     fn with_keys(config: JwtConfig, keys: KeySource) -> Self {
-        let JwtConfig { rules, duty, clock, realm, patience, keys: _ } = config;
-        let state = State { rules, keys, clock, duty, realm, patience };
+        let JwtConfig {
+            rules,
+            duty,
+            clock,
+            realm,
+            patience,
+            keys: _,
+        } = config;
+        let state = State {
+            rules,
+            keys,
+            clock,
+            duty,
+            realm,
+            patience,
+        };
         Self(GuardLayer::new(JwtGuard::new(state)))
     }
 

@@ -1,4 +1,135 @@
-//! Draft.
+//! Admits requests that carry a valid JSON Web Token: an OAuth 2.0 resource server as a layer.
+//!
+//! [`JwtLayer`] takes the bearer token of a request, verifies it on `ring` with the keys that the
+//! issuer publishes, and writes the [`Principal`] and the [`VerifiedClaims`] into the request's
+//! [`SecurityContext`], where the layers and handlers further in find them. It works unchanged in
+//! front of axum, tonic and plain hyper services; a refusal is problem details for HTTP and a
+//! trailers-only status for gRPC.
+//!
+//! # Quick start
+//!
+//! Issuer and audience are all that has to be said. The keys are found through the issuer's
+//! discovery document and kept fresh.
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use bartizan_core::Principal;
+//! use bartizan_jwt::{JwtConfig, JwtLayer, Rules};
+//!
+//! # #[cfg(feature = "axum")]
+//! async fn orders(principal: Principal) -> String {
+//!     format!("orders of {}", principal.subject())
+//! }
+//!
+//! # #[cfg(feature = "axum")]
+//! # async fn app() -> Result<Router, bartizan_jwt::ConfigError> {
+//! let rules = Rules::builder("https://issuer.example", "https://orders.example").build()?;
+//! let jwt = JwtLayer::load(JwtConfig::builder(rules).build()?).await?;
+//! let app = Router::new().route("/orders", get(orders)).layer(jwt);
+//! # Ok(app)
+//! # }
+//! ```
+//!
+//! The same with keys that are at hand, in front of any tower service:
+//!
+//! ```
+//! use bartizan_core::SecurityContext;
+//! use bartizan_jwt::{JwtConfig, JwtLayer, KeySet, Rules};
+//! use http::{Request, Response, StatusCode};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! # use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+//! # use ring::signature::{Ed25519KeyPair, KeyPair};
+//! # let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).map_err(|e| e.to_string())?;
+//! # let x = URL_SAFE_NO_PAD.encode(pair.public_key());
+//! # let jwks = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"1","x":"{x}"}}]}}"#);
+//! # let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+//! # let sign = |aud: &str| {
+//! #     let header = r#"{"alg":"EdDSA","typ":"at+jwt","kid":"1"}"#;
+//! #     let payload = format!(
+//! #         r#"{{"iss":"https://issuer.example","sub":"alice","aud":"{aud}","jti":"1",
+//! #         "client_id":"shop","iat":{now},"exp":{}}}"#, now + 300);
+//! #     let signed = [header, &payload].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
+//! #     let signature = URL_SAFE_NO_PAD.encode(pair.sign(signed.as_bytes()));
+//! #     format!("{signed}.{signature}")
+//! # };
+//! # let token = sign("https://orders.example");
+//! # let token_for_another_service = sign("https://payments.example");
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//!
+//! let rules = Rules::builder("https://issuer.example", "https://orders.example").build()?;
+//! let config = JwtConfig::builder(rules).with_keys(KeySet::from_json(&jwks)?).build()?;
+//! let service = JwtLayer::start(config)?.layer(service_fn(async |request: Request<()>| {
+//!     let context = SecurityContext::of(request.extensions());
+//!     let subject = context.and_then(|c| c.principal()).map(|p| p.subject().to_owned());
+//!     Ok::<_, std::convert::Infallible>(Response::new(subject.unwrap_or_default()))
+//! }));
+//!
+//! let request = |token: &str| {
+//!     Request::builder().header("authorization", format!("Bearer {token}")).body(())
+//! };
+//! let response = service.clone().oneshot(request(&token)?).await?;
+//! assert_eq!(response.status(), StatusCode::OK);
+//!
+//! let response = service.oneshot(request(&token_for_another_service)?).await?;
+//! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+//! let challenge = response.headers()["www-authenticate"].to_str()?;
+//! assert!(challenge.contains(r#"error="invalid_token""#));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How it decides
+//!
+//! 1. Exactly one `Authorization` field of scheme `Bearer` (in any case) with one token. gRPC
+//!    metadata is the same field. A token in the query or the body is not looked for. None: 401
+//!    with a bare challenge. Two: 400.
+//! 2. The token is at most 8 KiB and has three parts in canonical base64url.
+//! 3. The header and the payload are strict JSON: no member twice, no nesting deeper than 16.
+//!    `crit`, `b64`, `zip`, `enc` and `epk` are refused; `jwk`, `jku`, `x5u` and `x5c` are never
+//!    used. `alg` is on a closed list without `none` and without symmetric algorithms.
+//! 4. `typ` is `at+jwt`, or what [`Rules`] accept beside it.
+//! 5. `iss` is the configured issuer, `aud` names this service, `exp` is not reached, `nbf` and
+//!    `iat` are, each give or take 30 s; `sub`, `jti` and `client_id` are there. All are
+//!    type-checked.
+//! 6. A token that is bound to a key (`cnf`) is refused, since that binding is not checked yet.
+//! 7. `kid` names a key of the issuer. **The key decides the algorithm**: by its type, curve,
+//!    `alg`, `use` and `key_ops`; the token's `alg` must agree.
+//! 8. If there is no such key, the issuer's keys are fetched once more, at most once per
+//!    cool-down; requests whose key is known do not wait for that.
+//! 9. The signature verifies. Then, and only then, principal and claims are written down.
+//!
+//! A token that does not hold is answered 401 with `error="invalid_token"` (`UNAUTHENTICATED`). A
+//! token that cannot be judged, because the keys are away, is answered 503 with `Retry-After`
+//! (`UNAVAILABLE`): never 401, and never a pass. The reason is the [`JwtErrorKind`], and its
+//! [`Code`] is what decision events carry.
+//!
+//! # Deployment notes
+//!
+//! What this layer does not protect against:
+//!
+//! * A bearer token that was stolen. Whoever has it may use it until it expires: keep lifetimes
+//!   short ([`require_max_lifetime`](RulesBuilder::require_max_lifetime)).
+//! * A token that was revoked, and a response that goes on for longer than its token is valid.
+//! * A principal that may not do what it asks for: that is authorization's to decide.
+//! * An issuer that signs wrongly, and an `iss` whose HTTPS discovery an attacker controls.
+//! * Routes that axum got after `.layer` was called: they are not guarded.
+//!
+//! The token stays in the request, so that a handler may pass it on.
+//!
+//! # Features
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `axum` | `Claims<T>`, an extractor of typed claims |
+//! | `tonic` | `ClaimsRequest`, the same for tonic requests |
+//!
+//! Neither is on by default, and neither changes how anything is decided.
+//!
+//! [`Code`]: bartizan_core::Code
+//! [`Principal`]: bartizan_core::Principal
+//! [`SecurityContext`]: bartizan_core::SecurityContext
+
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod algorithm;

@@ -126,14 +126,25 @@ impl Rules {
             None => !self.wanted.needs_type,
             Some(stated) => {
                 let stated = without_prefix(stated);
-                self.wanted.types.iter().any(|accepted| accepted.eq_ignore_ascii_case(stated))
+                self.wanted
+                    .types
+                    .iter()
+                    .any(|accepted| accepted.eq_ignore_ascii_case(stated))
             }
         };
-        if is_accepted { Ok(()) } else { Err(JwtError::new(JwtErrorKind::WrongType)) }
+        if is_accepted {
+            Ok(())
+        } else {
+            Err(JwtError::new(JwtErrorKind::WrongType))
+        }
     }
 
     /// Checks the claims at the time `now`. What is left afterwards is the signature.
-    pub(crate) fn check_claims(&self, claims: &ClaimSet<'_>, now: WallTime) -> Result<(), JwtError> {
+    pub(crate) fn check_claims(
+        &self,
+        claims: &ClaimSet<'_>,
+        now: WallTime,
+    ) -> Result<(), JwtError> {
         //= RFC 9068 §4: the issuer identifier MUST exactly match the value of the "iss" claim.
         match &claims.issuer {
             None => return Err(JwtError::claim("iss", "is missing")),
@@ -146,7 +157,10 @@ impl Rules {
         //= reject the token.
         let audience = claims.audience.as_ref();
         let audience = audience.ok_or(JwtError::claim("aud", "is missing"))?;
-        if !audience.iter().any(|stated| self.wanted.audiences.iter().any(|ours| **ours == *stated)) {
+        if !audience
+            .iter()
+            .any(|stated| self.wanted.audiences.iter().any(|ours| **ours == *stated))
+        {
             return Err(JwtError::new(JwtErrorKind::WrongAudience));
         }
         self.check_times(claims, now)?;
@@ -177,7 +191,14 @@ impl Rules {
     fn check_times(&self, claims: &ClaimSet<'_>, now: WallTime) -> Result<(), JwtError> {
         let now_seconds = now.unix_seconds();
         let fail = |kind, claim, value| {
-            Err(JwtError::with_detail(kind, Detail::Time { claim, value, now: now_seconds }))
+            Err(JwtError::with_detail(
+                kind,
+                Detail::Time {
+                    claim,
+                    value,
+                    now: now_seconds,
+                },
+            ))
         };
         //= RFC 7519 §4.1.4: the current date/time MUST be before the expiration date/time.
         let expires = claims.expires.ok_or(JwtError::claim("exp", "is missing"))?;
@@ -193,14 +214,20 @@ impl Rules {
             return fail(JwtErrorKind::NotYetValid, "nbf", start);
         }
         match claims.issued_at {
-            None if self.wanted.needs_issued_at => return Err(JwtError::claim("iat", "is missing")),
+            None if self.wanted.needs_issued_at => {
+                return Err(JwtError::claim("iat", "is missing"));
+            }
             Some(issued) if WallTime::from_unix_seconds(issued) > latest => {
                 return fail(JwtErrorKind::IssuedInFuture, "iat", issued);
             }
             _ => {}
         }
         let lifetime = expires.saturating_sub(claims.issued_at.unwrap_or(now_seconds));
-        if self.wanted.max_lifetime.is_some_and(|longest| Duration::from_secs(lifetime) > longest) {
+        if self
+            .wanted
+            .max_lifetime
+            .is_some_and(|longest| Duration::from_secs(lifetime) > longest)
+        {
             return fail(JwtErrorKind::LifetimeTooLong, "exp", expires);
         }
         Ok(())
@@ -286,19 +313,33 @@ impl RulesBuilder {
         if wanted.algorithms.is_empty() {
             return Err(ConfigError::NoAlgorithm);
         }
-        let is_media_type = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+        let is_media_type =
+            |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
         if let Some(bad) = wanted.types.iter().find(|text| !is_media_type(text)) {
             return Err(ConfigError::InvalidTokenType(bad.to_string()));
         }
         within("leeway", wanted.leeway, Duration::ZERO, MAX_LEEWAY)?;
         if let Some(lifetime) = wanted.max_lifetime {
-            within("max_lifetime", lifetime, Duration::from_secs(1), Duration::MAX)?;
+            within(
+                "max_lifetime",
+                lifetime,
+                Duration::from_secs(1),
+                Duration::MAX,
+            )?;
         }
         let (setting, value, least, most) = ("max_token_bytes", wanted.max_token, 256, 65_536);
         if !(least..=most).contains(&value) {
-            return Err(ConfigError::SizeOutOfRange { setting, value, least, most });
+            return Err(ConfigError::SizeOutOfRange {
+                setting,
+                value,
+                least,
+                most,
+            });
         }
-        Ok(Rules { issuer: Issuer::new(&self.issuer)?, wanted })
+        Ok(Rules {
+            issuer: Issuer::new(&self.issuer)?,
+            wanted,
+        })
     }
 }
 
@@ -312,7 +353,12 @@ pub(crate) fn within(
     if (least..=most).contains(&value) {
         Ok(())
     } else {
-        Err(ConfigError::OutOfRange { setting, value, least, most })
+        Err(ConfigError::OutOfRange {
+            setting,
+            value,
+            least,
+            most,
+        })
     }
 }
 

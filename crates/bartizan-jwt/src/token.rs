@@ -44,7 +44,10 @@ impl VerifiedToken {
     }
 
     pub(crate) fn new(claims: VerifiedClaims, key: Thumbprint) -> Self {
-        Self { claims: Arc::new(claims), key }
+        Self {
+            claims: Arc::new(claims),
+            key,
+        }
     }
 }
 
@@ -71,7 +74,10 @@ impl Facts {
 
     /// Joins the facts to the payload that they were taken from.
     pub(crate) fn with_payload(self, payload: String) -> VerifiedClaims {
-        VerifiedClaims { payload, facts: self }
+        VerifiedClaims {
+            payload,
+            facts: self,
+        }
     }
 }
 
@@ -128,8 +134,7 @@ impl VerifiedClaims {
     ///
     /// [`JwtErrorKind::ClaimsMismatch`] if the token does not carry what `T` asks for.
     pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, JwtError> {
-        serde_json::from_str(&self.payload)
-            .map_err(|_| JwtError::new(JwtErrorKind::ClaimsMismatch))
+        serde_json::from_str(&self.payload).map_err(|_| JwtError::new(JwtErrorKind::ClaimsMismatch))
     }
 }
 
@@ -153,10 +158,20 @@ impl fmt::Debug for VerifiedClaims {
 }
 
 fn principal(claims: &ClaimSet<'_>, expires: WallTime) -> Result<Principal, JwtError> {
-    let issuer = claims.issuer.as_deref().ok_or(JwtError::claim("iss", "is missing"))?;
-    let subject = claims.subject.as_deref().ok_or(JwtError::claim("sub", "is missing"))?;
+    let issuer = claims
+        .issuer
+        .as_deref()
+        .ok_or(JwtError::claim("iss", "is missing"))?;
+    let subject = claims
+        .subject
+        .as_deref()
+        .ok_or(JwtError::claim("sub", "is missing"))?;
     let mut principal = Principal::builder(Scheme::Jwt, issuer, subject).with_expires(expires);
-    if let Some(client) = claims.client.as_deref().or(claims.authorized_party.as_deref()) {
+    if let Some(client) = claims
+        .client
+        .as_deref()
+        .or(claims.authorized_party.as_deref())
+    {
         principal = principal.with_client(client);
     }
     match claims.scope.as_ref().or(claims.scp.as_ref()) {

@@ -68,7 +68,10 @@ pub fn verify(
     rules.check_claims(&claims, now)?;
     let key = parts.check_signature(&header, keys)?;
     let facts = Facts::assert_verified(&claims)?;
-    Ok(VerifiedToken::new(facts.with_payload(payload), key.thumbprint()))
+    Ok(VerifiedToken::new(
+        facts.with_payload(payload),
+        key.thumbprint(),
+    ))
 }
 
 /// Verifies the signature of a JWS in compact serialization, whatever its payload means, and
@@ -100,7 +103,10 @@ fn check_algorithm(algorithm: Algorithm, allowed: AlgorithmSet) -> Result<(), Jw
         Ok(())
     } else {
         let detail = Detail::Text(algorithm.name());
-        Err(JwtError::with_detail(JwtErrorKind::AlgorithmNotAllowed, detail))
+        Err(JwtError::with_detail(
+            JwtErrorKind::AlgorithmNotAllowed,
+            detail,
+        ))
     }
 }
 
@@ -116,7 +122,10 @@ struct Parts<'t> {
 impl<'t> Parts<'t> {
     fn split(token: &'t str, limit: usize) -> Result<Self, JwtError> {
         if token.len() > limit {
-            let detail = Detail::Size { size: token.len(), limit };
+            let detail = Detail::Size {
+                size: token.len(),
+                limit,
+            };
             return Err(JwtError::with_detail(JwtErrorKind::TooLarge, detail));
         }
         let three = || JwtError::malformed("not three parts");
@@ -125,7 +134,12 @@ impl<'t> Parts<'t> {
         if payload.contains('.') {
             return Err(three());
         }
-        Ok(Self { header, payload, signature, signed })
+        Ok(Self {
+            header,
+            payload,
+            signature,
+            signed,
+        })
     }
 
     fn header<'b>(&self, buffer: &'b mut [u8]) -> Result<Header<'b>, JwtError> {
@@ -156,7 +170,10 @@ impl<'t> Parts<'t> {
             Candidates::Unnamed(keys) => (keys, JwtErrorKind::UnknownKey),
         };
         let mut reason = otherwise;
-        for key in keys.iter().filter(|key| key.algorithms().contains(header.algorithm)) {
+        for key in keys
+            .iter()
+            .filter(|key| key.algorithms().contains(header.algorithm))
+        {
             if key.verifies(header.algorithm, self.signed.as_bytes(), signature) {
                 return Ok(key);
             }

@@ -66,8 +66,17 @@ fn type_and_curve_decide_the_algorithms() {
 fn a_stated_algorithm_narrows_them_and_must_suit() {
     let key = rsa(&modulus(2048), &[1, 0, 1]);
     check(with(key.clone(), json!({ "alg": "PS256" })), Ok(&["PS256"]));
-    check(with(public_jwk(), json!({ "alg": "Ed25519" })), Ok(&["EdDSA"]));
-    for name in [json!("ES256"), json!("RSA-OAEP"), json!("HS256"), json!("none"), json!(1)] {
+    check(
+        with(public_jwk(), json!({ "alg": "Ed25519" })),
+        Ok(&["EdDSA"]),
+    );
+    for name in [
+        json!("ES256"),
+        json!("RSA-OAEP"),
+        json!("HS256"),
+        json!("none"),
+        json!(1),
+    ] {
         let stated = with(key.clone(), json!({ "alg": name }));
         check(stated, Err(KeyProblem::AlgorithmUnsuitable));
     }
@@ -78,10 +87,16 @@ fn a_stated_algorithm_narrows_them_and_must_suit() {
 #[test]
 fn a_key_for_other_uses_is_left_out() {
     check(with(public_jwk(), json!({ "use": "sig" })), Ok(&["EdDSA"]));
-    check(with(public_jwk(), json!({ "key_ops": ["verify", "sign"] })), Ok(&["EdDSA"]));
+    check(
+        with(public_jwk(), json!({ "key_ops": ["verify", "sign"] })),
+        Ok(&["EdDSA"]),
+    );
     for changes in [
-        json!({ "use": "enc" }), json!({ "use": "other" }), json!({ "key_ops": ["sign"] }),
-        json!({ "key_ops": [] }), json!({ "use": "enc", "key_ops": ["verify"] }),
+        json!({ "use": "enc" }),
+        json!({ "use": "other" }),
+        json!({ "key_ops": ["sign"] }),
+        json!({ "key_ops": [] }),
+        json!({ "use": "enc", "key_ops": ["verify"] }),
     ] {
         check(with(public_jwk(), changes), Err(KeyProblem::WrongUse));
     }
@@ -95,7 +110,15 @@ fn rsa_keys_have_2048_to_8192_bits_and_an_odd_modulus() {
     let mut even = modulus(2048);
     *even.last_mut().unwrap() = 2;
     let leading_zero = [&[0], &*modulus(2048)].concat();
-    for n in [modulus(512), modulus(1024), modulus(2047), modulus(8193), even, leading_zero, vec![]] {
+    for n in [
+        modulus(512),
+        modulus(1024),
+        modulus(2047),
+        modulus(8193),
+        even,
+        leading_zero,
+        vec![],
+    ] {
         check(rsa(&n, e), Err(KeyProblem::RsaModulus));
     }
 }
@@ -105,7 +128,16 @@ fn rsa_exponents_are_odd_and_from_3_to_33_bits() {
     let n = modulus(2048);
     check(rsa(&n, &[3]), Ok(RSA_ALL));
     check(rsa(&n, &[1, 0xff, 0xff, 0xff, 0xff]), Ok(RSA_ALL));
-    for e in [&[][..], &[0], &[1], &[2], &[1, 0, 0], &[0, 1, 0, 1], &[2, 0, 0, 0, 1], &[1; 6]] {
+    for e in [
+        &[][..],
+        &[0],
+        &[1],
+        &[2],
+        &[1, 0, 0],
+        &[0, 1, 0, 1],
+        &[2, 0, 0, 0, 1],
+        &[1; 6],
+    ] {
         check(rsa(&n, e), Err(KeyProblem::RsaExponent));
     }
 }
@@ -121,10 +153,19 @@ fn curve_points_must_be_on_their_curve() {
         let infinity = with(good.clone(), json!({ "x": zero, "y": zero }));
         check(infinity, Err(KeyProblem::PointInvalid));
         let past_the_field = encode(&vec![0xff; length]);
-        check(with(good.clone(), json!({ "x": past_the_field })), Err(KeyProblem::PointInvalid));
-        check(with(good.clone(), json!({ "y": "" })), Err(KeyProblem::PointInvalid));
+        check(
+            with(good.clone(), json!({ "x": past_the_field })),
+            Err(KeyProblem::PointInvalid),
+        );
+        check(
+            with(good.clone(), json!({ "y": "" })),
+            Err(KeyProblem::PointInvalid),
+        );
         let short = encode(&vec![1; length - 1]);
-        check(with(good.clone(), json!({ "y": short })), Err(KeyProblem::PointInvalid));
+        check(
+            with(good.clone(), json!({ "y": short })),
+            Err(KeyProblem::PointInvalid),
+        );
     }
     let other_curve = with(point("P-256"), json!({ "crv": "P-384" }));
     check(other_curve, Err(KeyProblem::PointInvalid));
@@ -142,7 +183,10 @@ fn edwards_keys_have_32_bytes_and_a_large_order() {
 
 #[test]
 fn other_kinds_of_keys_are_left_out() {
-    check(json!({ "kty": "oct", "k": "c2VjcmV0", "alg": "HS256" }), Err(KeyProblem::Symmetric));
+    check(
+        json!({ "kty": "oct", "k": "c2VjcmV0", "alg": "HS256" }),
+        Err(KeyProblem::Symmetric),
+    );
     check(json!({ "kty": "oct" }), Err(KeyProblem::Symmetric));
     for key in [
         json!({}),
@@ -158,8 +202,14 @@ fn other_kinds_of_keys_are_left_out() {
     }
     let padded = with(rsa(&modulus(2048), &[1, 0, 1]), json!({ "e": "AQAB====" }));
     check(padded, Err(KeyProblem::RsaExponent));
-    check(with(public_jwk(), json!({ "kid": 7 })), Err(KeyProblem::InvalidKeyId));
-    check(with(public_jwk(), json!({ "kid": "k".repeat(257) })), Err(KeyProblem::InvalidKeyId));
+    check(
+        with(public_jwk(), json!({ "kid": 7 })),
+        Err(KeyProblem::InvalidKeyId),
+    );
+    check(
+        with(public_jwk(), json!({ "kid": "k".repeat(257) })),
+        Err(KeyProblem::InvalidKeyId),
+    );
 }
 
 #[test]
@@ -202,8 +252,15 @@ fn no_more_than_a_hundred_keys_are_loaded() {
 #[test]
 fn the_document_as_a_whole_must_be_a_key_set() {
     for document in [
-        "", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":null}"#, r#"{"keys":[],"keys":[]}"#,
-        r#"{"keys":[{"kty":"RSA","kty":"EC"}]}"#, "<html>", r#"{"keys":[]} x"#,
+        "",
+        "[]",
+        "{}",
+        r#"{"keys":{}}"#,
+        r#"{"keys":null}"#,
+        r#"{"keys":[],"keys":[]}"#,
+        r#"{"keys":[{"kty":"RSA","kty":"EC"}]}"#,
+        "<html>",
+        r#"{"keys":[]} x"#,
     ] {
         assert!(KeySet::from_json(document).is_err(), "{document:?}");
     }
@@ -216,7 +273,10 @@ fn the_document_as_a_whole_must_be_a_key_set() {
 fn a_set_read_with_jsonwebtoken_gives_the_same_keys() {
     let document = json!({ "keys": [public_jwk(), point("P-256")] }).to_string();
     let theirs: jsonwebtoken::jwk::JwkSet = serde_json::from_str(&document).unwrap();
-    assert_eq!(KeySet::from_jwk_set(&theirs).unwrap(), KeySet::from_json(&document).unwrap());
+    assert_eq!(
+        KeySet::from_jwk_set(&theirs).unwrap(),
+        KeySet::from_json(&document).unwrap()
+    );
 }
 
 #[test]

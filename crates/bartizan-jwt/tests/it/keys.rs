@@ -1,0 +1,364 @@
+//! Keys from an issuer over real TLS: discovery, rotation, outages, floods.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bartizan_jwt::{ConfigError, HttpsFetcher, JwtConfig, JwtLayer, Rules};
+use bartizan_testkit::{Call, Endpoint, Fault, Host, OldKey};
+use tokio::task::JoinSet;
+
+use crate::support::{AUDIENCE, Online, outcome, passed, refused, send};
+
+const DISCOVERY: [Endpoint; 2] = [Endpoint::OpenIdConfiguration, Endpoint::AuthorizationServer];
+
+fn whole_message(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message += &format!(": {error}");
+        cause = error.source();
+    }
+    message
+}
+
+#[tokio::test]
+async fn discovery_finds_the_keys() {
+    for path in ["", "/realms/shop"] {
+        let online = Online::at_path(path).await;
+        let layer = online.layer().await;
+        assert_eq!(
+            outcome(&layer, &online.token().sign().unwrap()).await,
+            passed(),
+            "{path:?}"
+        );
+        assert_eq!(online.issuer.requests(Endpoint::OpenIdConfiguration), 1);
+        assert_eq!(online.issuer.requests(Endpoint::AuthorizationServer), 0);
+        assert!(layer.guard().is_ready());
+    }
+}
+
+#[tokio::test]
+async fn authorization_server_metadata_serves_where_openid_discovery_is_missing() {
+    let online = Online::at_path("/realms/shop").await;
+    online
+        .issuer
+        .set_fault(Endpoint::OpenIdConfiguration, Fault::Status(404));
+    let layer = online.layer().await;
+    assert_eq!(
+        outcome(&layer, &online.token().sign().unwrap()).await,
+        passed()
+    );
+    assert_eq!(online.issuer.requests(Endpoint::AuthorizationServer), 1);
+}
+
+#[tokio::test]
+async fn a_stated_location_needs_no_discovery() {
+    let online = Online::new().await;
+    let config = online.config().with_key_location(&online.issuer.jwks_uri());
+    let layer = JwtLayer::load(config.build().unwrap()).await.unwrap();
+    assert_eq!(
+        outcome(&layer, &online.token().sign().unwrap()).await,
+        passed()
+    );
+    for endpoint in DISCOVERY {
+        assert_eq!(online.issuer.requests(endpoint), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_discovery_document_of_another_issuer_is_refused() {
+    let online = Online::new().await;
+    for endpoint in DISCOVERY {
+        online.issuer.set_fault(
+            endpoint,
+            Fault::WrongIssuer("https://evil.example".to_owned()),
+        );
+    }
+    let error = JwtLayer::load(online.config().build().unwrap())
+        .await
+        .unwrap_err();
+    let message = whole_message(&error);
+    assert!(message.contains("another issuer"), "{message}");
+    assert_eq!(online.issuer.requests(Endpoint::Jwks), 0);
+}
+
+#[tokio::test]
+async fn an_issuer_whose_certificate_is_not_trusted_is_not_believed() {
+    let online = Online::new().await;
+    let rules = Rules::builder(online.issuer.issuer(), AUDIENCE)
+        .build()
+        .unwrap();
+    let config = JwtConfig::builder(rules).build().unwrap();
+    assert!(matches!(
+        JwtLayer::load(config).await,
+        Err(ConfigError::KeysNotLoaded(_))
+    ));
+    assert_eq!(online.issuer.requests(Endpoint::OpenIdConfiguration), 0);
+}
+
+#[tokio::test]
+async fn a_cold_start_without_the_issuer_fails_or_answers_503_as_chosen() {
+    let online = Online::new().await;
+    for endpoint in DISCOVERY {
+        online.issuer.set_fault(endpoint, Fault::Status(500));
+    }
+    let config = || online.config().build().unwrap();
+    assert!(matches!(
+        JwtLayer::load(config()).await,
+        Err(ConfigError::KeysNotLoaded(_))
+    ));
+
+    let layer = JwtLayer::start(config()).unwrap();
+    let token = online.token().sign().unwrap();
+    let answer = send(&layer, &token).await;
+    assert_eq!(answer.http_status.as_u16(), 503);
+    assert_eq!(answer.code().as_deref(), Some("jwt.keys_unavailable"));
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    assert_eq!(answer.header("www-authenticate"), None);
+    let call = Call::echo("").with_bearer(&token).unwrap();
+    let answer = Host::TonicRoutes.send(&layer, &call).await.unwrap();
+    assert_eq!(answer.grpc_status, Some(14));
+    // What is wrong by itself is still told.
+    let forged = online.token().unsigned("none");
+    assert_eq!(
+        outcome(&layer, &forged).await,
+        refused(401, "jwt.algorithm_not_allowed")
+    );
+
+    for endpoint in DISCOVERY {
+        online.issuer.clear_fault(endpoint);
+    }
+    online.issuer.requests_reach(Endpoint::Jwks, 1).await;
+    while !layer.guard().is_ready() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(outcome(&layer, &token).await, passed());
+}
+
+#[tokio::test]
+async fn the_first_request_after_a_cold_start_waits_for_the_keys() {
+    let online = Online::new().await;
+    let layer = JwtLayer::start(online.config().build().unwrap()).unwrap();
+    assert!(!layer.guard().is_ready());
+    assert_eq!(
+        outcome(&layer, &online.token().sign().unwrap()).await,
+        passed()
+    );
+}
+
+#[tokio::test]
+async fn rotation_picks_up_a_new_key_at_once_and_keeps_the_old() {
+    let online = Online::new().await;
+    let layer = online.layer().await;
+    let old = online.token().sign().unwrap();
+    online.issuer.rotate(OldKey::Keep).unwrap();
+    let new = online.token().sign().unwrap();
+    assert_eq!(outcome(&layer, &new).await, passed());
+    assert_eq!(outcome(&layer, &old).await, passed());
+    assert_eq!(online.issuer.requests(Endpoint::Jwks), 2);
+    assert_eq!(layer.guard().key_status().unwrap().generation(), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_left_the_set_is_refused_once_the_set_was_fetched() {
+    let online = Online::new().await;
+    let layer = online.layer().await;
+    let old = online.token().sign().unwrap();
+    assert_eq!(outcome(&layer, &old).await, passed());
+    online.issuer.rotate(OldKey::Remove).unwrap();
+    assert_eq!(
+        outcome(&layer, &online.token().sign().unwrap()).await,
+        passed()
+    );
+    assert_eq!(outcome(&layer, &old).await, refused(401, "jwt.unknown_key"));
+}
+
+#[tokio::test]
+async fn a_thousand_unknown_keys_cause_one_fetch_per_cool_down() {
+    let online = Online::new().await;
+    let layer = online.layer().await;
+    let good = online.token().sign().unwrap();
+    let flood = async |round: usize| {
+        let mut requests = JoinSet::new();
+        for number in 0..1000 {
+            let token = online.token_of_unknown_key(&format!("random-{round}-{number}"));
+            let layer = layer.clone();
+            requests.spawn(async move { outcome(&layer, &token).await });
+        }
+        while let Some(answer) = requests.join_next().await {
+            assert_eq!(answer.unwrap(), refused(401, "jwt.unknown_key"));
+        }
+    };
+    flood(1).await;
+    assert_eq!(
+        online.issuer.requests(Endpoint::Jwks),
+        2,
+        "the first fetch, and one for the flood"
+    );
+    online.clock.advance(Duration::from_secs(29));
+    flood(2).await;
+    assert_eq!(online.issuer.requests(Endpoint::Jwks), 2);
+    online.clock.advance(Duration::from_secs(1));
+    flood(3).await;
+    assert_eq!(online.issuer.requests(Endpoint::Jwks), 3);
+    assert_eq!(
+        outcome(&layer, &good).await,
+        passed(),
+        "good keys are never pushed out"
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_fails_for_another_reason_causes_no_fetch() {
+    let online = Online::new().await;
+    let layer = online.layer().await;
+    let token = || online.token().header("kid", "unknown");
+    for token in [
+        token().issuer("https://evil.example").sign().unwrap(),
+        token().audience("https://other.example").sign().unwrap(),
+        token()
+            .expired_since(Duration::from_secs(60))
+            .sign()
+            .unwrap(),
+        token().unsigned("none"),
+        token()
+            .header("jku", "https://evil.example/keys")
+            .issuer("x")
+            .sign()
+            .unwrap(),
+    ] {
+        assert_eq!(outcome(&layer, &token).await.0, 401);
+    }
+    assert_eq!(online.issuer.requests(Endpoint::Jwks), 1);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_leaves_known_keys_working() {
+    let online = Online::new().await;
+    let fetcher = HttpsFetcher::builder()
+        .with_roots(online.roots())
+        .with_deadline(Duration::from_millis(300))
+        .build()
+        .unwrap();
+    let config = online.config().with_fetcher(fetcher).build().unwrap();
+    let layer = JwtLayer::load(config).await.unwrap();
+    let unknown = || online.token_of_unknown_key("unknown");
+    for fault in [
+        Fault::Disconnect,
+        Fault::Status(500),
+        Fault::Hang,
+        Fault::Drip(Duration::from_millis(50)),
+        Fault::Html,
+        Fault::Huge(100 << 20),
+        Fault::EmptyKeySet,
+        Fault::Redirect("http://169.254.169.254/".to_owned()),
+        Fault::Body("{\"keys\":[],\"keys\":[]}".into()),
+        Fault::Body("[".repeat(10_000).into()),
+        Fault::Body(vec![0xff; 100].into()),
+    ] {
+        online.issuer.set_fault(Endpoint::Jwks, fault.clone());
+        online.clock.advance(Duration::from_secs(30));
+        let answer = outcome(&layer, &unknown()).await;
+        assert_eq!(answer, refused(503, "jwt.keys_unavailable"), "{fault:?}");
+        let good = online.token().sign().unwrap();
+        assert_eq!(outcome(&layer, &good).await, passed(), "{fault:?}");
+        assert!(layer.guard().key_status().unwrap().is_failing());
+    }
+    online.issuer.clear_fault(Endpoint::Jwks);
+    // A retry in the background may still be under way, and meet the last fault.
+    while layer.guard().key_status().unwrap().is_failing() {
+        online.clock.advance(Duration::from_secs(30));
+        outcome(&layer, &unknown()).await;
+    }
+    assert_eq!(
+        outcome(&layer, &unknown()).await,
+        refused(401, "jwt.unknown_key")
+    );
+}
+
+#[tokio::test]
+async fn one_malformed_key_does_not_spoil_the_set() {
+    let online = Online::new().await;
+    online.issuer.set_fault(Endpoint::Jwks, Fault::MalformedKey);
+    let layer = online.layer().await;
+    assert_eq!(
+        outcome(&layer, &online.token().sign().unwrap()).await,
+        passed()
+    );
+}
+
+#[tokio::test]
+async fn keys_that_are_too_old_are_not_relied_on() {
+    let online = Online::new().await;
+    let config = online
+        .config()
+        .with_key_lifetime(Duration::from_secs(600))
+        .with_stale_limit(Duration::from_secs(3600));
+    let layer = JwtLayer::load(config.build().unwrap()).await.unwrap();
+    online.issuer.set_fault(Endpoint::Jwks, Fault::Disconnect);
+    online.clock.advance(Duration::from_secs(3599));
+    assert_eq!(
+        outcome(&layer, &online.token().sign().unwrap()).await,
+        passed()
+    );
+    online.clock.advance(Duration::from_secs(1));
+    let token = online.token().sign().unwrap();
+    assert_eq!(
+        outcome(&layer, &token).await,
+        refused(503, "jwt.keys_unavailable")
+    );
+    assert!(!layer.guard().is_ready());
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_jumps_does_not_age_the_keys() {
+    let online = Online::new().await;
+    let layer = online.layer().await;
+    online
+        .clock
+        .set_wall(bartizan_core::WallTime::from_unix_seconds(4_000_000_000));
+    assert_eq!(
+        outcome(&layer, &online.token().sign().unwrap()).await,
+        passed()
+    );
+}
+
+#[tokio::test]
+async fn a_slow_issuer_delays_no_request_whose_key_is_known() {
+    let online = Online::new().await;
+    let config = online.config().with_patience(Duration::from_secs(30));
+    let layer = JwtLayer::load(config.build().unwrap()).await.unwrap();
+    online.issuer.set_fault(Endpoint::Jwks, Fault::Hang);
+    let unknown = online.token_of_unknown_key("unknown");
+    let waiting = tokio::spawn({
+        let layer = layer.clone();
+        async move { outcome(&layer, &unknown).await }
+    });
+    online.issuer.requests_reach(Endpoint::Jwks, 2).await;
+    for _ in 0..100 {
+        assert_eq!(
+            outcome(&layer, &online.token().sign().unwrap()).await,
+            passed()
+        );
+    }
+    assert!(!waiting.is_finished());
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+    assert_eq!(
+        outcome(&layer, &online.token().sign().unwrap()).await,
+        passed()
+    );
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_key_waits_for_a_bounded_time() {
+    let online = Online::new().await;
+    let config = online.config().with_patience(Duration::from_millis(50));
+    let layer = JwtLayer::load(config.build().unwrap()).await.unwrap();
+    online.issuer.set_fault(Endpoint::Jwks, Fault::Hang);
+    let unknown = online.token_of_unknown_key("unknown");
+    assert_eq!(
+        outcome(&layer, &unknown).await,
+        refused(503, "jwt.keys_unavailable")
+    );
+}

@@ -1,0 +1,12 @@
+//! The layer in front of real services, with tokens of a real issuer.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+#[cfg(any(feature = "axum", feature = "tonic"))]
+mod claims;
+mod facts;
+mod keys;
+mod layer;
+mod secrecy;
+mod support;
+mod vectors;
