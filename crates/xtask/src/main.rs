@@ -1,1 +1,95 @@
-fn main() {}
+//! `cargo xtask`: one entry point for everything that judges this workspace.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use xtask::deep::Missing;
+use xtask::run::{AfterFailure, Step, run};
+use xtask::tidy::{RULES, Tree, codes};
+use xtask::workspace::Workspace;
+use xtask::{ci, deep};
+
+const HELP: &str = "\
+cargo xtask ci [STEP...]                what every change must pass; stops at the first failure
+cargo xtask deep [--install] [STEP...]  what needs tools or hours; skips tools that are absent
+cargo xtask tidy                        the rules over the tree, without a test build
+cargo xtask codes                       the stable codes with the places that make them
+
+`ci --list` and `deep --list` name their steps.
+";
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments = arguments.iter().map(String::as_str);
+    let task = arguments.next();
+    let rest: Vec<&str> = arguments.collect();
+    let passed = match task {
+        Some("ci") => {
+            let workspace = Workspace::read()?;
+            judge(&workspace, ci::steps(&workspace), &rest, AfterFailure::Stop)?
+        }
+        Some("deep") => {
+            let workspace = Workspace::read()?;
+            let missing = if rest.contains(&"--install") {
+                Missing::Install
+            } else {
+                Missing::Skip
+            };
+            let rest: Vec<&str> = rest.into_iter().filter(|it| *it != "--install").collect();
+            let steps = deep::steps(&workspace, missing);
+            judge(&workspace, steps, &rest, AfterFailure::GoOn)?
+        }
+        Some("tidy") if rest.is_empty() => tidy()?,
+        Some("codes") if rest.is_empty() => list_codes()?,
+        _ => {
+            eprint!("{HELP}");
+            matches!(task, Some("help" | "--help" | "-h"))
+        }
+    };
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs the steps that are named, or all.
+fn judge(
+    workspace: &Workspace,
+    steps: Vec<Step>,
+    names: &[&str],
+    after_failure: AfterFailure,
+) -> anyhow::Result<bool> {
+    let known: Vec<&str> = steps.iter().map(|step| step.name).collect();
+    if names.contains(&"--list") {
+        writeln!(std::io::stdout(), "{}", known.join("\n"))?;
+        return Ok(true);
+    }
+    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+        anyhow::bail!("there is no step {unknown}; there are {}", known.join(", "));
+    }
+    let chosen: Vec<Step> = steps
+        .into_iter()
+        .filter(|step| names.is_empty() || names.contains(&step.name))
+        .collect();
+    Ok(run(&workspace.root, &chosen, after_failure).passed())
+}
+
+fn tidy() -> anyhow::Result<bool> {
+    let tree = Tree::read()?;
+    let mut tidy = true;
+    for (name, rule) in RULES {
+        for violation in rule(&tree)? {
+            tidy = false;
+            writeln!(std::io::stdout(), "{name}: {violation}")?;
+        }
+    }
+    Ok(tidy)
+}
+
+fn list_codes() -> anyhow::Result<bool> {
+    for (code, places) in codes::in_sources(&Tree::read()?.sources) {
+        writeln!(std::io::stdout(), "{code:32} {}", places.join(" "))?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,232 @@
+//! What every change must pass, in the order in which it fails fastest.
+
+use std::env;
+use std::path::PathBuf;
+
+use crate::command::Command;
+use crate::matrix::{each_feature_alone, with_all_features};
+use crate::run::{Action, Step};
+use crate::workspace::Workspace;
+
+/// The steps for this workspace on this machine.
+#[must_use]
+pub fn steps(workspace: &Workspace) -> Vec<Step> {
+    let nextest = Command::cargo(["nextest", "--version"])
+        .output(&workspace.root)
+        .is_ok();
+    let vectors = env::var_os("BARTIZAN_VECTORS")
+        .map_or_else(|| PathBuf::from("../shared/vectors"), PathBuf::from);
+    plan(workspace, nextest, vectors)
+}
+
+fn plan(workspace: &Workspace, nextest: bool, vectors: PathBuf) -> Vec<Step> {
+    let commands = |name, commands| Step {
+        name,
+        action: Action::Commands(commands),
+    };
+    vec![
+        // Downloads what is missing, and fails if the lock file does not fit the manifests.
+        commands("lock", vec![Command::cargo(["fetch", "--locked"])]),
+        commands("fmt", fmt(workspace)),
+        commands("clippy", clippy(workspace)),
+        commands("test", vec![Command::cargo(["test", "--workspace"])]),
+        commands("features", each_feature_alone(workspace)),
+        commands("engines", engines(workspace, nextest)),
+        commands(
+            "docs",
+            vec![
+                Command::cargo(["doc", "--workspace", "--no-deps", "--all-features"])
+                    .with_variable("RUSTDOCFLAGS", "-D warnings"),
+            ],
+        ),
+        Step {
+            name: "demo",
+            action: needs(
+                workspace,
+                "demo",
+                &["run", "--release", "--package", "demo"],
+            ),
+        },
+        Step {
+            name: "conformance",
+            action: conformance(workspace, vectors),
+        },
+        Step {
+            name: "benches",
+            action: needs(
+                workspace,
+                "bartizan-benches",
+                &["bench", "--no-run", "--package", "bartizan-benches"],
+            ),
+        },
+    ]
+}
+
+fn fmt(workspace: &Workspace) -> Vec<Command> {
+    let mut commands = vec![Command::cargo(["fmt", "--all", "--check"])];
+    // Fuzz targets are a workspace of their own.
+    if workspace.root.join("fuzz/Cargo.toml").is_file() {
+        commands.push(Command::cargo([
+            "fmt",
+            "--manifest-path",
+            "fuzz/Cargo.toml",
+            "--check",
+        ]));
+    }
+    commands
+}
+
+fn clippy(workspace: &Workspace) -> Vec<Command> {
+    let strict = ["--all-targets", "--", "-D", "warnings"];
+    let mut commands = vec![Command::cargo(["clippy", "--workspace"]).args(strict)];
+    for member in with_all_features(workspace) {
+        let clippy = Command::cargo(["clippy", "--package", &member.name, "--all-features"]);
+        commands.push(clippy.args(strict));
+    }
+    commands
+}
+
+/// The tests of packages that have features, all of them on. `cargo test --workspace` has run
+/// those that have none.
+fn engines(workspace: &Workspace, nextest: bool) -> Vec<Command> {
+    let mut commands = Vec::new();
+    for member in with_all_features(workspace) {
+        let which = ["--package", &member.name, "--all-features"];
+        if nextest {
+            let run = ["nextest", "run", "--no-tests", "pass"];
+            commands.push(Command::cargo(run).args(which));
+            if member.has_library {
+                commands.push(Command::cargo(["test", "--doc"]).args(which));
+            }
+        } else {
+            commands.push(Command::cargo(["test"]).args(which));
+        }
+    }
+    commands
+}
+
+fn conformance(workspace: &Workspace, vectors: PathBuf) -> Action {
+    if !workspace.root.join(&vectors).is_dir() {
+        return Action::Skip(format!(
+            "no folder {}; name one in BARTIZAN_VECTORS",
+            vectors.display()
+        ));
+    }
+    let run = ["run", "--package", "conformance", "--"];
+    match needs(workspace, "conformance", &run) {
+        Action::Commands(commands) => {
+            Action::Commands(commands.into_iter().map(|it| it.args([&vectors])).collect())
+        }
+        missing => missing,
+    }
+}
+
+/// A cargo command on a package that has to be there.
+fn needs(workspace: &Workspace, package: &str, arguments: &[&str]) -> Action {
+    if workspace.member(package).is_some() {
+        Action::Commands(vec![Command::cargo(arguments)])
+    } else {
+        Action::Fail(format!("the workspace has no package {package}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Member;
+
+    fn workspace() -> Workspace {
+        let member = |name: &str, features: &[&str]| Member {
+            name: name.to_owned(),
+            features: features.iter().map(|it| (*it).to_owned()).collect(),
+            has_library: true,
+            ..Member::default()
+        };
+        Workspace {
+            root: env!("CARGO_MANIFEST_DIR").into(),
+            members: vec![
+                member("bartizan-core", &["axum", "tonic"]),
+                member("bartizan-benches", &[]),
+                member("conformance", &[]),
+                member("demo", &[]),
+            ],
+            ..Workspace::default()
+        }
+    }
+
+    fn shown(steps: &[Step], name: &str) -> String {
+        let step = steps.iter().find(|step| step.name == name).unwrap();
+        match &step.action {
+            Action::Commands(commands) => {
+                let shown: Vec<String> = commands.iter().map(Command::to_string).collect();
+                shown.join("\n")
+            }
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_steps_are_in_this_order() {
+        let steps = plan(&workspace(), false, "src".into());
+        let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
+        assert_eq!(
+            names,
+            [
+                "lock",
+                "fmt",
+                "clippy",
+                "test",
+                "features",
+                "engines",
+                "docs",
+                "demo",
+                "conformance",
+                "benches"
+            ]
+        );
+    }
+
+    #[test]
+    fn warnings_are_errors() {
+        let steps = plan(&workspace(), false, "src".into());
+        assert_eq!(
+            shown(&steps, "clippy"),
+            "cargo clippy --workspace --all-targets -- -D warnings\n\
+             cargo clippy --package bartizan-core --all-features --all-targets -- -D warnings"
+        );
+        assert!(shown(&steps, "docs").starts_with("RUSTDOCFLAGS=\"-D warnings\""));
+    }
+
+    #[test]
+    fn nextest_is_used_where_it_is_and_doctests_are_not_lost() {
+        let check = |nextest, expected: &str| {
+            let steps = plan(&workspace(), nextest, "src".into());
+            assert_eq!(shown(&steps, "engines"), expected);
+        };
+        check(false, "cargo test --package bartizan-core --all-features");
+        check(
+            true,
+            "cargo nextest run --no-tests pass --package bartizan-core --all-features\n\
+             cargo test --doc --package bartizan-core --all-features",
+        );
+    }
+
+    #[test]
+    fn absent_vectors_are_skipped_and_present_ones_are_run() {
+        let steps = plan(&workspace(), false, "no/such/folder".into());
+        assert!(shown(&steps, "conformance").starts_with("Skip"));
+        let steps = plan(&workspace(), false, "src".into());
+        assert_eq!(
+            shown(&steps, "conformance"),
+            "cargo run --package conformance -- src"
+        );
+    }
+
+    #[test]
+    fn an_absent_demo_is_a_failure() {
+        let mut workspace = workspace();
+        workspace.members.retain(|member| member.name != "demo");
+        let steps = plan(&workspace, false, "src".into());
+        assert!(shown(&steps, "demo").starts_with("Fail"));
+    }
+}

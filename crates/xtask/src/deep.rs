@@ -1,0 +1,286 @@
+//! What needs tools or hours: run by hand, and before a release.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::command::Command;
+use crate::run::{Action, Step};
+use crate::workspace::Workspace;
+
+/// How long each fuzz target runs.
+const FUZZ_SECONDS: u32 = 60;
+
+/// Where the copy with minimal versions is, below the root.
+const MINIMAL: &str = "target/deep/minimal";
+
+/// What to do about a tool that is not there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Missing {
+    /// Install it.
+    Install,
+    /// Skip its step and say so.
+    Skip,
+}
+
+/// Plans the steps for what is installed here.
+#[derive(Debug)]
+struct Planner<'a> {
+    workspace: &'a Workspace,
+    missing: Missing,
+}
+
+/// The steps for this workspace on this machine.
+#[must_use]
+pub fn steps(workspace: &Workspace, missing: Missing) -> Vec<Step> {
+    let planner = Planner { workspace, missing };
+    let step = |name, action| Step { name, action };
+    vec![
+        step("deny", planner.deny()),
+        step("semver", planner.semver()),
+        step("msrv", planner.msrv()),
+        step("minimal", planner.minimal_versions()),
+        step("types", planner.external_types()),
+        step("docsrs", planner.docs_rs()),
+        step("package", planner.package()),
+        step("coverage", planner.coverage()),
+        step("mutants", planner.mutants()),
+        step("fuzz", planner.fuzz()),
+    ]
+}
+
+impl Planner<'_> {
+    fn deny(&self) -> Action {
+        let check = ["deny", "--all-features", "check", "--config", ".deny.toml"];
+        self.with_tool("deny", "cargo-deny", vec![Command::cargo(check)])
+    }
+
+    fn semver(&self) -> Action {
+        let tag = Command::new("git").args(["describe", "--tags", "--abbrev=0", "--match", "v*"]);
+        let Ok(tag) = self.answer(&tag) else {
+            return Action::Skip("there is no release to compare with".to_owned());
+        };
+        let check = Command::cargo(["semver-checks", "--baseline-rev", tag.trim()]);
+        let commands = vec![self.on_published(check)];
+        self.with_tool("semver-checks", "cargo-semver-checks", commands)
+    }
+
+    fn msrv(&self) -> Action {
+        let Some(version) = &self.workspace.rust_version else {
+            return Action::Fail("no package states its Rust version".to_owned());
+        };
+        let check = [
+            "check",
+            "--all-features",
+            "--target-dir",
+            "target/deep/msrv",
+        ];
+        let commands = vec![self.on_published(Command::cargo_of(version, check))];
+        self.with_toolchain(version, Action::Commands(commands))
+    }
+
+    fn minimal_versions(&self) -> Action {
+        let lock = ["generate-lockfile", "-Zdirect-minimal-versions"];
+        let check = Command::cargo(["check", "--locked", "--all-features"]);
+        let commands = vec![
+            Command::cargo_of("nightly", lock).in_folder(MINIMAL),
+            self.on_published(check).in_folder(MINIMAL),
+        ];
+        self.with_toolchain("nightly", Action::Prepared(copy_workspace, commands))
+    }
+
+    fn external_types(&self) -> Action {
+        let commands = self
+            .workspace
+            .published()
+            .map(|member| {
+                let check = ["check-external-types", "--all-features", "--manifest-path"];
+                let manifest = member.folder.join("Cargo.toml");
+                Command::cargo_of("nightly", check).args([manifest])
+            })
+            .collect();
+        let tool = "cargo-check-external-types";
+        let action = self.with_tool("check-external-types", tool, commands);
+        self.with_toolchain("nightly", action)
+    }
+
+    fn docs_rs(&self) -> Action {
+        let doc = [
+            "doc",
+            "--no-deps",
+            "--all-features",
+            "--target-dir",
+            "target/deep/docsrs",
+        ];
+        let doc = Command::cargo_of("nightly", doc)
+            .with_variable("RUSTDOCFLAGS", "--cfg docsrs -D warnings");
+        let commands = vec![self.on_published(doc)];
+        self.with_toolchain("nightly", Action::Commands(commands))
+    }
+
+    fn package(&self) -> Action {
+        let package = Command::cargo(["package", "--target-dir", "target/deep/package"]);
+        Action::Commands(vec![self.on_published(package)])
+    }
+
+    fn coverage(&self) -> Action {
+        let report = [
+            "llvm-cov",
+            "--workspace",
+            "--all-features",
+            "--summary-only",
+        ];
+        self.with_tool("llvm-cov", "cargo-llvm-cov", vec![Command::cargo(report)])
+    }
+
+    fn mutants(&self) -> Action {
+        let mutants = Command::cargo(["mutants", "--all-features", "--output", "target/deep"]);
+        let commands = vec![self.on_published(mutants)];
+        self.with_tool("mutants", "cargo-mutants", commands)
+    }
+
+    fn fuzz(&self) -> Action {
+        let Ok(targets) = fuzz_targets(&self.workspace.root) else {
+            return Action::Skip("fuzz/fuzz_targets is absent".to_owned());
+        };
+        let commands = targets
+            .iter()
+            .map(|target| {
+                Command::cargo_of("nightly", ["fuzz", "run", "--fuzz-dir", "fuzz", target])
+                    .args(["--".to_owned(), format!("-max_total_time={FUZZ_SECONDS}")])
+            })
+            .collect();
+        let action = self.with_tool("fuzz", "cargo-fuzz", commands);
+        self.with_toolchain("nightly", action)
+    }
+
+    /// `command` on every published package.
+    fn on_published(&self, command: Command) -> Command {
+        self.workspace.published().fold(command, |command, member| {
+            command.args(["--package", &member.name])
+        })
+    }
+
+    /// The commands, if cargo knows the subcommand or may be given it.
+    fn with_tool(&self, subcommand: &str, package: &str, commands: Vec<Command>) -> Action {
+        let present = self.answer(&Command::cargo([subcommand, "--version"]));
+        let install = Command::cargo(["install", "--locked", package]);
+        self.given(
+            present.is_ok(),
+            install,
+            package,
+            Action::Commands(commands),
+        )
+    }
+
+    /// The action, if the toolchain is installed or may be.
+    fn with_toolchain(&self, toolchain: &str, action: Action) -> Action {
+        let present = self.answer(&Command::cargo_of(toolchain, ["--version"]));
+        let install = ["toolchain", "install", toolchain, "--profile", "minimal"];
+        let install = Command::new("rustup").args(install);
+        let what = format!("the toolchain {toolchain}");
+        self.given(present.is_ok(), install, &what, action)
+    }
+
+    fn given(&self, present: bool, install: Command, what: &str, action: Action) -> Action {
+        match (present, self.missing, action) {
+            (true, _, action) | (false, _, action @ (Action::Fail(_) | Action::Skip(_))) => action,
+            (false, Missing::Skip, _) => {
+                Action::Skip(format!("{what} is not installed; --install does that"))
+            }
+            (false, Missing::Install, Action::Commands(mut commands)) => {
+                commands.insert(0, install);
+                Action::Commands(commands)
+            }
+            (false, Missing::Install, Action::Prepared(prepare, mut commands)) => {
+                commands.insert(0, install);
+                Action::Prepared(prepare, commands)
+            }
+        }
+    }
+
+    fn answer(&self, command: &Command) -> anyhow::Result<String> {
+        command.output(&self.workspace.root)
+    }
+}
+
+fn fuzz_targets(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut targets = Vec::new();
+    for entry in std::fs::read_dir(root.join("fuzz/fuzz_targets"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.file_stem().unwrap_or_default();
+            targets.push(name.to_string_lossy().into_owned());
+        }
+    }
+    targets.sort();
+    Ok(targets)
+}
+
+/// Copies the files that git knows or would know, so that the lock file of the workspace is left
+/// alone.
+fn copy_workspace(root: &Path) -> anyhow::Result<()> {
+    let list = [
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ];
+    let files = Command::new("git").args(list).output(root)?;
+    for file in files.split('\0').filter(|file| !file.is_empty()) {
+        let (from, to) = (root.join(file), root.join(MINIMAL).join(file));
+        // A deleted file is known to git until the deletion is committed.
+        if !from.is_file() {
+            continue;
+        }
+        let folder = to.parent().context("a file is in a folder")?;
+        std::fs::create_dir_all(folder)?;
+        std::fs::copy(&from, &to).with_context(|| format!("copy {file}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(present: bool, missing: Missing) -> Action {
+        let workspace = Workspace::default();
+        let planner = Planner {
+            workspace: &workspace,
+            missing,
+        };
+        let commands = vec![Command::new("tool")];
+        planner.given(
+            present,
+            Command::new("install"),
+            "tool",
+            Action::Commands(commands),
+        )
+    }
+
+    fn check(action: &Action, expected: &[&str]) {
+        let Action::Commands(commands) = action else {
+            panic!("{action:?} runs commands");
+        };
+        let shown: Vec<String> = commands.iter().map(Command::to_string).collect();
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_tool_that_is_there_is_run() {
+        check(&given(true, Missing::Skip), &["tool"]);
+        check(&given(true, Missing::Install), &["tool"]);
+    }
+
+    #[test]
+    fn a_tool_that_is_absent_is_skipped_or_installed_as_asked() {
+        let skipped = given(false, Missing::Skip);
+        assert!(
+            matches!(&skipped, Action::Skip(why) if why.contains("tool")),
+            "{skipped:?}"
+        );
+        check(&given(false, Missing::Install), &["install", "tool"]);
+    }
+}
