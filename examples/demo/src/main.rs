@@ -11,6 +11,7 @@ mod rows;
 mod scene;
 mod serve;
 mod table;
+mod wire;
 
 use std::process::ExitCode;
 

@@ -160,7 +160,7 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
         &reports,
         good()?,
     );
-    let denied = ("PERMISSIONDENIED", not_allowed);
+    let denied = ("PermissionDenied", not_allowed);
     rows.charge("gRPC: a workload that may not call", denied, &web, good()?);
 
     rows.group = "Refused: for whom it calls";
@@ -227,12 +227,12 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     );
     rows.charge(
         "gRPC: no token",
-        ("UNAUTHENTICATED", "jwt.missing"),
+        ("Unauthenticated", "jwt.missing"),
         &orders,
         None,
     );
     let token = tampered_claim(&scene.token().sign()?, "sub", "mallory")?;
-    let bad = ("UNAUTHENTICATED", "jwt.bad_signature");
+    let bad = ("Unauthenticated", "jwt.bad_signature");
     rows.charge("gRPC: tampered payload", bad, &orders, Some(token));
     let token = scene.token().scope("orders:write").sign()?;
     let scope = ("403", "orders.missing_scope");
