@@ -18,15 +18,26 @@ cargo xtask codes                       the stable codes with the places that ma
 `ci --list` and `deep --list` name their steps.
 ";
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut arguments = arguments.iter().map(String::as_str);
     let task = arguments.next();
-    let rest: Vec<&str> = arguments.collect();
-    let passed = match task {
+    match perform(task, arguments.collect()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Performs a task and tells whether what it judged is good.
+fn perform(task: Option<&str>, rest: Vec<&str>) -> anyhow::Result<bool> {
+    match task {
         Some("ci") => {
             let workspace = Workspace::read()?;
-            judge(&workspace, ci::steps(&workspace), &rest, AfterFailure::Stop)?
+            judge(&workspace, ci::steps(&workspace), &rest, AfterFailure::Stop)
         }
         Some("deep") => {
             let workspace = Workspace::read()?;
@@ -37,20 +48,15 @@ fn main() -> anyhow::Result<ExitCode> {
             };
             let rest: Vec<&str> = rest.into_iter().filter(|it| *it != "--install").collect();
             let steps = deep::steps(&workspace, missing);
-            judge(&workspace, steps, &rest, AfterFailure::GoOn)?
+            judge(&workspace, steps, &rest, AfterFailure::GoOn)
         }
-        Some("tidy") if rest.is_empty() => tidy()?,
-        Some("codes") if rest.is_empty() => list_codes()?,
+        Some("tidy") if rest.is_empty() => tidy(),
+        Some("codes") if rest.is_empty() => list_codes(),
         _ => {
             eprint!("{HELP}");
-            matches!(task, Some("help" | "--help" | "-h"))
+            Ok(matches!(task, Some("help" | "--help" | "-h")))
         }
-    };
-    Ok(if passed {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    }
 }
 
 /// Runs the steps that are named, or all.
