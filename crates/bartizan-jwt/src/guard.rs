@@ -131,21 +131,16 @@ impl Guard for JwtGuard {
             Ok(token) => return Check::Now(State::admit(inspection, token)),
             Err(error) => error,
         };
-        let wait: Option<Pin<Box<dyn Future<Output = Renewal> + Send>>> = match error.kind() {
-            JwtErrorKind::UnknownKey => state
-                .keys
-                .renew(state.patience)
-                .map(|wait| Box::pin(wait) as _),
-            JwtErrorKind::KeysUnavailable => state
-                .keys
-                .first(state.patience)
-                .map(|wait| Box::pin(wait) as _),
+        let wait = match error.kind() {
+            JwtErrorKind::UnknownKey | JwtErrorKind::KeysUnavailable => {
+                state.keys.renew(state.patience)
+            }
             _ => None,
         };
         match wait {
             Some(wait) => Check::Later(JwtInquiry {
                 guard: self.clone(),
-                wait,
+                wait: Box::pin(wait),
             }),
             None => Check::Now(Err(state.refuse(error))),
         }

@@ -56,7 +56,10 @@ impl KeySource {
         }
     }
 
-    /// Gets newer keys, waiting for at most `patience`; `None` if there can be none.
+    /// Gets newer keys, or the first, waiting for at most `patience`; `None` if there can be none.
+    ///
+    /// Joins a fetch that is under way, and starts one at most once per cool-down. Otherwise the
+    /// answer comes at once: an issuer that is down does not hold up a crowd.
     pub(crate) fn renew(
         &self,
         patience: Duration,
@@ -64,27 +67,6 @@ impl KeySource {
         match self {
             Self::Fixed(_) => None,
             Self::Remote(keys) => Some(renew(keys.clone(), patience)),
-        }
-    }
-
-    /// Waits for the first keys, for at most `patience`; `None` where that would not help.
-    ///
-    /// Nobody waits once a fetch has failed: an issuer that is down must not hold up a crowd.
-    pub(crate) fn first(
-        &self,
-        patience: Duration,
-    ) -> Option<impl Future<Output = Renewal> + Send + use<>> {
-        match self {
-            Self::Remote(keys) if keys.status().total_failures() == 0 => {
-                let published = keys.published();
-                Some(async move {
-                    match timeout(patience, published.ready()).await {
-                        Ok(Some(_)) => Renewal::Current,
-                        _ => Renewal::Failed,
-                    }
-                })
-            }
-            _ => None,
         }
     }
 }
