@@ -258,3 +258,20 @@ fn a_path_without_a_file_name_is_refused() {
         assert_eq!(error.expect_err(path).kind(), io::ErrorKind::InvalidInput);
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn the_temporary_file_is_private_from_the_first_moment_and_never_shared() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let path = std::env::temp_dir().join(format!("bartizan-private-{:016x}", random()));
+    let file = Disk.create_private(&path).expect("a writable folder");
+    let mode = file.metadata().expect("open").permissions().mode();
+    let again = Disk.create_private(&path).map(drop);
+    std::fs::remove_file(&path).expect("ours");
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(
+        again.expect_err("it exists").kind(),
+        io::ErrorKind::AlreadyExists
+    );
+}

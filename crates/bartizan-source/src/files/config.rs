@@ -44,7 +44,11 @@ impl FileSourceBuilder {
     /// Adds a file. All files of a source are read together; the parser finds this one under the
     /// same path. The path is resolved anew each time, so it may lead through symbolic links.
     pub fn add_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.paths.push(path.into());
+        let path = path.into();
+        // One file may hold two things, such as a certificate and its key.
+        if !self.paths.contains(&path) {
+            self.paths.push(path);
+        }
         self
     }
 

@@ -36,6 +36,20 @@ use crate::https::target::Target;
 /// 5. A head or body beyond its limit is refused, announced or not. Compressed bodies are
 ///    refused: we ask for none, and a small one can expand without end.
 ///
+/// ```
+/// use bartizan_source::{FetchErrorKind, HttpsFetcher};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let fetcher = HttpsFetcher::builder().build()?;
+/// fetcher.check_url("https://issuer.example/keys")?;
+///
+/// let refused = fetcher.get("http://issuer.example/keys").await.expect_err("plaintext");
+/// assert_eq!(refused.kind(), FetchErrorKind::Scheme);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct HttpsFetcher(Arc<Settings>);

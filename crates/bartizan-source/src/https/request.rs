@@ -170,6 +170,10 @@ mod tests {
     fn debug_prints_no_secret() {
         let request = FetchRequest::post_form("https://a.example/?secret", &[("p", "secret")])
             .with_authorization(HeaderValue::from_static("secret"));
+        assert!(
+            request.headers[AUTHORIZATION].is_sensitive(),
+            "it stays out of debug and HPACK"
+        );
         let fetched = Fetched::new(HeaderMap::new(), Bytes::from_static(b"secret"));
         assert!(!format!("{request:?} {fetched:?}").contains("secret"));
     }

@@ -25,6 +25,28 @@ use crate::status::Status;
 /// 4. [`force`](Self::force) fetches out of turn, for a reader that misses something: at most
 ///    once per cool-down, and whoever asks while a fetch is under way joins it.
 ///
+/// ```
+/// use bartizan_source::{Forced, RefreshAheadBuilder, Unavailable};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let keys = RefreshAheadBuilder::new("example.keys")
+///     .load(|| async { Ok::<_, std::io::Error>(vec!["key 1", "key 2"]) })
+///     .await?;
+/// assert_eq!(keys.current()?.value().len(), 2);
+///
+/// // A reader that misses a key may ask for a fetch out of turn, but not again and again.
+/// assert!(matches!(keys.force().await?, Forced::Fetched { generation: 2 }));
+/// assert!(matches!(keys.force().await?, Forced::RateLimited { .. }));
+///
+/// // Without a first value there is none, and nothing stands in for it.
+/// let down = RefreshAheadBuilder::<u32>::new("example.down")
+///     .start(|| async { Err("the issuer is down") })?;
+/// assert_eq!(down.read(|value| value.err()), Some(Unavailable::NotLoaded));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// Cheap to clone. The task ends when the last handle is gone: this one, its clones, and every
 /// [`Published`] and subscription got from it.
 pub struct RefreshAhead<T> {

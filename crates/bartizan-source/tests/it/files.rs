@@ -160,6 +160,7 @@ async fn a_failure_that_is_undone_is_told_as_recovery_without_a_new_generation()
         source.refresh_now().await.expect("as before"),
         Refresh::Unchanged
     );
+    assert!(!source.status().is_failing());
     assert_eq!(present(&source), Some((1, 1)));
     assert_eq!(
         pair.notebook.codes(),
