@@ -79,6 +79,7 @@
 //! [RFC 9068]: https://www.rfc-editor.org/rfc/rfc9068#section-2
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod algorithm;
 mod ca;
 mod certificate;
 mod clock;
@@ -90,6 +91,7 @@ mod fault;
 pub mod forge;
 mod host;
 mod issuer;
+mod leaf;
 mod mint;
 mod private_key;
 mod rsa;
@@ -97,8 +99,9 @@ mod signing_key;
 pub mod tls;
 mod token;
 
+pub use algorithm::SigningAlgorithm;
 pub use ca::{CaBuilder, DevelopmentCa};
-pub use certificate::{ExtendedKeyUsage, IssuedCertificate, LeafBuilder};
+pub use certificate::IssuedCertificate;
 pub use clock::ManualClock;
 pub use echo::{EchoBody, GrpcEcho, GrpcEchoClient, HttpEcho, context_json, echo_router};
 pub use error::TestkitError;
@@ -106,10 +109,11 @@ pub use extension::KeyUsage;
 pub use fault::Fault;
 pub use host::{Answer, Call, Host, HostLayer, HostService};
 pub use issuer::{Endpoint, IssuerBuilder, TokenIssuer};
+pub use leaf::{ExtendedKeyUsage, LeafBuilder};
 pub use mint::{OldKey, TokenMint};
 pub use private_key::{KeyKind, PrivateKey};
 pub use rsa::RsaKey;
-pub use signing_key::{SigningAlgorithm, SigningKey};
+pub use signing_key::SigningKey;
 pub use token::TokenBuilder;
 
 #[cfg(doctest)]

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bartizan_core::Clock;
 use serde_json::{Value, json};
 
+use crate::algorithm::SigningAlgorithm;
 use crate::error::TestkitError;
-use crate::signing_key::{SigningAlgorithm, SigningKey};
+use crate::signing_key::SigningKey;
 use crate::token::TokenBuilder;
 
 /// What a rotation does with the key that signed until now.
@@ -60,6 +61,8 @@ struct Keys {
     signing: SigningKey,
     // Published beside the signing key, oldest first.
     others: Vec<SigningKey>,
+    // Published as they are, behind all others.
+    raw: Vec<Value>,
     withdrawn: bool,
 }
 
@@ -88,6 +91,7 @@ impl TokenMint {
             keys: Mutex::new(Keys {
                 signing: key,
                 others: Vec::new(),
+                raw: Vec::new(),
                 withdrawn: false,
             }),
             keys_made: AtomicU64::new(1),
@@ -98,6 +102,12 @@ impl TokenMint {
     /// Publishes one more key, which does not sign.
     pub fn publish(&self, key: SigningKey) {
         self.keys().others.push(key);
+    }
+
+    /// Publishes any JSON value as one more key: a symmetric key, one for encryption, a point that
+    /// is not on its curve.
+    pub fn publish_jwk(&self, jwk: Value) {
+        self.keys().raw.push(jwk);
     }
 
     /// Signs with a new key of the same algorithm from now on, and returns it. Its `kid` is
@@ -162,14 +172,12 @@ impl TokenMint {
         keys.others.iter().cloned().chain(signing).collect()
     }
 
-    /// The key set (RFC 7517 §5).
+    /// The key set (RFC 7517 §5): [`published_keys`](Self::published_keys), then the values of
+    /// [`publish_jwk`](Self::publish_jwk).
     pub fn jwks(&self) -> Value {
-        let keys: Vec<Value> = self
-            .published_keys()
-            .iter()
-            .map(SigningKey::public_jwk)
-            .collect();
-        json!({ "keys": keys })
+        let keys = self.published_keys();
+        let keys = keys.iter().map(SigningKey::public_jwk);
+        json!({ "keys": keys.chain(self.keys().raw.iter().cloned()).collect::<Vec<_>>() })
     }
 
     /// Where the key set is published: `{issuer}/jwks.json`.

@@ -10,6 +10,7 @@ use ring::signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 use ring::{rsa, signature};
 use serde_json::{Value, json};
 
+use crate::algorithm::SigningAlgorithm;
 use crate::der;
 use crate::error::TestkitError;
 use crate::rsa::RsaKey;
@@ -24,59 +25,6 @@ const P384: &[u8] = &[
     0x00, 0x22,
 ];
 const ED25519: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
-
-/// A signature algorithm of JWS (RFC 7518 §3.1, RFC 8037 §3.1) that the test kit signs with.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum SigningAlgorithm {
-    /// Ed25519.
-    EdDsa,
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// ECDSA on P-384 with SHA-384.
-    Es384,
-    /// RSASSA-PSS with SHA-256.
-    Ps256,
-    /// RSASSA-PSS with SHA-384.
-    Ps384,
-    /// RSASSA-PSS with SHA-512.
-    Ps512,
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-    /// RSASSA-PKCS1-v1_5 with SHA-384.
-    Rs384,
-    /// RSASSA-PKCS1-v1_5 with SHA-512.
-    Rs512,
-}
-
-impl SigningAlgorithm {
-    /// The value of header member `alg`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::EdDsa => "EdDSA",
-            Self::Es256 => "ES256",
-            Self::Es384 => "ES384",
-            Self::Ps256 => "PS256",
-            Self::Ps384 => "PS384",
-            Self::Ps512 => "PS512",
-            Self::Rs256 => "RS256",
-            Self::Rs384 => "RS384",
-            Self::Rs512 => "RS512",
-        }
-    }
-
-    fn rsa_encoding(self) -> Option<&'static dyn signature::RsaEncoding> {
-        match self {
-            Self::Ps256 => Some(&signature::RSA_PSS_SHA256),
-            Self::Ps384 => Some(&signature::RSA_PSS_SHA384),
-            Self::Ps512 => Some(&signature::RSA_PSS_SHA512),
-            Self::Rs256 => Some(&signature::RSA_PKCS1_SHA256),
-            Self::Rs384 => Some(&signature::RSA_PKCS1_SHA384),
-            Self::Rs512 => Some(&signature::RSA_PKCS1_SHA512),
-            Self::EdDsa | Self::Es256 | Self::Es384 => None,
-        }
-    }
-}
 
 /// A key that signs tokens, with its `kid` and its algorithm. Cloning shares it.
 ///

@@ -8,8 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde_json::{Map, Value, json};
 
+use crate::algorithm::SigningAlgorithm;
 use crate::error::TestkitError;
-use crate::signing_key::{SigningAlgorithm, SigningKey};
+use crate::signing_key::SigningKey;
 
 /// How long a token lives unless said otherwise: short enough that a test which forgets time would
 /// notice, long enough for a slow machine.

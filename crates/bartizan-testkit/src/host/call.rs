@@ -45,6 +45,16 @@ impl Call {
         }
     }
 
+    /// As [`stream`](Self::stream), but the answer does not end after its items: what ends it is
+    /// the layer under test. Without such a layer, sending this call never returns.
+    pub fn open_stream(count: u32) -> Self {
+        Self {
+            http_path: format!("/stream/{count}/open"),
+            message: Bytes::from(format!("{count}/open")),
+            ..Self::stream(count)
+        }
+    }
+
     /// Replaces path and query; for HTTP hosts alone.
     pub fn with_http_path(mut self, path_and_query: impl Into<String>) -> Self {
         self.http_path = path_and_query.into();

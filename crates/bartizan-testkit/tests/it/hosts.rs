@@ -1,5 +1,6 @@
 //! The harness: one guard, every host, the same answer.
 
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bartizan_core::{
@@ -127,6 +128,50 @@ async fn a_stream_passes_the_guard_on_every_host() {
             "0\n1\n2\n"
         };
         assert_eq!(answer.text(), expected, "{:?}", answer.host);
+    }
+}
+
+/// Passes everything, and ends the answer where it would wait.
+#[derive(Clone, Debug)]
+struct Scissors;
+
+impl Guard for Scissors {
+    type Pass = Cut;
+    type Inquiry = Never;
+
+    fn duty(&self) -> Option<&Duty> {
+        None
+    }
+
+    fn check(&self, _: &mut Inspection<'_>) -> Check<Cut, Never> {
+        Check::Now(Ok(Cut))
+    }
+}
+
+struct Cut;
+
+impl Pass for Cut {
+    fn poll_cut(&mut self, _: &mut Context<'_>) -> Poll<Rejection> {
+        Poll::Ready(Rejection::new(RejectionKind::Unauthenticated, REFUSED))
+    }
+}
+
+#[tokio::test]
+async fn a_cut_stream_is_seen_as_cut() {
+    // Behind a socket the guard may see the service wait for the request, and cut before the head.
+    for host in Host::WITHOUT_SOCKETS {
+        let layer = GuardLayer::new(Scissors);
+        let answer = host.send(&layer, &Call::open_stream(1)).await.unwrap();
+        assert!(!answer.is_success(), "{host:?}");
+        if host.is_grpc() {
+            assert_eq!(answer.text(), "0", "{answer:?}");
+            assert_eq!(answer.grpc_status, Some(16), "{host:?}");
+            assert_eq!(answer.code().as_deref(), Some("test.refused"), "{host:?}");
+        } else {
+            assert_eq!(answer.http_status, StatusCode::OK, "{host:?}");
+            assert_eq!(answer.text(), "0\n", "{host:?}");
+            assert!(answer.body_error.is_some(), "{host:?}");
+        }
     }
 }
 

@@ -116,6 +116,20 @@ fn rotation_keeps_or_removes_the_old_key() {
 }
 
 #[test]
+fn the_key_set_takes_any_value() {
+    let mint = mint(SigningAlgorithm::Es256);
+    mint.publish_jwk(json!({ "kty": "oct", "k": "c2VjcmV0", "kid": "shared" }));
+    mint.rotate(OldKey::Remove).unwrap();
+    let kids: Vec<Value> = mint.jwks()["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key["kid"].clone())
+        .collect();
+    assert_eq!(kids, ["key-2", "shared"]);
+}
+
+#[test]
 fn claims_and_header_take_any_value_or_none() {
     let base = mint(SigningAlgorithm::EdDsa).token();
     let token = base
