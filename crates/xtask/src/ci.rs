@@ -25,8 +25,6 @@ fn plan(workspace: &Workspace, nextest: bool, vectors: PathBuf) -> Vec<Step> {
         action: Action::Commands(commands),
     };
     vec![
-        // Downloads what is missing, and fails if the lock file does not fit the manifests.
-        commands("lock", vec![Command::cargo(["fetch", "--locked"])]),
         commands("fmt", fmt(workspace)),
         commands("clippy", clippy(workspace)),
         commands("test", vec![Command::cargo(["test", "--workspace"])]),
@@ -172,7 +170,6 @@ mod tests {
         assert_eq!(
             names,
             [
-                "lock",
                 "fmt",
                 "clippy",
                 "test",
