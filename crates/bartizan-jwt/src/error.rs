@@ -69,7 +69,7 @@ pub enum ConfigError {
     },
     /// The issuer's keys could not be loaded.
     #[error("the keys of the issuer could not be loaded")]
-    KeysNotLoaded(#[source] bartizan_source::SourceError),
+    KeysNotLoaded(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// What is needed to reach the keys over HTTPS could not be set up.
     #[error("cannot set up the fetching of keys")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),

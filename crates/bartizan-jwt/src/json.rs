@@ -14,25 +14,43 @@ const MAX_DEPTH: u8 = 16;
 /// How many members one object may have, so that comparing their names stays cheap.
 const MAX_MEMBERS: usize = 256;
 
+/// How many names are kept without allocating.
+const NEAR: usize = 12;
+
 /// The member names seen so far in one object.
-#[derive(Debug, Default)]
-pub(crate) struct Names<'de>(Vec<Cow<'de, str>>);
+#[derive(Debug)]
+pub(crate) struct Names<'de> {
+    near: [Cow<'de, str>; NEAR],
+    far: Vec<Cow<'de, str>>,
+    count: usize,
+}
 
 impl<'de> Names<'de> {
     /// Notes a name, which must be new.
     pub(crate) fn add<E: Error>(&mut self, name: Cow<'de, str>) -> Result<(), E> {
-        if self.0.contains(&name) {
+        let mut near = self.near.iter().take(self.count);
+        if near.any(|seen| *seen == name) || self.far.contains(&name) {
             return Err(E::custom("a member appears twice"));
         }
-        if self.0.len() >= MAX_MEMBERS {
+        if self.count >= MAX_MEMBERS {
             return Err(E::custom("an object has too many members"));
         }
-        if self.0.is_empty() {
-            // What tokens have beside the understood claims, without growing in between.
-            self.0.reserve(8);
+        match self.near.get_mut(self.count) {
+            Some(free) => *free = name,
+            None => self.far.push(name),
         }
-        self.0.push(name);
+        self.count += 1;
         Ok(())
+    }
+}
+
+impl Default for Names<'_> {
+    fn default() -> Self {
+        Self {
+            near: [const { Cow::Borrowed("") }; NEAR],
+            far: Vec::new(),
+            count: 0,
+        }
     }
 }
 
@@ -253,6 +271,11 @@ mod tests {
         check(r#"{"a":1,"\u0061":2}"#, false);
         check(r#"{"x":[{"y":{"a":1,"b":2,"a":3}}]}"#, false);
         check(r#"{"a":{"a":1}}"#, true);
+        let many: Vec<_> = (0..30).map(|index| format!("\"m{index}\":0")).collect();
+        check(&format!("{{{}}}", many.join(",")), true);
+        for twice in [0, 11, 12, 29] {
+            check(&format!("{{{},\"m{twice}\":0}}", many.join(",")), false);
+        }
     }
 
     #[test]

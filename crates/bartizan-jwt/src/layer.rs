@@ -36,7 +36,7 @@ impl JwtLayer {
             Keys::Remote(loader, refresh) => loader
                 .load(refresh)
                 .await
-                .map_err(ConfigError::KeysNotLoaded)?,
+                .map_err(|error| ConfigError::KeysNotLoaded(error.into()))?,
         };
         Ok(Self::with_keys(config, keys))
     }
@@ -51,9 +51,9 @@ impl JwtLayer {
     pub fn start(config: JwtConfig) -> Result<Self, ConfigError> {
         let keys = match config.keys.clone() {
             Keys::Fixed(keys) => KeySource::Fixed(Arc::new(keys)),
-            Keys::Remote(loader, refresh) => {
-                loader.start(refresh).map_err(ConfigError::KeysNotLoaded)?
-            }
+            Keys::Remote(loader, refresh) => loader
+                .start(refresh)
+                .map_err(|error| ConfigError::KeysNotLoaded(error.into()))?,
         };
         Ok(Self::with_keys(config, keys))
     }

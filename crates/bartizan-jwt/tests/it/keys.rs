@@ -1,10 +1,13 @@
 //! Keys from an issuer over real TLS: discovery, rotation, outages, floods.
 
 use std::error::Error;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bartizan_core::{Event, observe_fn};
 use bartizan_jwt::{ConfigError, HttpsFetcher, JwtConfig, JwtLayer, Rules};
 use bartizan_testkit::{Call, Endpoint, Fault, Host, OldKey};
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::support::{AUDIENCE, Online, outcome, passed, refused, send};
@@ -282,6 +285,50 @@ async fn one_malformed_key_does_not_spoil_the_set() {
     assert_eq!(
         outcome(&layer, &online.token().sign().unwrap()).await,
         passed()
+    );
+}
+
+#[tokio::test]
+async fn keys_that_are_ignored_or_should_not_be_seen_are_reported() {
+    let online = Online::new().await;
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&events);
+    let observer = observe_fn(move |event| {
+        if let Event::Lifecycle(event) = event
+            && event.layer() == "jwt"
+        {
+            let detail = event.detail().map(ToString::to_string).unwrap_or_default();
+            sink.lock()
+                .unwrap()
+                .push(format!("{} {detail}", event.code()));
+        }
+    });
+    let mut published = online.issuer.jwks();
+    published["keys"][0]["d"] = "secret-half".into();
+    let others = [
+        json!({ "kty": "RSA", "kid": "weak", "n": "AQAB", "e": "AQAB" }),
+        json!({ "kty": "RSA", "kid": "for-encryption", "n": "AQAB", "e": "AQAB", "use": "enc" }),
+    ];
+    published["keys"].as_array_mut().unwrap().extend(others);
+    online
+        .issuer
+        .set_fault(Endpoint::Jwks, Fault::Body(published.to_string().into()));
+    let config = online
+        .config()
+        .with_observer(Arc::new(observer))
+        .build()
+        .unwrap();
+    let layer = JwtLayer::load(config).await.unwrap();
+    assert_eq!(
+        outcome(&layer, &online.token().sign().unwrap()).await,
+        passed()
+    );
+    assert_eq!(
+        *events.lock().unwrap(),
+        [
+            "jwt.private_key_published key 0 (Some(\"key-1\")): the private half is published",
+            "jwt.key_ignored key 1 (Some(\"weak\")): RSA modulus even, or not of 2048 to 8192 bits",
+        ]
     );
 }
 
