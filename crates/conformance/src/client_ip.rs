@@ -138,7 +138,7 @@ fn trusted_count(id: &str, case: &Value, tally: &mut Tally) -> Result<()> {
     judge(id, case, tally, |header| {
         Ok((
             TrustedProxies::insecure_hops(header, count(hops)?),
-            vec![PROXY.into_network()?],
+            vec![proxy_alone()?],
         ))
     })
 }
@@ -147,7 +147,7 @@ fn trusted_range(id: &str, case: &Value, tally: &mut Tally) -> Result<()> {
     let texts = case.member("args")?.texts("trustedRanges")?;
     judge(id, case, tally, |header| {
         let mut trusted = networks(&texts)?;
-        trusted.push(PROXY.into_network()?);
+        trusted.push(proxy_alone()?);
         Ok((
             TrustedProxies::networks(header, trusted.iter().copied()),
             trusted,
@@ -250,12 +250,7 @@ fn count(hops: i64) -> Result<NonZeroUsize> {
     hops.context("a count of hops is 1 or more")
 }
 
-trait IntoNetwork {
-    fn into_network(self) -> Result<IpNetwork>;
-}
-
-impl IntoNetwork for IpAddr {
-    fn into_network(self) -> Result<IpNetwork> {
-        Ok(IpNetwork::new(self, if self.is_ipv4() { 32 } else { 128 })?)
-    }
+/// The network of [`PROXY`] alone.
+fn proxy_alone() -> Result<IpNetwork> {
+    Ok(IpNetwork::new(PROXY, 32)?)
 }

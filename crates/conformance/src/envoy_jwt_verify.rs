@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::jwk;
 use crate::material::{Material, Members, items};
-use crate::tally::{Expected, Observed, Tally};
+use crate::tally::{Expected, Observed, Tally, reason};
 
 const NO_PEM: &str = "bare PEM keys are not offered";
 
@@ -54,7 +54,7 @@ pub(crate) fn key_sets(material: &Material, tally: &mut Tally) -> Result<()> {
             Expected::Refused
         };
         tally.judge(name, expected, || match KeySet::from_json(document) {
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(reason(error)),
             Ok(keys) if keys.is_empty() => Err("no usable key".to_owned()),
             Ok(keys) => Ok(format!("{} keys", keys.keys().len())),
         });
@@ -84,7 +84,7 @@ pub(crate) fn signatures(material: &Material, tally: &mut Tally) -> Result<()> {
         let keys = KeySet::from_json(&document);
         let run = |token: &str| match &keys {
             Ok(keys) => jwk::signed_payload(token, keys),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(reason(error)),
         };
         let expected = if is_good {
             Expected::ACCEPTED

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::jwk;
 use crate::material::{Material, Members};
-use crate::tally::{Expected, Tally};
+use crate::tally::{Expected, Tally, reason};
 
 /// The reader of one file of the folder.
 pub(crate) fn reader(name: &str) -> Option<fn(&Material, &mut Tally) -> Result<()>> {
@@ -53,9 +53,7 @@ fn signed(material: &Material, tally: &mut Tally) -> Result<()> {
         tally.judge(&format!("{form} as a token"), Expected::Refused, || {
             any(&keys, |keys| {
                 let verified = verify(&output, keys, &rules, WallTime::from_unix_seconds(0));
-                verified
-                    .map(|_| String::new())
-                    .map_err(|error| error.to_string())
+                verified.map(|_| String::new()).map_err(reason)
             })
         });
     }

@@ -1,12 +1,12 @@
 //! Keys and parts of tokens, as several files of vectors hold them.
 
 use anyhow::Result;
-use bartizan_jwt::{Algorithm, AlgorithmSet, JwtError, KeySet, verify_signature};
+use bartizan_jwt::{Algorithm, AlgorithmSet, KeySet, verify_signature};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::tally::Observed;
+use crate::tally::{Observed, reason};
 
 /// As much as the public function is asked to look at: no vector is to be refused for its size
 /// where the file asks for a signature.
@@ -28,7 +28,7 @@ pub(crate) fn set_of(key: &Value) -> Result<KeySet> {
 pub(crate) fn signed_payload(jws: &str, keys: &KeySet) -> Observed {
     verify_signature(jws, keys, AlgorithmSet::ALL, MAX_BYTES)
         .map(|payload| String::from_utf8_lossy(&payload).into_owned())
-        .map_err(|error: JwtError| error.to_string())
+        .map_err(reason)
 }
 
 /// The `alg` of a compact token, if it is one that the family does not verify on purpose: it has

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::jwk;
 use crate::material::{Material, Members, items};
-use crate::tally::{Expected, Tally};
+use crate::tally::{Expected, Tally, reason};
 
 /// Tokens under one policy, which is that of the file; what it leaves open is the default.
 pub(crate) fn tokens(material: &Material, tally: &mut Tally) -> Result<()> {
@@ -40,7 +40,7 @@ pub(crate) fn tokens(material: &Material, tally: &mut Tally) -> Result<()> {
             _ => Expected::Either,
         };
         tally.judge(case.text("id")?, expected, || {
-            let verified = verify(token, &keys, &rules, now).map_err(|error| error.to_string())?;
+            let verified = verify(token, &keys, &rules, now).map_err(reason)?;
             Ok(verified.claims().principal().subject().to_owned())
         });
     }
@@ -63,7 +63,7 @@ pub(crate) fn key_sets(material: &Material, tally: &mut Tally) -> Result<()> {
                 Ok(keys) => Ok(in_order_of_the_document(document, &keys).join(" ")),
                 // No key can be used of a set that was refused, either.
                 Err(_) if none_is_wanted => Ok(String::new()),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(reason(error)),
             }
         });
     }

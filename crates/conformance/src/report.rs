@@ -175,7 +175,7 @@ fn notes(out: &mut impl Write, tally: &Tally, details: bool) -> io::Result<()> {
     for Difference { id, expected, got } in &tally.differed {
         writeln!(out, "      differs     {}", shown(id))?;
         writeln!(out, "        expected  {}", shown(expected))?;
-        writeln!(out, "        got       {}", shown(got))?;
+        writeln!(out, "        got       {}", shown(&got.to_string()))?;
     }
     for stale in &tally.stale {
         writeln!(
@@ -220,7 +220,7 @@ fn notes(out: &mut impl Write, tally: &Tally, details: bool) -> io::Result<()> {
         writeln!(
             out,
             "        got       {}",
-            shown(&deliberate.difference.got)
+            shown(&deliberate.difference.got.to_string())
         )?;
         writeln!(
             out,

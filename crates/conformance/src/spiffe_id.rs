@@ -1,12 +1,12 @@
 //! `spiffe-id`: the grammar of SPIFFE IDs, and the files that workloads are given.
 
 use anyhow::{Context, Result};
-use bartizan_core::{SpiffeId, SpiffeIdError, SpiffePattern, TrustDomain};
-use bartizan_mtls::{Identity, IdentityError};
+use bartizan_core::{SpiffeId, SpiffePattern, TrustDomain};
+use bartizan_mtls::Identity;
 use serde_json::Value;
 
 use crate::material::{Material, Members};
-use crate::tally::{Expected, Tally};
+use crate::tally::{Expected, Tally, reason};
 
 /// IDs, trust domains, and which IDs a pattern or trust domain takes in.
 pub(crate) fn ids(material: &Material, tally: &mut Tally) -> Result<()> {
@@ -23,7 +23,7 @@ pub(crate) fn ids(material: &Material, tally: &mut Tally) -> Result<()> {
             _ => Expected::Either,
         };
         tally.judge(input, expected, || {
-            let id = SpiffeId::parse(input).map_err(said)?;
+            let id = SpiffeId::parse(input).map_err(reason)?;
             Ok(meaning(id.trust_domain(), id.path(), id.as_str()))
         });
     }
@@ -49,7 +49,7 @@ pub(crate) fn svid_files(material: &Material, tally: &mut Tally) -> Result<()> {
         };
         let (chain_pem, key_pem) = (file(chain)?, file(key)?);
         tally.judge(&format!("{chain} with {key}"), expected, || {
-            let identity = Identity::from_pem(&chain_pem, &key_pem).map_err(why)?;
+            let identity = Identity::from_pem(&chain_pem, &key_pem).map_err(reason)?;
             let id = identity
                 .spiffe_id()
                 .map(ToString::to_string)
@@ -73,11 +73,11 @@ fn trust_domains(table: &Value, tally: &mut Tally) -> Result<()> {
                 if name.starts_with("spiffe:") {
                     SpiffeId::parse(name)
                         .map(|id| id.trust_domain().to_owned())
-                        .map_err(said)
+                        .map_err(reason)
                 } else {
                     TrustDomain::parse(name)
                         .map(|name| name.to_string())
-                        .map_err(said)
+                        .map_err(reason)
                 }
             });
         }
@@ -154,15 +154,4 @@ fn matcher_of(text: &str, named: &[(&str, SpiffeId)]) -> Option<Matcher> {
 
 fn meaning(trust_domain: &str, path: &str, printed: &str) -> String {
     format!("{trust_domain:?} {path:?}, printed {printed:?}")
-}
-
-fn said(error: SpiffeIdError) -> String {
-    error.to_string()
-}
-
-fn why(error: IdentityError) -> String {
-    match std::error::Error::source(&error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }

@@ -7,15 +7,14 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use bartizan_core::{PeerIdentity, TrustDomain, WallTime};
 use bartizan_mtls::{
-    Identity, IdentityError, Material as TlsMaterial, Role, Roots, SvidError, Trust, TrustBundles,
-    verify_svid,
+    Identity, IdentityError, Material as TlsMaterial, Role, Roots, Trust, TrustBundles, verify_svid,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::Value;
 
 use crate::material::{Material, Members};
-use crate::tally::{Expected, Observed, Tally};
+use crate::tally::{Expected, Observed, Tally, reason};
 
 use self::handshake::{Handshakes, NoHandshake};
 
@@ -47,7 +46,7 @@ pub(crate) fn chains(material: &Material, tally: &mut Tally) -> Result<()> {
         tally.judge(id, expected, || {
             let pure = verify_svid(&chain, trusted, Role::Client, now)
                 .map(|certificate| name(&certificate.identity))
-                .map_err(said);
+                .map_err(reason);
             let material = TlsMaterial::new(server.clone(), Trust::spiffe(trusted.clone()));
             let key = case.maybe_text("key_pem").unwrap_or_default();
             match handshakes.run(material, &chain, key.as_bytes()) {
@@ -126,12 +125,5 @@ fn name(identity: &PeerIdentity) -> String {
     match identity {
         PeerIdentity::Spiffe(id) => id.to_string(),
         other => format!("{other:?}"),
-    }
-}
-
-fn said(error: SvidError) -> String {
-    match std::error::Error::source(&error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }

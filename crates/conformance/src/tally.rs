@@ -1,12 +1,14 @@
 //! What became of the cases of one file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bartizan_core::{Clock, SystemClock};
 
-use crate::deliberate::Deviation;
+use crate::deliberate::{Answer, Deviation};
 
 /// No case may take longer: what takes a second does not end in a while either. The limit is far
 /// above what any case needs, so that a busy machine does not break it.
@@ -53,12 +55,53 @@ impl Expected {
 /// What a crate said about the input of a case: what it means, or why it is bad.
 pub(crate) type Observed = Result<String, String>;
 
+/// What an error says, with its cause.
+pub(crate) fn reason(error: impl Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
 /// A case where a crate says something else than the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Difference {
     pub(crate) id: String,
     pub(crate) expected: String,
-    pub(crate) got: String,
+    pub(crate) got: Got,
+}
+
+/// What became of a case that differs.
+#[derive(Clone, Debug)]
+pub(crate) enum Got {
+    /// A crate answered.
+    Answer(Observed),
+    /// There was no answer, or none in time, or two.
+    Fault(String),
+}
+
+impl Got {
+    /// Whether this is the answer that we want to give.
+    fn is_wanted(&self, answer: Answer) -> bool {
+        match (self, answer) {
+            (Self::Answer(Ok(_)), Answer::Accepted) | (Self::Answer(Err(_)), Answer::Refused) => {
+                true
+            }
+            (Self::Answer(Ok(value)), Answer::Value(wanted)) => value == wanted,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Got {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(Ok(value)) if value.is_empty() => f.write_str("accepted"),
+            Self::Answer(Ok(value)) => write!(f, "accepted as {value:?}"),
+            Self::Answer(Err(reason)) => write!(f, "refused: {reason}"),
+            Self::Fault(fault) => f.write_str(fault),
+        }
+    }
 }
 
 /// A difference that is wanted.
@@ -99,13 +142,14 @@ impl Tally {
         let taken = SystemClock.monotonic().saturating_since(started);
         self.judged.insert(id.to_owned());
         let got = match outcome {
-            Err(_) => "a panic".to_owned(),
-            Ok(_) if taken > PATIENCE => format!("an answer after {} s", taken.as_secs()),
+            Err(_) => Got::Fault("a panic".to_owned()),
+            Ok(_) if taken > PATIENCE => {
+                Got::Fault(format!("an answer after {} s", taken.as_secs()))
+            }
             Ok(observed) if expected.is_met_by(&observed) => {
                 return self.agree(id, &expected, observed);
             }
-            Ok(Ok(value)) => format!("accepted as {value:?}"),
-            Ok(Err(reason)) => format!("refused: {reason}"),
+            Ok(observed) => Got::Answer(observed),
         };
         let expected = expected.describe();
         self.differed.push(Difference {
@@ -117,7 +161,7 @@ impl Tally {
 
     /// Notes a fault that no expectation of the file speaks of.
     pub(crate) fn fault(&mut self, id: &str, expected: &str, got: String) {
-        let (id, expected) = (id.to_owned(), expected.to_owned());
+        let (id, expected, got) = (id.to_owned(), expected.to_owned(), Got::Fault(got));
         self.differed.push(Difference { id, expected, got });
     }
 
@@ -137,10 +181,10 @@ impl Tally {
             if !self.judged.contains(deviation.id) {
                 continue;
             }
-            let (wanted, rest): (Vec<_>, Vec<_>) = self
-                .differed
-                .drain(..)
-                .partition(|difference| difference.id == deviation.id);
+            let is_wanted = |difference: &Difference| {
+                difference.id == deviation.id && difference.got.is_wanted(deviation.answer)
+            };
+            let (wanted, rest): (Vec<_>, Vec<_>) = self.differed.drain(..).partition(is_wanted);
             self.differed = rest;
             if wanted.is_empty() {
                 self.stale.push(deviation);
@@ -222,6 +266,7 @@ mod tests {
 
     const WANTED: Deviation = Deviation {
         id: "case",
+        answer: Answer::Accepted,
         reason: "wanted",
         document: "none.md",
     };
@@ -240,6 +285,17 @@ mod tests {
         tally.judge("case", Expected::Refused, bad);
         tally.apply([WANTED].into_iter());
         assert_eq!(tally.failures(), 1);
+    }
+
+    #[test]
+    fn another_difference_than_the_wanted_one_fails() {
+        let mut tally = Tally::default();
+        tally.judge("case", Expected::Refused, || {
+            panic!("the case of this test")
+        });
+        tally.apply([WANTED].into_iter());
+        assert_eq!(tally.deliberate.len(), 0);
+        assert_eq!(tally.differed.len(), 1);
     }
 
     #[test]

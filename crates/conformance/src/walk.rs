@@ -124,8 +124,9 @@ fn collect(folder: &Path, prefix: &str, paths: &mut Vec<String>) -> Result<()> {
 
 /// Texts for people, and licences, are no data.
 fn is_data(name: &str) -> bool {
-    let stem = name.split('.').next().unwrap_or(name);
-    let is_licence = ["LICENSE", "LICENCE", "NOTICE", "README", "COPYING"].contains(&stem);
+    let is_licence = ["LICENSE", "LICENCE", "NOTICE", "README", "COPYING"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
     !is_licence && !name.ends_with(".md") && !name.ends_with("-schema.json")
 }
 
@@ -145,6 +146,7 @@ mod tests {
         check("SOURCE.md", false);
         check("LICENSE", false);
         check("LICENSE.0BSD", false);
+        check("LICENSE-BSD-1-CLAUSE", false);
         check("limbo-schema.json", false);
     }
 

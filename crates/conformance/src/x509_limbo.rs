@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::material::{Material, Members};
-use crate::tally::{Expected, Observed, Tally};
+use crate::tally::{Expected, Observed, Tally, reason};
 
 /// Chains of servers and clients. Left out are those whose result hangs on a setting that the
 /// family does not offer, and good ones that identify by something else than a DNS name.
@@ -33,7 +33,7 @@ pub(crate) fn chains(material: &Material, tally: &mut Tally) -> Result<()> {
 }
 
 fn run(case: &Value, now: WallTime) -> Observed {
-    let verified = verified(case, now)?.map_err(said)?;
+    let verified = verified(case, now)?.map_err(reason)?;
     has_expected_name(case, &verified.identity)
 }
 
@@ -112,11 +112,4 @@ fn moment(case: &Value) -> Result<WallTime> {
     };
     let seconds = OffsetDateTime::parse(text, &Rfc3339)?.unix_timestamp();
     Ok(WallTime::from_unix_seconds(seconds.try_into()?))
-}
-
-fn said(error: SvidError) -> String {
-    match std::error::Error::source(&error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }
