@@ -169,7 +169,10 @@ impl VerificationKey {
 
     /// Whether `signature` over `message` is this key's under `algorithm`, which must be one of
     /// [`algorithms`](Self::algorithms).
-    pub(crate) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+    ///
+    /// The bare primitive, for signatures that are not those of a token and for checking this
+    /// crate against test vectors. [`verify`](crate::verify) is what authenticates.
+    pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         if !self.algorithms.contains(algorithm) {
             return false;
         }

@@ -4,6 +4,8 @@
 
 #[cfg(any(feature = "axum", feature = "tonic"))]
 mod claims;
+mod credentials;
+mod discovery;
 mod facts;
 mod keys;
 mod layer;
