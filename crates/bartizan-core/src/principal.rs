@@ -1,8 +1,11 @@
 //! Whoever a request acts for.
 
+mod texts;
+
 use std::fmt;
 use std::sync::Arc;
 
+use self::texts::{Span, Spans};
 use crate::clock::WallTime;
 use crate::peer::Peer;
 
@@ -24,20 +27,24 @@ use crate::peer::Peer;
 /// ```
 ///
 /// [RFC 9068 §5]: https://www.rfc-editor.org/rfc/rfc9068#section-5
-#[derive(Clone, Eq, PartialEq)]
+#[derive(Clone)]
 pub struct Principal(Arc<Facts>);
 
-#[derive(Eq, PartialEq)]
 struct Facts {
     scheme: Scheme,
-    issuer: Box<str>,
-    subject: Box<str>,
-    client: Option<Box<str>>,
-    scopes: Box<[Box<str>]>,
-    roles: Box<[Box<str>]>,
-    token_id: Option<Box<str>>,
     expires: Option<WallTime>,
+    texts: String,
+    issuer: Span,
+    subject: Span,
+    client: Option<Span>,
+    token_id: Option<Span>,
+    scopes: Spans,
+    roles: Spans,
 }
+
+/// Room for client, token id, scopes and roles of an ordinary token, so that its texts are
+/// allocated once.
+const SPARE: usize = 256;
 
 /// How a principal was proven.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -65,15 +72,17 @@ impl Scheme {
 impl Principal {
     /// Begins the description of a principal that a credential proved.
     pub fn builder(scheme: Scheme, issuer: &str, subject: &str) -> PrincipalBuilder {
+        let mut texts = String::with_capacity(issuer.len() + subject.len() + SPARE);
         PrincipalBuilder(Facts {
             scheme,
-            issuer: issuer.into(),
-            subject: subject.into(),
-            client: None,
-            scopes: Box::default(),
-            roles: Box::default(),
-            token_id: None,
             expires: None,
+            issuer: Span::append(&mut texts, issuer),
+            subject: Span::append(&mut texts, subject),
+            client: None,
+            token_id: None,
+            scopes: Spans::default(),
+            roles: Spans::default(),
+            texts,
         })
     }
 
@@ -84,27 +93,27 @@ impl Principal {
 
     /// Who vouches for the subject.
     pub fn issuer(&self) -> &str {
-        &self.0.issuer
+        self.0.issuer.of(&self.0.texts)
     }
 
     /// The subject, unique within its issuer.
     pub fn subject(&self) -> &str {
-        &self.0.subject
+        self.0.subject.of(&self.0.texts)
     }
 
     /// The OAuth client that holds the credential, if it is known.
     pub fn client(&self) -> Option<&str> {
-        self.0.client.as_deref()
+        Some(self.0.client?.of(&self.0.texts))
     }
 
     /// The scopes that were granted, in the order they were stated.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.0.scopes.iter().map(|scope| &**scope)
+        self.0.scopes.of(&self.0.texts)
     }
 
     /// The roles that were stated, in order.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
-        self.0.roles.iter().map(|role| &**role)
+        self.0.roles.of(&self.0.texts)
     }
 
     /// Whether exactly this scope was granted.
@@ -119,7 +128,7 @@ impl Principal {
 
     /// The identifier of the credential, such as a token's `jti`; never the credential itself.
     pub fn token_id(&self) -> Option<&str> {
-        self.0.token_id.as_deref()
+        Some(self.0.token_id?.of(&self.0.texts))
     }
 
     /// When the credential stops being valid, if it says.
@@ -128,15 +137,31 @@ impl Principal {
     }
 }
 
+impl Eq for Principal {}
+
+impl PartialEq for Principal {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || self.scheme() == other.scheme()
+                && self.issuer() == other.issuer()
+                && self.subject() == other.subject()
+                && self.client() == other.client()
+                && self.token_id() == other.token_id()
+                && self.expires() == other.expires()
+                && self.scopes().eq(other.scopes())
+                && self.roles().eq(other.roles())
+    }
+}
+
 impl fmt::Debug for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Principal")
-            .field("scheme", &self.0.scheme)
-            .field("issuer", &self.0.issuer)
-            .field("subject", &self.0.subject)
-            .field("client", &self.0.client)
-            .field("scopes", &self.0.scopes)
-            .field("roles", &self.0.roles)
+            .field("scheme", &self.scheme())
+            .field("issuer", &self.issuer())
+            .field("subject", &self.subject())
+            .field("client", &self.client())
+            .field("scopes", &self.scopes().collect::<Vec<_>>())
+            .field("roles", &self.roles().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }
@@ -148,25 +173,25 @@ pub struct PrincipalBuilder(Facts);
 impl PrincipalBuilder {
     /// Sets the OAuth client.
     pub fn with_client(mut self, client: &str) -> Self {
-        self.0.client = Some(client.into());
+        self.0.client = Some(Span::append(&mut self.0.texts, client));
         self
     }
 
     /// Sets the granted scopes.
     pub fn with_scopes<'a>(mut self, scopes: impl IntoIterator<Item = &'a str>) -> Self {
-        self.0.scopes = scopes.into_iter().map(Box::from).collect();
+        self.0.scopes = Spans::append(&mut self.0.texts, scopes);
         self
     }
 
     /// Sets the stated roles.
     pub fn with_roles<'a>(mut self, roles: impl IntoIterator<Item = &'a str>) -> Self {
-        self.0.roles = roles.into_iter().map(Box::from).collect();
+        self.0.roles = Spans::append(&mut self.0.texts, roles);
         self
     }
 
     /// Sets the identifier of the credential.
     pub fn with_token_id(mut self, token_id: &str) -> Self {
-        self.0.token_id = Some(token_id.into());
+        self.0.token_id = Some(Span::append(&mut self.0.texts, token_id));
         self
     }
 
@@ -189,8 +214,8 @@ impl PrincipalBuilder {
 impl fmt::Debug for PrincipalBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PrincipalBuilder")
-            .field("issuer", &self.0.issuer)
-            .field("subject", &self.0.subject)
+            .field("issuer", &self.0.issuer.of(&self.0.texts))
+            .field("subject", &self.0.subject.of(&self.0.texts))
             .finish_non_exhaustive()
     }
 }
@@ -202,4 +227,63 @@ pub struct Caller {
     pub peer: Peer,
     /// Whoever the request acts for.
     pub principal: Principal,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alice() -> PrincipalBuilder {
+        Principal::builder(Scheme::Jwt, "https://issuer.example", "alice")
+    }
+
+    #[test]
+    fn states_what_it_was_given() {
+        let scopes = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+        let principal = alice()
+            .with_client("app")
+            .with_scopes(scopes)
+            .with_roles(["admin", ""])
+            .with_token_id("t-1")
+            .with_expires(WallTime::from_unix_seconds(7))
+            .assert_verified();
+        assert_eq!(principal.issuer(), "https://issuer.example");
+        assert_eq!(principal.subject(), "alice");
+        assert_eq!(principal.client(), Some("app"));
+        assert_eq!(principal.token_id(), Some("t-1"));
+        assert_eq!(principal.scopes().collect::<Vec<_>>(), scopes);
+        assert_eq!(principal.roles().collect::<Vec<_>>(), ["admin", ""]);
+        assert_eq!(principal.expires(), Some(WallTime::from_unix_seconds(7)));
+        assert!(principal.has_scope("j") && !principal.has_scope("k"));
+    }
+
+    #[test]
+    fn is_equal_by_what_it_states_and_not_by_how_it_was_built() {
+        let one = alice()
+            .with_client("app")
+            .with_scopes(["read"])
+            .assert_verified();
+        let same = alice()
+            .with_scopes(["read"])
+            .with_client("app")
+            .assert_verified();
+        assert_eq!(one, same);
+        for other in [
+            alice()
+                .with_client("app")
+                .with_scopes(["readonly"])
+                .assert_verified(),
+            alice()
+                .with_client("app")
+                .with_roles(["read"])
+                .assert_verified(),
+            alice().with_scopes(["read"]).assert_verified(),
+            Principal::builder(Scheme::ApiKey, "https://issuer.example", "alice")
+                .with_client("app")
+                .with_scopes(["read"])
+                .assert_verified(),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
 }
