@@ -104,6 +104,9 @@
 //! (`UNAVAILABLE`): never 401, and never a pass. The reason is the [`JwtErrorKind`], and its
 //! [`Code`] is what decision events carry.
 //!
+//! In shadow mode ([`with_enforcement`](JwtConfigBuilder::with_enforcement)) the same decisions are
+//! made and recorded, every request passes, and only a token that holds names a principal.
+//!
 //! # Deployment notes
 //!
 //! What this layer does not protect against:
