@@ -56,12 +56,12 @@ pub(crate) fn of(file: &str) -> impl Iterator<Item = Deviation> {
         })
 }
 
-const CLIENT_ADDRESS: &str = "client-address.md";
-const KEY_SETS: &str = "key-sets.md";
-const PATH_VALIDATION: &str = "path-validation.md";
-const REVOCATION: &str = "revocation.md";
-const STRICT_JSON: &str = "strict-json.md";
-const TOKEN_SIZE: &str = "token-size.md";
+const CLIENT_ADDRESS: &str = "0006-client-address.md";
+const KEY_SETS: &str = "0007-key-sets.md";
+const PATH_VALIDATION: &str = "0011-path-validation.md";
+const REVOCATION: &str = "0010-revocation.md";
+const STRICT_JSON: &str = "0009-strict-json.md";
+const TOKEN_SIZE: &str = "0008-token-size.md";
 
 const REALCLIENTIP: &str = "client-ip/realclientip.json";
 const LIMBO: &str = "x509-limbo/limbo.json";
