@@ -11,11 +11,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::{TlsAcceptor, TlsStream};
+use tokio_rustls::{TlsAcceptor, TlsStream, server};
 
-use crate::handshake::{Failure, HANDSHAKE_FAILED};
+use crate::handshake::Failure;
 use crate::stream::MtlsStream;
 use crate::tls::Configurations;
+use crate::trust::Trust;
 use crate::verify;
 
 /// The listening socket gave an error; the loop waits a little and goes on.
@@ -28,7 +29,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a refused client may take to read why, and how much more it may send meanwhile.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 64 * 1024;
 
 /// What all handshakes of one listener share.
@@ -95,6 +96,19 @@ async fn next(
     Ok((tcp, remote, slot))
 }
 
+fn peer_of(tls: &server::TlsStream<TcpStream>, trust: &Trust) -> Result<Peer, Failure> {
+    let session = tls.get_ref().1;
+    // Resumption is off. Should it ever come on by itself, nobody gets in by it.
+    if session.handshake_kind() == Some(HandshakeKind::Resumed) {
+        return Err(Failure::Transport(io::Error::other("session was resumed")));
+    }
+    // The verifier has accepted this very chain by the same rules, moments ago.
+    let chain = session.peer_certificates().unwrap_or_default();
+    let certificate = verify::describe(chain, trust.is_spiffe())
+        .map_err(|error| Failure::Transport(io::Error::other(error)))?;
+    Ok(Peer::assert_verified(certificate))
+}
+
 fn is_of_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -114,16 +128,27 @@ impl Acceptor {
             // The slot stays taken while the application is behind with accepting, so that
             // finished connections cannot pile up beyond the cap either.
             Ok(stream) => drop(finished.send(stream).await),
-            Err(failure) => {
+            Err((failure, tcp)) => {
                 let kind = LifecycleKind::HandshakeFailed;
                 self.tell(kind, failure.code(), Some(remote), &failure);
+                if let Some(tcp) = tcp.filter(|_| failure.is_refusal()) {
+                    linger(tcp).await;
+                }
             }
         }
     }
 
-    async fn establish(&self, tcp: TcpStream, remote: SocketAddr) -> Result<MtlsStream, Failure> {
-        let built = self.configurations.newest().map_err(Failure::Tls)?;
-        let built = built.ok_or(Failure::NoIdentity)?;
+    /// The connection; or why there is none, with the socket if there is still one.
+    async fn establish(
+        &self,
+        tcp: TcpStream,
+        remote: SocketAddr,
+    ) -> Result<MtlsStream, (Failure, Option<TcpStream>)> {
+        let built = match self.configurations.newest() {
+            Ok(Some(built)) => built,
+            Ok(None) => return Err((Failure::NoIdentity, None)),
+            Err(error) => return Err((Failure::Tls(error), None)),
+        };
         // Without it, small HTTP/2 frames wait for acknowledgements. It cannot fail in a way that
         // matters: a dead socket shows in the handshake.
         let _ = tcp.set_nodelay(true);
@@ -131,28 +156,11 @@ impl Acceptor {
             .accept(tcp)
             .into_fallible();
         let tls = match timeout(self.handshake_timeout, handshake).await {
-            Err(_) => return Err(Failure::Timeout),
-            Ok(Err((error, tcp))) => {
-                let failure = Failure::of(error);
-                if failure.is_refusal() {
-                    linger(tcp).await;
-                }
-                return Err(failure);
-            }
+            Err(_) => return Err((Failure::Timeout, None)),
+            Ok(Err((error, tcp))) => return Err((Failure::of(error), Some(tcp))),
             Ok(Ok(tls)) => tls,
         };
-        let session = tls.get_ref().1;
-        let chain = session.peer_certificates().unwrap_or_default();
-        // Resumption is off. Should it ever come on by itself, nobody gets in by it.
-        if session.handshake_kind() == Some(HandshakeKind::Resumed) {
-            return Err(Failure::Transport(io::Error::other(
-                HANDSHAKE_FAILED.as_str(),
-            )));
-        }
-        // The verifier has accepted this very chain by the same rules, moments ago.
-        let certificate = verify::describe(chain, built.trust.is_spiffe())
-            .map_err(|error| Failure::Transport(io::Error::other(error)))?;
-        let peer = Peer::assert_verified(certificate);
+        let peer = peer_of(&tls, &built.trust).map_err(|failure| (failure, None))?;
         Ok(MtlsStream::new(TlsStream::from(tls), peer, remote))
     }
 

@@ -61,7 +61,7 @@ pub fn verify_svid(
     let roots = bundles
         .roots_of(id.trust_domain())
         .ok_or(SvidError::UnknownIssuer)?;
-    check_path(chain, &leaf, roots, role, now)?;
+    check_path(chain, roots, role, now)?;
     Ok(verified(PeerIdentity::Spiffe(id), der, &leaf))
 }
 
@@ -83,7 +83,7 @@ pub fn verify_dns(
     let (der, leaf) = leaf_of(chain)?;
     let names = rules::dns_names(&leaf)?;
     check_key_algorithm(&leaf)?;
-    check_path(chain, &leaf, roots, role, now)?;
+    check_path(chain, roots, role, now)?;
     Ok(verified(PeerIdentity::Dns(names), der, &leaf))
 }
 
@@ -103,9 +103,21 @@ pub(crate) fn describe(
     Ok(verified(identity, der, &leaf))
 }
 
-/// Whether a leaf is inside its validity period. Both ends belong to it (RFC 5280 §4.1.2.5).
+/// Whether a leaf is inside its validity period. Both ends belong to it (RFC 5280 §4.1.2.5), the
+/// last second as a whole.
 pub(crate) fn check_validity(chain: &[CertificateDer<'_>], now: WallTime) -> Result<(), SvidError> {
-    validity(&leaf_of(chain)?.1, now)
+    let Certificate {
+        not_before,
+        not_after,
+        ..
+    } = leaf_of(chain)?.1;
+    if now < not_before {
+        return Err(SvidError::NotYetValid { not_before, now });
+    }
+    if now.unix_seconds() > not_after.unix_seconds() {
+        return Err(SvidError::Expired { not_after, now });
+    }
+    Ok(())
 }
 
 fn leaf_of<'a>(chain: &'a [CertificateDer<'_>]) -> Result<(&'a [u8], Certificate<'a>), SvidError> {
@@ -116,22 +128,6 @@ fn leaf_of<'a>(chain: &'a [CertificateDer<'_>]) -> Result<(&'a [u8], Certificate
     }
     let der = chain.first().ok_or(SvidError::Empty)?.as_ref();
     Ok((der, rules::read(der)?))
-}
-
-fn validity(certificate: &Certificate<'_>, now: WallTime) -> Result<(), SvidError> {
-    let Certificate {
-        not_before,
-        not_after,
-        ..
-    } = *certificate;
-    if now < not_before {
-        return Err(SvidError::NotYetValid { not_before, now });
-    }
-    // The last second belongs to the period as a whole.
-    if now.unix_seconds() > not_after.unix_seconds() {
-        return Err(SvidError::Expired { not_after, now });
-    }
-    Ok(())
 }
 
 /// Path validation does not look at the leaf's own key; only the handshake would.
@@ -148,12 +144,10 @@ fn check_key_algorithm(leaf: &Certificate<'_>) -> Result<(), SvidError> {
 
 fn check_path(
     chain: &[CertificateDer<'_>],
-    leaf: &Certificate<'_>,
     roots: &Roots,
     role: Role,
     now: WallTime,
 ) -> Result<(), SvidError> {
-    validity(leaf, now)?;
     let (end_entity, intermediates) = chain.split_first().ok_or(SvidError::Empty)?;
     // Only those on the path must be readable: a surplus certificate does no harm.
     if let Some(large) = intermediates

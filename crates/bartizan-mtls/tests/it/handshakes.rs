@@ -10,7 +10,7 @@ use bartizan_source::{Published, Publisher};
 use bartizan_testkit::{DevelopmentCa, IssuedCertificate, ManualClock};
 use http::{StatusCode, Version};
 use rustls::{AlertDescription, Error, HandshakeKind};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::*;
@@ -268,5 +268,35 @@ async fn without_an_identity_nobody_gets_in_until_there_is_one() {
     assert_eq!(
         foreign_get(&ca, Some(&issued), address).await.unwrap().body,
         ORDERS
+    );
+}
+
+#[tokio::test]
+async fn a_refused_client_may_finish_its_request_and_then_reads_why() {
+    let (ca, other) = (ca(), ca());
+    let recorder = Recorder::default();
+    let builder =
+        MtlsListener::builder(Published::fixed(payments(&ca))).with_observer(recorder.shared());
+    let address = serve(builder, allow(ORDERS)).await;
+    let stranger = other.workload("/ns/shop/sa/orders").unwrap();
+    let config = bartizan_testkit::tls::dangerous_client_config(&ca, Some(&stranger)).unwrap();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let tcp = TcpStream::connect(address).await.unwrap();
+    let mut tls = connector
+        .connect("localhost".try_into().unwrap(), tcp)
+        .await
+        .unwrap();
+    // Refused by now, and the client does not know.
+    assert_eq!(recorder.wait_for(1).await[0].0, UNKNOWN_AUTHORITY);
+    for _ in 0..2 {
+        tls.write_all(&[b'x'; 4096]).await.unwrap();
+        tls.flush().await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let error = tls.read_u8().await.unwrap_err();
+    assert_eq!(
+        received_alert(&error),
+        Some(AlertDescription::UnknownCA),
+        "{error:?}"
     );
 }
