@@ -1,6 +1,7 @@
 //! A guarded service, and the requests that are put to it.
 #![allow(
     dead_code,
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::panic,
     reason = "each bench uses a part, and a bench that fails may panic"

@@ -152,3 +152,8 @@ pub use self::spiffe_id::{SpiffeId, SpiffeIdError, TrustDomain};
 pub use self::spiffe_pattern::SpiffePattern;
 #[cfg(feature = "tonic")]
 pub use self::tonic::SecurityRequest;
+
+/// The README's snippets compile, or the doctests fail.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
