@@ -143,6 +143,19 @@ async fn refuses_a_federated_authority_that_forges_our_names() {
 }
 
 #[tokio::test]
+async fn refuses_a_client_whose_chain_breaks_a_rule_of_its_authority() {
+    let ca = ca();
+    let constrained = DevelopmentCa::builder("constrained.test")
+        .add_permitted_uri_host("constrained.test")
+        .build_root()
+        .unwrap();
+    let client = constrained.workload("/x").unwrap();
+    let trusted = [&ca, &constrained];
+    let alert = AlertDescription::CertificateUnknown;
+    check(&ca, &trusted, Some(client), UNKNOWN_AUTHORITY, alert).await;
+}
+
+#[tokio::test]
 async fn refuses_an_expired_client() {
     let ca = ca();
     let past = ca.reference_time().saturating_sub(Duration::from_secs(60));

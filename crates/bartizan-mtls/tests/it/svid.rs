@@ -161,6 +161,26 @@ fn refuses_keys_that_may_do_more_or_less_than_a_leaf() {
 }
 
 #[test]
+fn refuses_keys_that_cannot_sign_a_handshake_here() {
+    let ca = ca();
+    let issued = ca.leaf().add_uri(ORDERS).issue().unwrap();
+    // The object identifier of P-256, with a last number that names no curve.
+    let (known, unknown) = (
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7],
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 99],
+    );
+    let mut der = issued.certificate_der().to_vec();
+    let place = der
+        .windows(known.len())
+        .position(|window| window == known)
+        .unwrap();
+    der[place..place + unknown.len()].copy_from_slice(&unknown);
+    let chain = [CertificateDer::from(der)];
+    let verdict = verify_svid(&chain, &bundles([&ca]), Role::Client, ca.reference_time());
+    refused!(verdict, SvidError::KeyAlgorithm);
+}
+
+#[test]
 fn refuses_an_empty_subject_beside_names_that_are_not_critical() {
     let ca = ca();
     let uri = ORDERS.as_bytes();
