@@ -17,7 +17,7 @@ use crate::trust::{Trust, TrustBundles};
 /// Ten seconds: a tenth of a minute late is early enough for certificates that live an hour.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Material in PEM files, as cert-manager, SPIFFE's helper or a Kubernetes secret provide it.
+/// Material in PEM files, as cert-manager, `spiffe-helper` or a Kubernetes secret provide it.
 ///
 /// All files are read together, again and again, through symbolic links. A new set is published
 /// only if it is sound as a whole: the key belongs to the leaf, the leaf meets the rules and is
