@@ -34,7 +34,7 @@ async fn a_request_dropped_while_the_guard_waits_never_reaches_the_service() {
     assert!(poll(response.as_mut()).is_pending());
     drop(response);
     assert!(!called.load(Ordering::SeqCst));
-    assert_eq!(held.load(Ordering::SeqCst), 0);
+    assert_eq!(*held.borrow(), 0);
 }
 
 #[tokio::test]
@@ -46,9 +46,9 @@ async fn a_request_dropped_while_the_service_works_gives_its_pass_back() {
     }));
     let mut response = Box::pin(service.oneshot(http(true)));
     assert!(poll(response.as_mut()).is_pending());
-    assert_eq!(held.load(Ordering::SeqCst), 1);
+    assert_eq!(*held.borrow(), 1);
     drop(response);
-    assert_eq!(held.load(Ordering::SeqCst), 0);
+    assert_eq!(*held.borrow(), 0);
 }
 
 #[tokio::test]
@@ -59,19 +59,19 @@ async fn the_pass_is_held_to_the_end_of_the_body_and_not_longer() {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
     }));
     let response = service.clone().oneshot(http(true)).await.unwrap();
-    assert_eq!(held.load(Ordering::SeqCst), 1);
+    assert_eq!(*held.borrow(), 1);
     let mut body = response.into_body();
     assert!(body.frame().await.unwrap().unwrap().is_data());
     assert!(body.frame().await.is_none());
     assert_eq!(
-        held.load(Ordering::SeqCst),
+        *held.borrow(),
         0,
         "the body has ended, though it is not dropped"
     );
 
     let response = service.oneshot(http(true)).await.unwrap();
     drop(response);
-    assert_eq!(held.load(Ordering::SeqCst), 0, "the body was abandoned");
+    assert_eq!(*held.borrow(), 0, "the body was abandoned");
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_body_that_fails_gives_its_pass_back_and_keeps_its_error() {
     }));
     let mut body = service.oneshot(http(true)).await.unwrap().into_body();
     let error = body.frame().await.unwrap().unwrap_err();
-    assert_eq!(held.load(Ordering::SeqCst), 0);
+    assert_eq!(*held.borrow(), 0);
     let boxed: Box<dyn std::error::Error + Send + Sync> = error.into();
     assert_eq!(
         boxed.downcast::<std::io::Error>().unwrap().to_string(),

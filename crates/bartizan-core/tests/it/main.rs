@@ -9,9 +9,11 @@
 mod cancel;
 mod chain;
 mod cut;
+mod disconnect;
 mod facts;
 mod hosts;
 mod observe;
+mod order;
 mod permits;
 mod render;
 mod sockets;

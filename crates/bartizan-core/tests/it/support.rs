@@ -1,7 +1,6 @@
 //! Guards with a known answer, and requests to put to them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bartizan_core::{
@@ -10,6 +9,7 @@ use bartizan_core::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, response};
 use http_body_util::{BodyExt as _, Full};
+use tokio::sync::watch;
 
 pub(crate) const REFUSED: Code = Code::new("test.refused");
 
@@ -18,7 +18,7 @@ pub(crate) const REFUSED: Code = Code::new("test.refused");
 pub(crate) struct Gate {
     duty: Duty,
     later: bool,
-    held: Arc<AtomicUsize>,
+    held: Arc<watch::Sender<usize>>,
 }
 
 impl Gate {
@@ -54,8 +54,8 @@ impl Gate {
     }
 
     /// How many passes exist at present.
-    pub(crate) fn held(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.held)
+    pub(crate) fn held(&self) -> watch::Receiver<usize> {
+        self.held.subscribe()
     }
 }
 
@@ -93,19 +93,19 @@ impl Guard for Gate {
 #[derive(Debug)]
 pub(crate) struct Marker {
     layer: &'static str,
-    held: Arc<AtomicUsize>,
+    held: Arc<watch::Sender<usize>>,
 }
 
 impl Marker {
-    fn new(layer: &'static str, held: Arc<AtomicUsize>) -> Self {
-        held.fetch_add(1, Ordering::SeqCst);
+    fn new(layer: &'static str, held: Arc<watch::Sender<usize>>) -> Self {
+        held.send_modify(|held| *held += 1);
         Self { layer, held }
     }
 }
 
 impl Drop for Marker {
     fn drop(&mut self) {
-        self.held.fetch_sub(1, Ordering::SeqCst);
+        self.held.send_modify(|held| *held -= 1);
     }
 }
 
