@@ -3,8 +3,10 @@
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use bartizan_mtls::{AllowedPeers, MaterialFiles, MtlsConnector};
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Empty};
@@ -104,6 +106,28 @@ pub(crate) async fn grpc(dialler: Dialler, address: SocketAddr, token: Option<St
                 (format!("{:?}", status.code()), said)
             }
         })
+    })
+    .await
+}
+
+/// Dials `address` as orders does when it wants payments: under its own certificate, and only to
+/// who proves to be payments.
+pub(crate) async fn dial_payments(folder: PathBuf, address: SocketAddr) -> Got {
+    measured(Alert::default(), async {
+        let material = MaterialFiles::new(folder.join("orders.pem"), folder.join("orders-key.pem"))
+            .with_bundle("example.org".parse()?, folder.join("ca.pem"))
+            .load()?;
+        let payments = AllowedPeers::id("spiffe://example.org/payments".parse()?);
+        let connector = MtlsConnector::new(material.published(), payments);
+        Ok(
+            match connector
+                .connect(&format!("http://{address}").parse()?)
+                .await
+            {
+                Ok(stream) => ("connected".to_owned(), format!("to {}", stream.peer())),
+                Err(error) => ("not connected".to_owned(), format!("{:?}", error.kind())),
+            },
+        )
     })
     .await
 }

@@ -8,7 +8,7 @@ use bartizan_testkit::forge::tampered_claim;
 use http::Method;
 use tokio::net::TcpStream;
 
-use crate::client::{Got, HttpCall, grpc, http};
+use crate::client::{Got, HttpCall, dial_payments, grpc, http};
 use crate::scene::{Dialler, Scene};
 
 /// One request of the demo.
@@ -162,6 +162,14 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     );
     let denied = ("PermissionDenied", not_allowed);
     rows.charge("gRPC: a workload that may not call", denied, &web, good()?);
+
+    let impostor = ("not connected", "ServerNotAllowed");
+    let dial = dial_payments(scene.folder.clone(), scene.orders);
+    rows.add(
+        "client: another service where payments should be",
+        impostor,
+        dial,
+    );
 
     rows.group = "Refused: for whom it calls";
     rows.read("HTTP: no token", ("401", "jwt.missing"), &web, None);

@@ -66,6 +66,7 @@ pub(crate) async fn show(rows: Vec<Row>) -> usize {
 fn decided_by(got: &Got) -> &str {
     match (got.answer.as_str(), got.said.split_once('.')) {
         ("TLS alert", _) => "handshake",
+        ("not connected", _) => "connector",
         (_, Some((layer @ ("mtls" | "jwt"), _))) => layer,
         (_, Some(_)) => "handler",
         _ => "all passed",
