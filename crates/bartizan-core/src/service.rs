@@ -65,7 +65,7 @@ where
             _ if self.outbound => SecurityContext::new(parts.uri.clone()),
             _ => {
                 let entrance = self.entrance.as_deref();
-                let (context, opened) = Entrance::open(entrance, &mut parts);
+                let (context, opened) = Entrance::open(entrance, &mut parts, protocol);
                 if let Err(rejection) = opened {
                     self.release_permit();
                     return GuardFuture::refused(rejection, protocol);

@@ -91,15 +91,26 @@ async fn an_observer_is_told_who_decided_what_about_whom() {
 }
 
 #[tokio::test]
-async fn a_path_with_two_meanings_is_refused_before_any_guard_is_asked() {
-    let entrance = Entrance::new().with_routes(RouteTable::new(["/{greeting}"]).unwrap());
-    let layer = GuardLayer::new(Gate::new().shadow()).with_entrance(entrance);
-    let service = layer.layer(service_fn(hello));
+async fn a_path_with_two_meanings_is_refused_and_told_before_any_guard_is_asked() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    let observer = Arc::new(observe_fn(move |event: &Event<'_>| {
+        if let Event::Decision(d) = event {
+            log.lock().unwrap().push((d.layer(), d.outcome(), d.code().unwrap().as_str()));
+        }
+    }));
+    let entrance = Entrance::new()
+        .with_routes(RouteTable::new(["/{greeting}"]).unwrap())
+        .with_observer(observer.clone());
+    let gate = Gate::new().shadow().observer(observer);
+    let service = GuardLayer::new(gate).with_entrance(entrance).layer(service_fn(hello));
     for path in ["/a/%2e%2e/b", "//hello", "/a%2fb"] {
         let mut request = http(true);
         *request.uri_mut() = path.parse().unwrap();
         let response = service.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), 400, "{path}");
+        let told = seen.lock().unwrap().drain(..).collect::<Vec<_>>();
+        assert_eq!(told, [("route", Outcome::Denied, "route.ambiguous_path")]);
     }
 }
 
