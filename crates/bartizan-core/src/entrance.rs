@@ -35,7 +35,11 @@ pub struct Entrance {
 impl Entrance {
     /// Believes no proxy and knows no routes.
     pub fn new() -> Self {
-        Self { proxies: TrustedProxies::none(), routes: None, duty: Duty::new("route") }
+        Self {
+            proxies: TrustedProxies::none(),
+            routes: None,
+            duty: Duty::new("route"),
+        }
     }
 
     /// Sets which proxies are believed about the client's address.
@@ -67,16 +71,20 @@ impl Entrance {
         protocol: Protocol,
     ) -> (SecurityContext, Result<(), Rejection>) {
         let connection = Connection::of(&parts.extensions);
-        let remote = connection.and_then(Connection::remote).map(|remote| remote.ip());
-        let address = remote.map(|remote| {
-            match this.and_then(|this| Some((this, this.proxies.header()?))) {
-                Some((this, header)) => {
-                    let lines = parts.headers.get_all(header.name()).iter();
-                    this.proxies.client(remote, lines.map(|line| line.as_bytes()))
-                }
-                None => fold(remote),
-            }
-        });
+        let remote = connection
+            .and_then(Connection::remote)
+            .map(|remote| remote.ip());
+        let address =
+            remote.map(
+                |remote| match this.and_then(|this| Some((this, this.proxies.header()?))) {
+                    Some((this, header)) => {
+                        let lines = parts.headers.get_all(header.name()).iter();
+                        this.proxies
+                            .client(remote, lines.map(|line| line.as_bytes()))
+                    }
+                    None => fold(remote),
+                },
+            );
         let peer = connection.and_then(Connection::peer);
         let context = SecurityContext::of_connection(parts.uri.clone(), peer, address);
         parts.extensions.insert(context.clone());
@@ -90,13 +98,24 @@ impl Entrance {
         parts: &mut Parts,
         protocol: Protocol,
     ) -> Result<(), Rejection> {
-        let Some(routes) = &self.routes else { return Ok(()) };
-        let Err(error) = context.resolve(routes) else { return Ok(()) };
+        let Some(routes) = &self.routes else {
+            return Ok(());
+        };
+        let Err(error) = context.resolve(routes) else {
+            return Ok(());
+        };
         let rejection = Rejection::new(RejectionKind::Malformed, AMBIGUOUS_PATH)
             .with_detail("the path has more than one meaning")
             .with_cause(error);
-        let mut inspection = Inspection { parts, context, protocol, note: None };
-        self.duty.settle::<()>(&mut inspection, Err(rejection)).map(drop)
+        let mut inspection = Inspection {
+            parts,
+            context,
+            protocol,
+            note: None,
+        };
+        self.duty
+            .settle::<()>(&mut inspection, Err(rejection))
+            .map(drop)
     }
 }
 
