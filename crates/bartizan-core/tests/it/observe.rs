@@ -96,14 +96,18 @@ async fn a_path_with_two_meanings_is_refused_and_told_before_any_guard_is_asked(
     let log = Arc::clone(&seen);
     let observer = Arc::new(observe_fn(move |event: &Event<'_>| {
         if let Event::Decision(d) = event {
-            log.lock().unwrap().push((d.layer(), d.outcome(), d.code().unwrap().as_str()));
+            log.lock()
+                .unwrap()
+                .push((d.layer(), d.outcome(), d.code().unwrap().as_str()));
         }
     }));
     let entrance = Entrance::new()
         .with_routes(RouteTable::new(["/{greeting}"]).unwrap())
         .with_observer(observer.clone());
     let gate = Gate::new().shadow().observer(observer);
-    let service = GuardLayer::new(gate).with_entrance(entrance).layer(service_fn(hello));
+    let service = GuardLayer::new(gate)
+        .with_entrance(entrance)
+        .layer(service_fn(hello));
     for path in ["/a/%2e%2e/b", "//hello", "/a%2fb"] {
         let mut request = http(true);
         *request.uri_mut() = path.parse().unwrap();
