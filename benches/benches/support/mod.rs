@@ -84,14 +84,18 @@ pub fn token(mint: &TokenMint) -> String {
         .unwrap()
 }
 
+/// A layer that verifies each token anew.
 pub fn jwt(mint: &TokenMint) -> JwtLayer {
-    JwtLayer::start(
-        JwtConfig::builder(rules())
-            .with_keys(keys(mint))
-            .build()
-            .unwrap(),
-    )
-    .unwrap()
+    let config = JwtConfig::builder(rules())
+        .with_keys(keys(mint))
+        .with_cached_tokens(0);
+    JwtLayer::start(config.build().unwrap()).unwrap()
+}
+
+/// A layer as it is by default: it remembers what it has verified.
+pub fn jwt_cached(mint: &TokenMint) -> JwtLayer {
+    let config = JwtConfig::builder(rules()).with_keys(keys(mint));
+    JwtLayer::start(config.build().unwrap()).unwrap()
 }
 
 pub fn mtls() -> MtlsLayer {

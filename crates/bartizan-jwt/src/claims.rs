@@ -9,6 +9,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
+use crate::confirmation::{Confirmation, ConfirmationSeed};
 use crate::error::JwtError;
 use crate::json::{Names, Skip, Text};
 
@@ -23,7 +24,14 @@ pub(crate) enum Strings<'a> {
     Many(Vec<Cow<'a, str>>),
 }
 
-impl Strings<'_> {
+impl<'a> Strings<'a> {
+    fn into_one(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::One(text) => Some(text),
+            Self::Many(_) => None,
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         let (one, many) = match self {
             Self::One(text) => (Some(&**text), [].as_slice()),
@@ -48,7 +56,12 @@ pub(crate) struct ClaimSet<'a> {
     pub(crate) scope: Option<Strings<'a>>,
     pub(crate) scp: Option<Strings<'a>>,
     pub(crate) roles: Option<Strings<'a>>,
-    pub(crate) is_bound: bool,
+    pub(crate) realm_roles: Option<Strings<'a>>,
+    pub(crate) session: Option<Cow<'a, str>>,
+    pub(crate) context_class: Option<Cow<'a, str>>,
+    pub(crate) authenticated_at: Option<u64>,
+    /// What the token is bound to; the inner `None` is a binding that is not understood.
+    pub(crate) confirmation: Option<Option<Confirmation>>,
 }
 
 impl<'a> ClaimSet<'a> {
@@ -105,7 +118,7 @@ impl<'de> Visitor<'de> for ClaimSetVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<ClaimSet<'de>, A::Error> {
         let mut claims = ClaimSet::default();
-        let mut roles = None;
+        let (mut roles, mut realm_roles, mut session, mut class) = (None, None, None, None);
         let mut others = Names::default();
         let from = &mut input;
         while let Some(name) = from.next_key_seed(Text)? {
@@ -122,14 +135,23 @@ impl<'de> Visitor<'de> for ClaimSetVisitor<'_> {
                 "scope" => self.read(from, "scope", StringOrList, &mut claims.scope)?,
                 "scp" => self.read(from, "scp", StringOrList, &mut claims.scp)?,
                 "roles" => self.read(from, "roles", Loose::MEMBER, &mut roles)?,
-                other => {
-                    claims.is_bound |= other == "cnf";
+                "realm_access" => self.read(from, "realm_access", RolesOf, &mut realm_roles)?,
+                "sid" => self.read(from, "sid", Loose::MEMBER, &mut session)?,
+                "acr" => self.read(from, "acr", Loose::MEMBER, &mut class)?,
+                "auth_time" => {
+                    self.read(from, "auth_time", NumericDate, &mut claims.authenticated_at)?;
+                }
+                "cnf" => self.read(from, "cnf", ConfirmationSeed, &mut claims.confirmation)?,
+                _ => {
                     others.add(name)?;
                     from.next_value_seed(Skip::member())?;
                 }
             }
         }
         claims.roles = roles.flatten();
+        claims.realm_roles = realm_roles.flatten();
+        claims.session = session.flatten().and_then(Strings::into_one);
+        claims.context_class = class.flatten().and_then(Strings::into_one);
         Ok(claims)
     }
 }
@@ -187,14 +209,21 @@ impl<'de> DeserializeSeed<'de> for StringOrList {
 }
 
 /// Reads one string or a list of strings; anything else is read as nothing.
-struct Loose {
+pub(crate) struct Loose {
     /// How many objects and lists are around the value.
     depth: u8,
+    /// Whether the value is an item of such a list itself.
+    is_item: bool,
 }
 
 impl Loose {
-    const MEMBER: Self = Self { depth: 1 };
-    const ITEM: Self = Self { depth: 2 };
+    const MEMBER: Self = Self::at(1, false);
+    const MEMBER_OF_MEMBER: Self = Self::at(2, false);
+    pub(crate) const ITEM: Self = Self::at(2, true);
+
+    const fn at(depth: u8, is_item: bool) -> Self {
+        Self { depth, is_item }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Loose {
@@ -241,11 +270,11 @@ impl<'de> Visitor<'de> for Loose {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        if self.depth > Self::MEMBER.depth {
+        if self.is_item {
             return Skip::inside(self.depth).visit_seq(items).map(|()| None);
         }
         let (mut list, mut is_clean) = (Vec::new(), true);
-        while let Some(item) = items.next_element_seed(Self::ITEM)? {
+        while let Some(item) = items.next_element_seed(Self::at(self.depth + 1, true))? {
             match item {
                 Some(Strings::One(text)) => list.push(text),
                 _ => is_clean = false,
@@ -256,6 +285,39 @@ impl<'de> Visitor<'de> for Loose {
 
     fn visit_map<A: MapAccess<'de>>(self, input: A) -> Result<Self::Value, A::Error> {
         Skip::inside(self.depth).visit_map(input).map(|()| None)
+    }
+}
+
+/// Reads the `roles` of an object, as Keycloak writes them; anything else is read as nothing.
+struct RolesOf;
+
+impl<'de> DeserializeSeed<'de> for RolesOf {
+    type Value = Option<Strings<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RolesOf {
+    type Value = Option<Strings<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with roles")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<Self::Value, A::Error> {
+        let (mut names, mut roles) = (Names::default(), None);
+        while let Some(name) = input.next_key_seed(Text)? {
+            let is_roles = name == "roles";
+            names.add(name)?;
+            if is_roles {
+                roles = input.next_value_seed(Loose::MEMBER_OF_MEMBER)?;
+            } else {
+                input.next_value_seed(Skip::inside(2))?;
+            }
+        }
+        Ok(roles)
     }
 }
 
@@ -366,13 +428,31 @@ mod tests {
     #[test]
     fn any_confirmation_claim_marks_the_token_as_bound() {
         for value in [r#"{"jkt":"x"}"#, "null", "1"] {
-            assert!(
-                ClaimSet::parse(&format!(r#"{{"cnf":{value}}}"#))
-                    .unwrap()
-                    .is_bound
+            let payload = format!(r#"{{"cnf":{value}}}"#);
+            let claims = ClaimSet::parse(&payload).unwrap();
+            assert_eq!(claims.confirmation, Some(None), "{value}");
+        }
+        let claims = ClaimSet::parse(r#"{"conf":1}"#).unwrap();
+        assert_eq!(claims.confirmation, None);
+    }
+
+    #[test]
+    fn roles_of_the_realm_are_read_where_keycloak_writes_them() {
+        let check = |payload: &str, expected: Option<&[&str]>| {
+            let claims = ClaimSet::parse(payload).unwrap();
+            let roles = claims.realm_roles.as_ref();
+            let got = roles.map(|roles| roles.iter().collect::<Vec<_>>());
+            assert_eq!(got.as_deref(), expected, "{payload}");
+        };
+        check(r#"{"realm_access":{"roles":["a","b"]}}"#, Some(&["a", "b"]));
+        check(r#"{"realm_access":{"x":{"roles":["a"]}}}"#, None);
+        check(r#"{"realm_access":{"roles":[{"name":"a"}]}}"#, None);
+        for value in [r#"{"roles":[],"roles":["a"]}"#, "1", "[]"] {
+            refuses(
+                &format!(r#"{{"realm_access":{value}}}"#),
+                JwtErrorKind::InvalidClaim,
             );
         }
-        assert!(!ClaimSet::parse(r#"{"conf":1}"#).unwrap().is_bound);
     }
 
     proptest! {

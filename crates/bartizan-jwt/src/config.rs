@@ -8,6 +8,7 @@ use bartizan_core::{Clock, Duty, Enforcement, Observe, SystemClock};
 use bartizan_source::{HttpsFetcher, RefreshAheadBuilder, Roots};
 
 use crate::error::ConfigError;
+use crate::guard::Behaviour;
 use crate::issuer;
 use crate::key_set::KeySet;
 use crate::key_source::Loader;
@@ -16,6 +17,12 @@ use crate::rules::{Rules, within};
 /// How long a request waits for keys that it needs and that are not there. A healthy issuer
 /// answers in a tenth of that, and a client's patience is longer.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many verified tokens are remembered. With ordinary tokens that is 40 MiB when it is full.
+const DEFAULT_CACHED_TOKENS: usize = 16_384;
+
+/// How long a verified token is remembered at most.
+const DEFAULT_CACHE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// A checked configuration of a [`JwtLayer`](crate::JwtLayer).
 ///
@@ -28,6 +35,7 @@ const DEFAULT_PATIENCE: Duration = Duration::from_secs(2);
 /// | stale limit | 24 h | an issuer may be down for a working day without taking its users down |
 /// | cool-down | 30 s | made-up key identifiers cost the issuer two fetches a minute |
 /// | patience | 2 s | how long a request with an unknown key waits for newer keys |
+/// | cached tokens | 16384, for 60 s | a client uses its token for many requests, and verifying costs a hundred times as much as remembering |
 ///
 /// ```
 /// use bartizan_jwt::{JwtConfig, Rules};
@@ -39,12 +47,12 @@ const DEFAULT_PATIENCE: Duration = Duration::from_secs(2);
 /// ```
 #[derive(Clone, Debug)]
 pub struct JwtConfig {
-    pub(crate) rules: Rules,
-    pub(crate) keys: Keys,
+    pub(crate) issuers: Vec<(Rules, Keys)>,
     pub(crate) duty: Duty,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) realm: Box<str>,
-    pub(crate) patience: Duration,
+    pub(crate) behaviour: Behaviour,
+    pub(crate) cached_tokens: usize,
+    pub(crate) cache_lifetime: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +66,7 @@ pub(crate) enum Keys {
 #[must_use = "call build to get the configuration"]
 pub struct JwtConfigBuilder {
     rules: Rules,
+    others: Vec<(Rules, Keys)>,
     keys: Option<KeySet>,
     location: Option<String>,
     roots: Option<Roots>,
@@ -66,6 +75,12 @@ pub struct JwtConfigBuilder {
     stale_limit: Duration,
     cool_down: Duration,
     patience: Duration,
+    cached_tokens: usize,
+    cache_lifetime: Duration,
+    cookie: Option<String>,
+    protocol: Option<String>,
+    allows_anonymous: bool,
+    ends_streams: bool,
     realm: Option<String>,
     enforcement: Enforcement,
     observer: Option<Arc<dyn Observe>>,
@@ -77,6 +92,7 @@ impl JwtConfig {
     pub fn builder(rules: Rules) -> JwtConfigBuilder {
         JwtConfigBuilder {
             rules,
+            others: Vec::new(),
             keys: None,
             location: None,
             roots: None,
@@ -85,6 +101,12 @@ impl JwtConfig {
             stale_limit: Duration::from_secs(24 * 3600),
             cool_down: Duration::from_secs(30),
             patience: DEFAULT_PATIENCE,
+            cached_tokens: DEFAULT_CACHED_TOKENS,
+            cache_lifetime: DEFAULT_CACHE_LIFETIME,
+            cookie: None,
+            protocol: None,
+            allows_anonymous: false,
+            ends_streams: true,
             realm: None,
             enforcement: Enforcement::Enforce,
             observer: None,
@@ -92,9 +114,9 @@ impl JwtConfig {
         }
     }
 
-    /// What a token must fulfil.
-    pub fn rules(&self) -> &Rules {
-        &self.rules
+    /// What a token must fulfil, for each issuer that is trusted.
+    pub fn rules(&self) -> impl Iterator<Item = &Rules> {
+        self.issuers.iter().map(|(rules, _)| rules)
     }
 }
 
@@ -151,6 +173,75 @@ impl JwtConfigBuilder {
         self
     }
 
+    /// Trusts another issuer as well: with the rules of `config`, and with its keys, kept as it
+    /// says. Everything else is as this configuration has it.
+    ///
+    /// Which issuer is responsible for a token is decided by its `iss` alone. There is no
+    /// fallback: a key of one never vouches for a token of another.
+    ///
+    /// ```
+    /// use bartizan_jwt::{JwtConfig, Rules};
+    ///
+    /// let audience = "https://orders.example";
+    /// let staff = Rules::builder("https://staff.example", audience).build()?;
+    /// let partners = Rules::builder("https://partners.example", audience).build()?;
+    /// let partners = JwtConfig::builder(partners).build()?;
+    /// let config = JwtConfig::builder(staff).add_issuer(partners).build()?;
+    /// assert_eq!(config.rules().count(), 2);
+    /// # Ok::<(), bartizan_jwt::ConfigError>(())
+    /// ```
+    pub fn add_issuer(mut self, config: JwtConfig) -> Self {
+        self.others.extend(config.issuers);
+        self
+    }
+
+    /// Replaces how many verified tokens are remembered: up to 1048576. Zero turns it off.
+    ///
+    /// A remembered token is still held to its time, to the keys that the issuer publishes at
+    /// present, to revocation and to its binding, each time. What is remembered is that its
+    /// signature verified. Each layer remembers for itself.
+    pub fn with_cached_tokens(mut self, count: usize) -> Self {
+        self.cached_tokens = count;
+        self
+    }
+
+    /// Replaces how long a verified token is remembered at most: 1 s to 300 s.
+    pub fn with_cache_lifetime(mut self, lifetime: Duration) -> Self {
+        self.cache_lifetime = lifetime;
+        self
+    }
+
+    /// Takes the token from the cookie of this name as well.
+    ///
+    /// Browsers send cookies along with requests that another site caused: guard against that
+    /// (`SameSite`, a check of `Origin`) before you turn it on.
+    pub fn allow_cookie(mut self, name: &str) -> Self {
+        self.cookie = Some(name.to_owned());
+        self
+    }
+
+    /// Takes the token from `Sec-WebSocket-Protocol` as well, where it follows `marker` in the
+    /// list: browsers cannot set other fields on a WebSocket. The service must answer with
+    /// another protocol of the list than the token.
+    pub fn allow_websocket_protocol(mut self, marker: &str) -> Self {
+        self.protocol = Some(marker.to_owned());
+        self
+    }
+
+    /// Lets requests without any token pass, as nobody: without a principal. A token that is
+    /// there must still hold.
+    pub fn allow_anonymous(mut self) -> Self {
+        self.allows_anonymous = true;
+        self
+    }
+
+    /// Lets a response go on after its token has expired. By default it ends with the token,
+    /// also in the middle.
+    pub fn allow_streams_past_expiry(mut self) -> Self {
+        self.ends_streams = false;
+        self
+    }
+
     /// Replaces the realm that challenges name; the first audience by default.
     pub fn with_realm(mut self, realm: &str) -> Self {
         self.realm = Some(realm.to_owned());
@@ -187,21 +278,59 @@ impl JwtConfigBuilder {
             Duration::ZERO,
             Duration::from_secs(30),
         )?;
+        let (setting, value, most) = ("cached tokens", self.cached_tokens, 1 << 20);
+        if value > most {
+            return Err(ConfigError::CountOutOfRange {
+                setting,
+                value,
+                most,
+            });
+        }
+        within(
+            "cache lifetime",
+            self.cache_lifetime,
+            Duration::from_secs(1),
+            Duration::from_secs(300),
+        )?;
+        for name in [&self.cookie, &self.protocol].into_iter().flatten() {
+            if name.is_empty() || !name.bytes().all(is_token_char) {
+                return Err(ConfigError::InvalidName(name.clone()));
+            }
+        }
         let realm = match &self.realm {
             Some(realm) => realm.as_str().into(),
             None => self.rules.audiences().next().unwrap_or_default().into(),
+        };
+        let behaviour = Behaviour {
+            realm,
+            patience: self.patience,
+            cookie: self.cookie.as_deref().map(Box::from),
+            protocol: self.protocol.as_deref().map(Box::from),
+            allows_anonymous: self.allows_anonymous,
+            ends_streams: self.ends_streams,
         };
         let mut duty = Duty::new("jwt").with_enforcement(self.enforcement);
         if let Some(observer) = &self.observer {
             duty = duty.with_observer(Arc::clone(observer));
         }
+        let (clock, rules) = (Arc::clone(&self.clock), self.rules.clone());
+        let (cached_tokens, cache_lifetime) = (self.cached_tokens, self.cache_lifetime);
+        let others = self.others.clone();
+        let mut issuers = vec![(rules, self.keys()?)];
+        for (rules, keys) in others {
+            let issuer = rules.issuer();
+            if issuers.iter().any(|(known, _)| known.issuer() == issuer) {
+                return Err(ConfigError::IssuerTwice(issuer.to_string()));
+            }
+            issuers.push((rules, keys));
+        }
         Ok(JwtConfig {
+            issuers,
             duty,
-            realm,
-            clock: Arc::clone(&self.clock),
-            patience: self.patience,
-            rules: self.rules.clone(),
-            keys: self.keys()?,
+            clock,
+            behaviour,
+            cached_tokens,
+            cache_lifetime,
         })
     }
 
@@ -255,6 +384,11 @@ impl JwtConfigBuilder {
             refresh,
         ))
     }
+}
+
+/// A character of a token as HTTP has it, which names of cookies and protocols are.
+fn is_token_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Plain HTTP only where it is what was configured, which the check of issuers and locations

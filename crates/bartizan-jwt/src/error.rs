@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use bartizan_core::{Challenge, Code, Rejection, RejectionKind};
+use bartizan_core::{Challenge, Code, Rejection, RejectionKind, WallTime};
 
 /// A configuration that cannot work; names the offending value.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,22 @@ pub enum ConfigError {
         /// The most that is accepted.
         most: usize,
     },
+    /// A number is larger than what makes sense for it.
+    #[error("{setting} is {value}, which is more than {most}")]
+    CountOutOfRange {
+        /// Which setting.
+        setting: &'static str,
+        /// What was given.
+        value: usize,
+        /// The most that is accepted.
+        most: usize,
+    },
+    /// The name of a cookie or of a subprotocol cannot be one.
+    #[error("{0:?} is no name of a cookie or of a protocol")]
+    InvalidName(String),
+    /// Two configurations speak of one issuer.
+    #[error("the issuer {0} is configured twice")]
+    IssuerTwice(String),
     /// A document of keys cannot be read.
     #[error("the key set cannot be read")]
     UnreadableKeySet(#[from] crate::KeySetError),
@@ -95,6 +111,8 @@ pub enum JwtErrorKind {
     BadSignature,
     /// The token is bound to a key or certificate (`cnf`), which cannot be checked here.
     BoundToken,
+    /// The token is bound to a client certificate, and the connection proves another or none.
+    CertificateMismatch,
     /// The verified claims do not have the shape that the handler asked for.
     ClaimsMismatch,
     /// The token has expired.
@@ -154,6 +172,7 @@ impl JwtErrorKind {
             Self::AlgorithmNotAllowed => const { Code::new("jwt.algorithm_not_allowed") },
             Self::BadSignature => const { Code::new("jwt.bad_signature") },
             Self::BoundToken => const { Code::new("jwt.bound_token") },
+            Self::CertificateMismatch => const { Code::new("jwt.certificate_mismatch") },
             Self::ClaimsMismatch => const { Code::new("jwt.claims_mismatch") },
             Self::Expired => const { Code::new("jwt.expired") },
             Self::InvalidClaim => const { Code::new("jwt.invalid_claim") },
@@ -180,6 +199,7 @@ impl JwtErrorKind {
             Self::AlgorithmNotAllowed => "algorithm not allowed",
             Self::BadSignature => "the signature does not verify",
             Self::BoundToken => "the token is bound to a key, which cannot be checked here",
+            Self::CertificateMismatch => "the token is bound to another certificate",
             Self::ClaimsMismatch => "the claims do not have the wanted shape",
             Self::Expired => "token expired",
             Self::InvalidClaim => "invalid claim",
@@ -219,6 +239,17 @@ impl JwtError {
 
     pub(crate) const fn claim(name: &'static str, problem: &'static str) -> Self {
         Self::with_detail(JwtErrorKind::InvalidClaim, Detail::Claim(name, problem))
+    }
+
+    pub(crate) const fn expired(expires: WallTime, now: WallTime) -> Self {
+        Self::with_detail(
+            JwtErrorKind::Expired,
+            Detail::Time {
+                claim: "exp",
+                value: expires.unix_seconds(),
+                now: now.unix_seconds(),
+            },
+        )
     }
 
     /// Why.

@@ -40,11 +40,18 @@ pub(crate) enum Renewal {
 }
 
 impl KeySource {
-    /// Looks at the keys, or at nothing if there are none that may still be relied on.
-    pub(crate) fn read<R>(&self, look: impl FnOnce(Option<&KeySet>) -> R) -> R {
+    /// Looks at the keys and the number of their generation, or at nothing if there are none that
+    /// may still be relied on.
+    pub(crate) fn read<R>(&self, look: impl FnOnce(Option<(&KeySet, u64)>) -> R) -> R {
         match self {
-            Self::Fixed(keys) => look(Some(keys)),
-            Self::Remote(keys) => keys.read(|version| look(version.ok().map(|v| v.value()))),
+            Self::Fixed(keys) => look(Some((keys, 0))),
+            Self::Remote(keys) => keys.read(|version| {
+                look(
+                    version
+                        .ok()
+                        .map(|version| (version.value(), version.generation())),
+                )
+            }),
         }
     }
 

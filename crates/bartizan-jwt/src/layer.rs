@@ -5,10 +5,12 @@ use std::sync::Arc;
 use bartizan_core::{Entrance, GuardLayer, Guarded};
 use tower_layer::Layer;
 
+use crate::cache::TokenCache;
 use crate::config::{JwtConfig, Keys};
 use crate::error::ConfigError;
 use crate::guard::{JwtGuard, State};
 use crate::key_source::KeySource;
+use crate::verifier::{Verifier, Verifiers};
 
 /// Admits only requests that carry a token which fulfils its rules.
 ///
@@ -31,14 +33,18 @@ impl JwtLayer {
     ///
     /// [`ConfigError::KeysNotLoaded`] if the keys could not be fetched.
     pub async fn load(config: JwtConfig) -> Result<Self, ConfigError> {
-        let keys = match config.keys.clone() {
-            Keys::Fixed(keys) => KeySource::Fixed(Arc::new(keys)),
-            Keys::Remote(loader, refresh) => loader
-                .load(refresh)
-                .await
-                .map_err(|error| ConfigError::KeysNotLoaded(error.into()))?,
-        };
-        Ok(Self::with_keys(config, keys))
+        let mut verifiers = Vec::new();
+        for (rules, keys) in config.issuers.clone() {
+            let keys = match keys {
+                Keys::Fixed(keys) => KeySource::Fixed(Arc::new(keys)),
+                Keys::Remote(loader, refresh) => loader
+                    .load(refresh)
+                    .await
+                    .map_err(|error| ConfigError::KeysNotLoaded(error.into()))?,
+            };
+            verifiers.push(Verifier::new(rules, keys));
+        }
+        Ok(Self::with_verifiers(config, verifiers))
     }
 
     /// Makes the layer at once, and fetches the issuer's keys in the background: for a service
@@ -49,31 +55,36 @@ impl JwtLayer {
     ///
     /// [`ConfigError::KeysNotLoaded`] if keys are to be fetched and there is no tokio runtime.
     pub fn start(config: JwtConfig) -> Result<Self, ConfigError> {
-        let keys = match config.keys.clone() {
-            Keys::Fixed(keys) => KeySource::Fixed(Arc::new(keys)),
-            Keys::Remote(loader, refresh) => loader
-                .start(refresh)
-                .map_err(|error| ConfigError::KeysNotLoaded(error.into()))?,
-        };
-        Ok(Self::with_keys(config, keys))
+        let mut verifiers = Vec::new();
+        for (rules, keys) in config.issuers.clone() {
+            let keys = match keys {
+                Keys::Fixed(keys) => KeySource::Fixed(Arc::new(keys)),
+                Keys::Remote(loader, refresh) => loader
+                    .start(refresh)
+                    .map_err(|error| ConfigError::KeysNotLoaded(error.into()))?,
+            };
+            verifiers.push(Verifier::new(rules, keys));
+        }
+        Ok(Self::with_verifiers(config, verifiers))
     }
 
-    fn with_keys(config: JwtConfig, keys: KeySource) -> Self {
+    fn with_verifiers(config: JwtConfig, verifiers: Vec<Verifier>) -> Self {
         let JwtConfig {
-            rules,
+            issuers: _,
             duty,
             clock,
-            realm,
-            patience,
-            keys: _,
+            behaviour,
+            cached_tokens,
+            cache_lifetime,
         } = config;
+        // Made here and not with the configuration, so that two layers made of one configuration
+        // share nothing.
+        let cache = (cached_tokens > 0).then(|| TokenCache::new(cached_tokens, cache_lifetime));
         let state = State {
-            rules,
-            keys,
+            verifiers: Verifiers::new(verifiers, cache),
             clock,
             duty,
-            realm,
-            patience,
+            behaviour,
         };
         Self(GuardLayer::new(JwtGuard::new(state)))
     }

@@ -137,9 +137,11 @@
 
 mod algorithm;
 mod base64url;
-mod bearer;
+mod cache;
 mod claims;
 mod config;
+mod confirmation;
+mod credential;
 mod discovery;
 mod ed25519;
 mod error;
@@ -153,16 +155,19 @@ mod key;
 mod key_set;
 mod key_source;
 mod layer;
+mod pass;
 mod rules;
 #[cfg(test)]
 mod testing;
 mod token;
+mod verifier;
 mod verify;
 
 pub use bartizan_source::{HttpsFetcher, Roots, Status};
 
 pub use self::algorithm::{Algorithm, AlgorithmSet, UnsupportedAlgorithm};
 pub use self::config::{JwtConfig, JwtConfigBuilder};
+pub use self::confirmation::Confirmation;
 pub use self::error::{ConfigError, JwtError, JwtErrorKind};
 #[cfg(feature = "axum")]
 pub use self::extract::Claims;
@@ -173,6 +178,7 @@ pub use self::issuer::Issuer;
 pub use self::key::{KeyProblem, Thumbprint, VerificationKey};
 pub use self::key_set::{KeyNotice, KeySet, KeySetError};
 pub use self::layer::{Jwt, JwtLayer};
+pub use self::pass::JwtPass;
 pub use self::rules::{Rules, RulesBuilder};
 pub use self::token::{VerifiedClaims, VerifiedToken};
 pub use self::verify::{verify, verify_signature};

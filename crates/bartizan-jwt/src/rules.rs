@@ -8,6 +8,7 @@ use crate::algorithm::AlgorithmSet;
 use crate::claims::ClaimSet;
 use crate::error::{ConfigError, Detail, JwtError, JwtErrorKind};
 use crate::issuer::Issuer;
+use crate::token::VerifiedClaims;
 
 /// How far two clocks may differ. Machines that keep time by NTP are within a second; half a
 /// minute forgives a bad one, and is a small part of the minutes that a token lives.
@@ -118,6 +119,11 @@ impl Rules {
         self.wanted.max_token
     }
 
+    /// When a token stops being accepted: its expiry, and the leeway.
+    pub(crate) fn end_of(&self, claims: &VerifiedClaims) -> WallTime {
+        claims.expires() + self.wanted.leeway
+    }
+
     /// Checks `typ`, which is a media type with or without `application/` ([RFC 7515 §4.1.9]).
     ///
     /// [RFC 7515 §4.1.9]: https://www.rfc-editor.org/rfc/rfc7515#section-4.1.9
@@ -174,15 +180,29 @@ impl Rules {
             }
             Some(_) => {}
         }
+        // Names are compared, logged and shown: what is no text has no place in them.
+        for (name, text) in [
+            ("sub", &claims.subject),
+            ("client_id", &claims.client),
+            ("azp", &claims.authorized_party),
+            ("jti", &claims.token_id),
+        ] {
+            if text
+                .as_ref()
+                .is_some_and(|text| text.contains(char::is_control))
+            {
+                return Err(JwtError::claim(name, "has control characters"));
+            }
+        }
         if self.wanted.needs_token_id && claims.token_id.is_none() {
             return Err(JwtError::claim("jti", "is missing"));
         }
         if self.wanted.needs_client && claims.client.is_none() {
             return Err(JwtError::claim("client_id", "is missing"));
         }
-        // A bound token is worth something only together with a proof of possession. As long as
-        // that proof is not checked, taking the token would turn it into a bearer token.
-        if claims.is_bound {
+        // A binding that is not understood cannot be checked, and taking the token without it would
+        // turn it into a bearer token.
+        if claims.confirmation == Some(None) {
             return Err(JwtError::new(JwtErrorKind::BoundToken));
         }
         Ok(())

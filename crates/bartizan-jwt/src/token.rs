@@ -7,6 +7,7 @@ use bartizan_core::{Principal, Scheme, WallTime};
 use serde::de::DeserializeOwned;
 
 use crate::claims::{ClaimSet, Strings};
+use crate::confirmation::Confirmation;
 use crate::error::{JwtError, JwtErrorKind};
 use crate::key::Thumbprint;
 
@@ -37,6 +38,10 @@ impl VerifiedToken {
         self.claims
     }
 
+    pub(crate) fn shared_claims(&self) -> &Arc<VerifiedClaims> {
+        &self.claims
+    }
+
     /// The key that signed it. What was verified once holds only as long as the key is trusted
     /// ([`KeySet::trusts`](crate::KeySet::trusts)).
     pub fn key(&self) -> Thumbprint {
@@ -57,6 +62,10 @@ pub(crate) struct Facts {
     issued_at: Option<WallTime>,
     not_before: Option<WallTime>,
     expires: WallTime,
+    confirmation: Option<Confirmation>,
+    session: Option<Box<str>>,
+    context_class: Option<Box<str>>,
+    authenticated_at: Option<WallTime>,
 }
 
 impl Facts {
@@ -69,6 +78,10 @@ impl Facts {
             issued_at: moment(claims.issued_at),
             not_before: moment(claims.not_before),
             expires,
+            confirmation: claims.confirmation.flatten(),
+            session: claims.session.as_deref().map(Box::from),
+            context_class: claims.context_class.as_deref().map(Box::from),
+            authenticated_at: moment(claims.authenticated_at),
         })
     }
 
@@ -89,7 +102,7 @@ impl VerifiedClaims {
     /// | issuer, subject | `iss`, `sub` |
     /// | client | `client_id`, or else `azp` |
     /// | scopes | `scope`, or else `scp`: a string that spaces divide, or a list of strings |
-    /// | roles | `roles`, if it is a list of strings or a string |
+    /// | roles | `roles` (as Entra writes them), or else `roles` in `realm_access` (as Keycloak does): a list of strings or a string |
     /// | token id, expiry | `jti`, `exp` |
     pub fn principal(&self) -> &Principal {
         &self.facts.principal
@@ -108,6 +121,27 @@ impl VerifiedClaims {
     /// When it was issued, if it says.
     pub fn issued_at(&self) -> Option<WallTime> {
         self.facts.issued_at
+    }
+
+    /// What the token is bound to, if to anything; the layer has checked that the request proves
+    /// possession of it.
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        self.facts.confirmation
+    }
+
+    /// The session at the issuer, `sid`, if it says.
+    pub fn session_id(&self) -> Option<&str> {
+        self.facts.session.as_deref()
+    }
+
+    /// How the user authenticated, `acr`, if it says.
+    pub fn authentication_context(&self) -> Option<&str> {
+        self.facts.context_class.as_deref()
+    }
+
+    /// When the user authenticated, `auth_time`, if it says.
+    pub fn authenticated_at(&self) -> Option<WallTime> {
+        self.facts.authenticated_at
     }
 
     /// The whole payload, as the issuer wrote it: JSON without duplicate members.
@@ -185,7 +219,7 @@ fn principal(claims: &ClaimSet<'_>, expires: WallTime) -> Result<Principal, JwtE
         }
         None => {}
     }
-    if let Some(roles) = &claims.roles {
+    if let Some(roles) = claims.roles.as_ref().or(claims.realm_roles.as_ref()) {
         principal = principal.with_roles(roles.iter());
     }
     if let Some(token_id) = &claims.token_id {

@@ -33,7 +33,9 @@ const MAX_SIGNATURE: usize = 1024;
 ///
 /// # Errors
 ///
-/// The first step that fails, as a [`JwtError`]. Until the last step nothing is proven, so that a
+/// The first step that fails, as a [`JwtError`]. A token that is bound to a key or certificate
+/// (`cnf`) is refused, since this function does not see the request which would have to prove
+/// possession; the layer does. Until the last step nothing is proven, so that a
 /// forged token can cause any of them.
 ///
 /// # Example
@@ -57,6 +59,22 @@ pub fn verify(
     rules: &Rules,
     now: WallTime,
 ) -> Result<VerifiedToken, JwtError> {
+    let token = verify_claims(token, keys, rules, now)?;
+    if token.claims().confirmation().is_none() {
+        Ok(token)
+    } else {
+        Err(JwtError::new(JwtErrorKind::BoundToken))
+    }
+}
+
+/// Verifies a token as [`verify`] does, but for its binding: what it is bound to
+/// ([`VerifiedClaims::confirmation`](crate::VerifiedClaims)) is still to be proven by the request.
+pub(crate) fn verify_claims(
+    token: &str,
+    keys: &KeySet,
+    rules: &Rules,
+    now: WallTime,
+) -> Result<VerifiedToken, JwtError> {
     let parts = Parts::split(token, rules.max_token_bytes())?;
     let mut header = [0; MAX_HEADER + base64url::SLACK];
     let header = parts.header(&mut header)?;
@@ -72,6 +90,16 @@ pub fn verify(
         facts.with_payload(payload),
         key.thumbprint(),
     ))
+}
+
+/// The issuer that a token names, unproven: to find whose keys and rules it is to be held to.
+pub(crate) fn peek_issuer(token: &str, max_bytes: usize) -> Result<String, JwtError> {
+    let payload = Parts::split(token, max_bytes)?.payload()?;
+    let payload = String::from_utf8(payload).map_err(|_| JwtError::malformed("payload"))?;
+    let issuer = ClaimSet::parse(&payload)?.issuer;
+    issuer
+        .map(String::from)
+        .ok_or(JwtError::claim("iss", "is missing"))
 }
 
 /// Verifies the signature of a JWS in compact serialization, whatever its payload means, and

@@ -21,7 +21,14 @@ async fn rotation_picks_up_a_new_key_at_once_and_keeps_the_old() {
     assert_eq!(outcome(&layer, &new).await, passed());
     assert_eq!(outcome(&layer, &old).await, passed());
     assert_eq!(online.issuer.requests(Endpoint::Jwks), 2);
-    assert_eq!(layer.guard().key_status().unwrap().generation(), 2);
+    assert_eq!(
+        layer
+            .guard()
+            .key_status(online.issuer.issuer())
+            .unwrap()
+            .generation(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -127,11 +134,22 @@ async fn an_issuer_that_is_down_leaves_known_keys_working() {
         assert_eq!(answer, refused(503, "jwt.keys_unavailable"), "{fault:?}");
         let good = online.token().sign().unwrap();
         assert_eq!(outcome(&layer, &good).await, passed(), "{fault:?}");
-        assert!(layer.guard().key_status().unwrap().is_failing());
+        assert!(
+            layer
+                .guard()
+                .key_status(online.issuer.issuer())
+                .unwrap()
+                .is_failing()
+        );
     }
     online.issuer.clear_fault(Endpoint::Jwks);
     // A retry in the background may still be under way, and meet the last fault.
-    while layer.guard().key_status().unwrap().is_failing() {
+    while layer
+        .guard()
+        .key_status(online.issuer.issuer())
+        .unwrap()
+        .is_failing()
+    {
         online.clock.advance(Duration::from_secs(30));
         outcome(&layer, &unknown()).await;
     }

@@ -136,7 +136,7 @@ async fn tokens_that_do_not_hold_are_refused_with_their_reason() {
         ),
         (
             token().bound_to_certificate(&[1; 32]).sign().unwrap(),
-            "jwt.bound_token",
+            "jwt.certificate_mismatch",
         ),
         ("abc".to_owned(), "jwt.malformed"),
         ("a".repeat(9000), "jwt.too_large"),

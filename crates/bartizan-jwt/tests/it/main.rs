@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod cache;
 #[cfg(any(feature = "axum", feature = "tonic"))]
 mod claims;
 mod credentials;
@@ -10,5 +11,6 @@ mod facts;
 mod keys;
 mod layer;
 mod secrecy;
+mod streams;
 mod support;
 mod vectors;

@@ -1,0 +1,246 @@
+//! Tokens that were verified, remembered for a while.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use bartizan_core::WallTime;
+use zeroize::Zeroizing;
+
+use crate::token::VerifiedToken;
+
+/// Longer tokens are verified each time: they are rare, and would decide how much memory the
+/// cache takes.
+const MAX_TOKEN: usize = 4096;
+
+/// How many bytes at the end of a token are hashed. They are of its signature, so that tokens
+/// which verify differ in them, and hashing more would cost more than everything else.
+const HASHED: usize = 64;
+
+/// So that requests on many cores seldom meet at one lock.
+const MAX_SHARDS: usize = 64;
+
+/// What was verified once, by the token's own bytes.
+///
+/// Only tokens that verified come in, so that whoever forges tokens neither fills it nor flushes
+/// it. A token is found by a hash under a random key of this cache, and then compared byte by
+/// byte. Whatever leaves is overwritten with zeros.
+pub(crate) struct TokenCache {
+    hash: RandomState,
+    shards: Box<[RwLock<Shard>]>,
+    per_shard: usize,
+    lifetime: Duration,
+}
+
+/// A token as it was verified.
+pub(crate) struct Remembered {
+    /// What it says.
+    pub(crate) token: VerifiedToken,
+    /// Which of the verifiers found it good.
+    pub(crate) verifier: usize,
+    /// The generation of that verifier's keys in which its key was last seen.
+    pub(crate) generation: AtomicU64,
+}
+
+#[derive(Default)]
+struct Shard {
+    entries: HashMap<u64, Entry, BuildHasherDefault<AsItIs>>,
+    /// Every key of `entries` once, in the order in which they are looked at to make room.
+    turns: VecDeque<u64>,
+}
+
+struct Entry {
+    bytes: Zeroizing<Box<[u8]>>,
+    /// When it was verified. The checks of time that passed then pass at every later moment, up
+    /// to `until`.
+    since: WallTime,
+    until: WallTime,
+    was_used: AtomicBool,
+    remembered: Remembered,
+}
+
+impl TokenCache {
+    /// A cache for about `capacity` tokens, each for at most `lifetime`.
+    pub(crate) fn new(capacity: usize, lifetime: Duration) -> Self {
+        // Shards of a hundred or more fill evenly enough that a cache which is said to be large
+        // enough is.
+        let shards = (capacity / 128).clamp(1, MAX_SHARDS).next_power_of_two();
+        Self {
+            hash: RandomState::new(),
+            shards: (0..shards).map(|_| RwLock::default()).collect(),
+            per_shard: capacity.div_ceil(shards),
+            lifetime,
+        }
+    }
+
+    /// What is remembered of a token, if it still holds at `now` and `confirm` agrees.
+    pub(crate) fn get(
+        &self,
+        token: &[u8],
+        now: WallTime,
+        confirm: impl FnOnce(&Remembered) -> bool,
+    ) -> Option<VerifiedToken> {
+        if token.len() > MAX_TOKEN {
+            return None;
+        }
+        let hash = self.hash(token);
+        let shard = self.shard(hash)?;
+        let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = shard.entries.get(&hash)?;
+        if !(entry.since..entry.until).contains(&now)
+            || **entry.bytes != *token
+            || !confirm(&entry.remembered)
+        {
+            return None;
+        }
+        // Written only once, so that readers on many cores share the line.
+        if !entry.was_used.load(Ordering::Relaxed) {
+            entry.was_used.store(true, Ordering::Relaxed);
+        }
+        Some(entry.remembered.token.clone())
+    }
+
+    /// Remembers a token that was verified at `now` and holds until `until`.
+    pub(crate) fn insert(
+        &self,
+        token: &[u8],
+        remembered: Remembered,
+        now: WallTime,
+        until: WallTime,
+    ) {
+        if token.len() > MAX_TOKEN || until <= now {
+            return;
+        }
+        let hash = self.hash(token);
+        let Some(shard) = self.shard(hash) else {
+            return;
+        };
+        let entry = Entry {
+            bytes: Zeroizing::new(token.into()),
+            since: now,
+            until: until.min(now + self.lifetime),
+            was_used: AtomicBool::new(false),
+            remembered,
+        };
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        shard.insert(hash, entry, self.per_shard, now);
+    }
+
+    /// Forgets every token of which `keep` does not hold.
+    pub(crate) fn retain(&self, keep: impl Fn(&Remembered) -> bool) {
+        for shard in &self.shards {
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            let Shard { entries, turns } = &mut *shard;
+            entries.retain(|_, entry| keep(&entry.remembered));
+            turns.retain(|hash| entries.contains_key(hash));
+        }
+    }
+
+    /// How many tokens are remembered.
+    pub(crate) fn len(&self) -> usize {
+        let shards = self.shards.iter();
+        shards
+            .map(|shard| {
+                let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+                shard.entries.len()
+            })
+            .sum()
+    }
+
+    fn hash(&self, token: &[u8]) -> u64 {
+        let end = token.len().saturating_sub(HASHED);
+        let mut hasher = self.hash.build_hasher();
+        hasher.write(token.get(end..).unwrap_or_default());
+        hasher.write_usize(token.len());
+        hasher.finish()
+    }
+
+    fn shard(&self, hash: u64) -> Option<&RwLock<Shard>> {
+        // The map inside a shard uses the low and the highest bits.
+        let index = (hash >> 32) as usize & (self.shards.len() - 1);
+        self.shards.get(index)
+    }
+}
+
+impl Shard {
+    fn insert(&mut self, hash: u64, entry: Entry, capacity: usize, now: WallTime) {
+        // Also clears away what nobody asks for any more, a little at each turn.
+        for _ in 0..2 {
+            self.look_at_next(now);
+        }
+        if self.entries.insert(hash, entry).is_some() {
+            return;
+        }
+        self.turns.push_back(hash);
+        // Two rounds: the first may find that all of them were used.
+        for _ in 0..2 * self.turns.len() {
+            if self.entries.len() <= capacity {
+                break;
+            }
+            self.make_room(now);
+        }
+    }
+
+    /// Drops the entry whose turn it is if its time is over.
+    fn look_at_next(&mut self, now: WallTime) {
+        let Some(hash) = self.turns.pop_front() else {
+            return;
+        };
+        match self.entries.get(&hash) {
+            Some(entry) if (entry.since..entry.until).contains(&now) => self.turns.push_back(hash),
+            _ => drop(self.entries.remove(&hash)),
+        }
+    }
+
+    /// Drops the entry whose turn it is, unless it was used since its last turn.
+    fn make_room(&mut self, now: WallTime) {
+        let Some(hash) = self.turns.pop_front() else {
+            return;
+        };
+        match self.entries.get(&hash) {
+            Some(entry)
+                if (entry.since..entry.until).contains(&now)
+                    && entry.was_used.swap(false, Ordering::Relaxed) =>
+            {
+                self.turns.push_back(hash);
+            }
+            _ => drop(self.entries.remove(&hash)),
+        }
+    }
+}
+
+/// The keys of the map are hashes already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        // Not called: the keys are numbers. Any mixing is right.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCache")
+            .field("tokens", &self.len())
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

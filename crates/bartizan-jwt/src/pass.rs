@@ -1,0 +1,79 @@
+//! What goes on after a request was let pass: its response ends when its token does.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bartizan_core::{Pass, Rejection};
+use tokio::runtime::Handle;
+use tokio::time::{Sleep, sleep};
+
+use crate::guard::JwtGuard;
+use crate::verifier::Holding;
+
+/// How often a response that goes on is checked for what no timer tells beforehand: a wall clock
+/// that was set, a key that was withdrawn, a token that was revoked.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
+
+/// Ends a response that outlives its token.
+///
+/// A short response pays nothing for it: the timer is made when the response first has to wait.
+pub struct JwtPass(Option<Watch>);
+
+struct Watch {
+    guard: JwtGuard,
+    holding: Holding,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl JwtPass {
+    /// Nothing is watched.
+    pub(crate) fn free() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn watching(guard: JwtGuard, holding: Holding) -> Self {
+        Self(Some(Watch {
+            guard,
+            holding,
+            timer: None,
+        }))
+    }
+}
+
+impl Pass for JwtPass {
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
+        match &mut self.0 {
+            Some(watch) => watch.poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Watch {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
+        loop {
+            if let Some(timer) = &mut self.timer
+                && timer.as_mut().poll(cx).is_pending()
+            {
+                return Poll::Pending;
+            }
+            let left = match self.guard.time_left(&self.holding) {
+                Ok(left) => left,
+                Err(rejection) => return Poll::Ready(rejection),
+            };
+            // Outside a runtime there is no timer, and nobody who would wait for one.
+            if Handle::try_current().is_err() {
+                return Poll::Pending;
+            }
+            self.timer = Some(Box::pin(sleep(left.min(CHECK_EVERY))));
+        }
+    }
+}
+
+impl fmt::Debug for JwtPass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JwtPass")
+    }
+}

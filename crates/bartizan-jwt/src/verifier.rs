@@ -1,0 +1,201 @@
+//! Who is trusted to issue tokens, and what was verified already.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bartizan_core::WallTime;
+
+use crate::cache::{Remembered, TokenCache};
+use crate::error::{JwtError, JwtErrorKind};
+use crate::key_set::KeySet;
+use crate::key_source::KeySource;
+use crate::rules::Rules;
+use crate::token::{VerifiedClaims, VerifiedToken};
+use crate::verify::{peek_issuer, verify_claims};
+
+/// One issuer: what its tokens must fulfil, and its keys.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    pub(crate) rules: Rules,
+    pub(crate) keys: KeySource,
+    /// The generation of the keys for which the cache was last gone through.
+    seen: AtomicU64,
+}
+
+/// The issuers that a layer trusts, each with its own keys and rules, and the tokens of all.
+#[derive(Debug)]
+pub(crate) struct Verifiers {
+    list: Box<[Verifier]>,
+    cache: Option<TokenCache>,
+}
+
+/// A token that holds at present, and which verifier found so.
+#[derive(Clone, Debug)]
+pub(crate) struct Holding {
+    pub(crate) token: VerifiedToken,
+    pub(crate) verifier: usize,
+}
+
+impl Verifier {
+    pub(crate) fn new(rules: Rules, keys: KeySource) -> Self {
+        Self {
+            rules,
+            keys,
+            seen: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Verifiers {
+    pub(crate) fn new(list: Vec<Verifier>, cache: Option<TokenCache>) -> Self {
+        Self {
+            list: list.into(),
+            cache,
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Verifier> {
+        self.list.iter()
+    }
+
+    pub(crate) fn of(&self, verifier: usize) -> Option<&Verifier> {
+        self.list.get(verifier)
+    }
+
+    /// How many tokens are remembered.
+    pub(crate) fn cached(&self) -> usize {
+        self.cache.as_ref().map_or(0, TokenCache::len)
+    }
+
+    /// Finds a token that was verified before and still holds: its time has not run out, and its
+    /// key is one that its issuer still publishes.
+    pub(crate) fn recall(&self, token: &[u8], now: WallTime) -> Option<Holding> {
+        let cache = self.cache.as_ref()?;
+        let mut verifier = 0;
+        let token = cache.get(token, now, |remembered| {
+            verifier = remembered.verifier;
+            self.still_trusts(remembered)
+        })?;
+        Some(Holding { token, verifier })
+    }
+
+    fn still_trusts(&self, remembered: &Remembered) -> bool {
+        let Some(verifier) = self.list.get(remembered.verifier) else {
+            return false;
+        };
+        verifier.keys.read(|keys| match keys {
+            // Without keys that may be relied on, nothing that rests on them counts.
+            None => false,
+            Some((keys, generation)) => {
+                if remembered.generation.load(Ordering::Relaxed) == generation {
+                    return true;
+                }
+                let is_trusted = keys.trusts(remembered.token.key());
+                if is_trusted {
+                    remembered.generation.store(generation, Ordering::Relaxed);
+                }
+                is_trusted
+            }
+        })
+    }
+
+    /// Which verifier is responsible for a token. There is no other that would take it: an issuer
+    /// vouches for its own tokens alone.
+    pub(crate) fn responsible(&self, token: &str) -> Result<usize, JwtError> {
+        if let [only] = &*self.list {
+            let _ = only;
+            return Ok(0);
+        }
+        let limit = self.iter().map(|v| v.rules.max_token_bytes()).max();
+        let issuer = peek_issuer(token, limit.unwrap_or_default())?;
+        let position = self
+            .list
+            .iter()
+            .position(|verifier| verifier.rules.issuer().as_str() == issuer);
+        position.ok_or(JwtError::new(JwtErrorKind::WrongIssuer))
+    }
+
+    /// Verifies a token, and remembers it if it holds.
+    pub(crate) fn verify(
+        &self,
+        responsible: usize,
+        token: &str,
+        now: WallTime,
+    ) -> Result<Holding, JwtError> {
+        let verifier = self
+            .list
+            .get(responsible)
+            .ok_or(JwtError::new(JwtErrorKind::WrongIssuer))?;
+        let rules = &verifier.rules;
+        let (verified, generation) = verifier.keys.read(|keys| match keys {
+            Some((keys, generation)) => {
+                self.forget_untrusted(responsible, keys, generation);
+                verify_claims(token, keys, rules, now).map(|token| (token, generation))
+            }
+            // What is wrong by itself is wrong without keys too; the rest cannot be judged.
+            None => verify_claims(token, &KeySet::default(), rules, now)
+                .map(|token| (token, 0))
+                .map_err(cannot_check),
+        })?;
+        if let Some(cache) = &self.cache {
+            let until = rules.end_of(verified.claims());
+            let remembered = Remembered {
+                token: verified.clone(),
+                verifier: responsible,
+                generation: AtomicU64::new(generation),
+            };
+            cache.insert(token.as_bytes(), remembered, now, until);
+        }
+        Ok(Holding {
+            token: verified,
+            verifier: responsible,
+        })
+    }
+
+    /// Goes through the cache once for each new generation of keys, so that what rested on a key
+    /// that was withdrawn does not stay in memory.
+    fn forget_untrusted(&self, verifier: usize, keys: &KeySet, generation: u64) {
+        let (Some(cache), Some(of)) = (&self.cache, self.list.get(verifier)) else {
+            return;
+        };
+        if of.seen.load(Ordering::Relaxed) < generation
+            && of.seen.fetch_max(generation, Ordering::Relaxed) < generation
+        {
+            cache.retain(|remembered| {
+                remembered.verifier != verifier || keys.trusts(remembered.token.key())
+            });
+        }
+    }
+
+    /// Whether what was found to hold has ended meanwhile, and why.
+    pub(crate) fn ended(
+        &self,
+        verifier: usize,
+        token: &VerifiedToken,
+        now: WallTime,
+    ) -> Option<JwtError> {
+        let verifier = self.list.get(verifier)?;
+        if now >= verifier.rules.end_of(token.claims()) {
+            return Some(JwtError::expired(token.claims().expires(), now));
+        }
+        // Keys that are away are no reason to end what was begun: nobody said that it is wrong.
+        let is_trusted = verifier
+            .keys
+            .read(|keys| keys.is_none_or(|(keys, _)| keys.trusts(token.key())));
+        (!is_trusted).then_some(JwtError::new(JwtErrorKind::UnknownKey))
+    }
+}
+
+/// Without the issuer's present keys, an unknown key is no fault of the token.
+pub(crate) fn cannot_check(error: JwtError) -> JwtError {
+    match error.kind() {
+        JwtErrorKind::UnknownKey => JwtError::new(JwtErrorKind::KeysUnavailable),
+        _ => error,
+    }
+}
+
+impl Holding {
+    pub(crate) fn claims(&self) -> &Arc<VerifiedClaims> {
+        self.token.shared_claims()
+    }
+}

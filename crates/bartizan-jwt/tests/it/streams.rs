@@ -1,0 +1,176 @@
+//! Responses that go on for longer than their token holds.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bartizan_core::{BodyCut, Enforcement};
+use bartizan_jwt::JwtLayer;
+use bartizan_testkit::SigningAlgorithm;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Empty, StreamBody};
+use tokio::sync::mpsc;
+use tokio::time::{advance, sleep, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+
+use crate::support::Offline;
+
+type Frames = mpsc::Sender<Result<Frame<Bytes>, Infallible>>;
+type Streamed = StreamBody<ReceiverStream<Result<Frame<Bytes>, Infallible>>>;
+
+/// A service that answers with one frame and then waits, until it is told that nobody listens.
+fn streaming() -> (
+    impl Service<Request<Empty<Bytes>>, Response = Response<Streamed>, Error = Infallible> + Clone,
+    mpsc::Receiver<Frames>,
+) {
+    let (begun, senders) = mpsc::channel(1);
+    let service = service_fn(move |_: Request<Empty<Bytes>>| {
+        let begun = begun.clone();
+        async move {
+            let (frames, body) = mpsc::channel(4);
+            let first = Frame::data(Bytes::from_static(b"first"));
+            frames.send(Ok(first)).await.unwrap();
+            begun.send(frames).await.unwrap();
+            Ok(Response::new(StreamBody::new(ReceiverStream::new(body))))
+        }
+    });
+    (service, senders)
+}
+
+fn request(token: &str, content_type: &str) -> Request<Empty<Bytes>> {
+    Request::post("/watch")
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", content_type)
+        .body(Empty::new())
+        .unwrap()
+}
+
+/// Lets time pass for the timers and for the layer's clock alike.
+async fn pass(offline: &Offline, span: Duration) {
+    offline.clock.advance(span);
+    advance(span).await;
+    // Timers that are due run before this one.
+    sleep(Duration::from_millis(1)).await;
+}
+
+fn one_minute() -> (Offline, String) {
+    let offline = Offline::new(SigningAlgorithm::Es256);
+    let token = offline.token().expires_in(Duration::from_secs(60));
+    let token = token.sign().unwrap();
+    (offline, token)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_http_stream_breaks_off_when_its_token_expires() {
+    let (offline, token) = one_minute();
+    let (service, mut begun) = streaming();
+    let service = offline.layer().layer(service);
+    let response = service
+        .oneshot(request(&token, "text/plain"))
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    let frames = begun.recv().await.unwrap();
+    let mut body = response.into_body();
+    assert!(body.frame().await.unwrap().unwrap().is_data());
+    let mut next = tokio::spawn(async move { body.frame().await });
+    pass(&offline, Duration::from_secs(89)).await;
+    assert!(
+        timeout(Duration::ZERO, &mut next).await.is_err(),
+        "the token holds"
+    );
+    pass(&offline, Duration::from_secs(1)).await;
+    let error = next.await.unwrap().unwrap().unwrap_err();
+    let error: Box<dyn std::error::Error + Send + Sync> = error.into();
+    let cut = error.downcast::<BodyCut>().unwrap();
+    assert_eq!(cut.code().as_str(), "jwt.expired");
+    assert!(frames.is_closed(), "what feeds the stream is stopped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grpc_stream_ends_with_unauthenticated_when_its_token_expires() {
+    let (offline, token) = one_minute();
+    let (service, mut begun) = streaming();
+    let service = offline.layer().layer(service);
+    let request = request(&token, "application/grpc");
+    let mut body = service.oneshot(request).await.unwrap().into_body();
+    let _frames = begun.recv().await.unwrap();
+    assert!(body.frame().await.unwrap().unwrap().is_data());
+    let next = tokio::spawn(async move { body.frame().await });
+    pass(&offline, Duration::from_secs(90)).await;
+    let trailers = next.await.unwrap().unwrap().unwrap();
+    let trailers = trailers.into_trailers().unwrap();
+    assert_eq!(trailers["grpc-status"], "16");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_follows_the_wall_clock_when_it_is_set() {
+    let (offline, token) = one_minute();
+    let (service, mut begun) = streaming();
+    let service = offline.layer().layer(service);
+    let request = request(&token, "text/plain");
+    let mut body = service.oneshot(request).await.unwrap().into_body();
+    let _frames = begun.recv().await.unwrap();
+    assert!(body.frame().await.unwrap().is_ok());
+    let next = tokio::spawn(async move { body.frame().await });
+    sleep(Duration::from_millis(1)).await;
+    // The clock is set to the token's end; only five seconds pass.
+    let now = bartizan_core::Clock::wall(&offline.clock);
+    offline.clock.set_wall(now + Duration::from_secs(90));
+    advance(Duration::from_secs(5)).await;
+    assert!(next.await.unwrap().unwrap().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_go_on_where_that_was_chosen_and_in_shadow_mode() {
+    let (offline, token) = one_minute();
+    for config in [
+        offline.config().allow_streams_past_expiry(),
+        offline.config().with_enforcement(Enforcement::Shadow),
+    ] {
+        let layer = JwtLayer::start(config.build().unwrap()).unwrap();
+        let (service, mut begun) = streaming();
+        let request = request(&token, "text/plain");
+        let response = layer.layer(service).oneshot(request).await.unwrap();
+        let mut body = response.into_body();
+        let frames = begun.recv().await.unwrap();
+        assert!(body.frame().await.unwrap().is_ok());
+        let next = tokio::spawn(async move { body.frame().await });
+        sleep(Duration::from_millis(1)).await;
+        let now = bartizan_core::Clock::wall(&offline.clock);
+        offline.clock.advance(Duration::from_secs(3600));
+        advance(Duration::from_secs(3600)).await;
+        let more = Frame::data(Bytes::from_static(b"more"));
+        frames.send(Ok(more)).await.unwrap();
+        assert!(next.await.unwrap().unwrap().unwrap().is_data());
+        offline.clock.set_wall(now);
+    }
+}
+
+#[test]
+fn a_response_without_a_runtime_needs_no_timer() {
+    let (offline, token) = one_minute();
+    let (frames, body) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(1);
+    let body = std::sync::Arc::new(std::sync::Mutex::new(Some(body)));
+    let service = service_fn(move |_: Request<Empty<Bytes>>| {
+        let body = body.lock().unwrap().take().unwrap();
+        std::future::ready(Ok::<_, Infallible>(Response::new(StreamBody::new(
+            ReceiverStream::new(body),
+        ))))
+    });
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let call = offline
+        .layer()
+        .layer(service)
+        .oneshot(request(&token, "text/plain"));
+    let std::task::Poll::Ready(response) = std::pin::pin!(call).poll(&mut cx) else {
+        unreachable!("nothing is waited for");
+    };
+    let mut body = std::pin::pin!(response.unwrap().into_body());
+    assert!(http_body::Body::poll_frame(body.as_mut(), &mut cx).is_pending());
+    offline.clock.advance(Duration::from_secs(90));
+    assert!(http_body::Body::poll_frame(body.as_mut(), &mut cx).is_ready());
+    drop(frames);
+}
