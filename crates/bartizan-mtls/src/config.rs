@@ -7,8 +7,10 @@ use bartizan_core::{Clock, Duty, Enforcement, Observe, SpiffePattern, SystemCloc
 use crate::accept::LAYER;
 use crate::allowed::AllowedPeers;
 use crate::error::ConfigError;
+use crate::forwarded::ProxyGrants;
 use crate::guard::{Config, MtlsGuard};
 use crate::layer::MtlsLayer;
+use crate::proxy::ProxyGrant;
 
 /// Describes an [`MtlsLayer`]; made by [`MtlsLayer::builder`].
 #[derive(Clone, Debug)]
@@ -18,6 +20,7 @@ pub struct MtlsLayerBuilder {
     enforcement: Enforcement,
     observer: Option<Arc<dyn Observe>>,
     clock: Arc<dyn Clock>,
+    proxies: ProxyGrants,
 }
 
 impl MtlsLayerBuilder {
@@ -27,6 +30,7 @@ impl MtlsLayerBuilder {
             enforcement: Enforcement::Enforce,
             observer: None,
             clock: Arc::new(SystemClock),
+            proxies: ProxyGrants::default(),
         }
     }
 
@@ -56,6 +60,17 @@ impl MtlsLayerBuilder {
         self.allowed = self
             .allowed
             .map(|allowed| Some(allowed.map_or_else(|| more.clone(), |allowed| allowed.or(more))));
+        self
+    }
+
+    /// Believes certain proxies about the client behind them; of several grants that admit a
+    /// proxy the first counts. The proxies must be allowed as peers besides: a grant lets nobody in.
+    ///
+    /// Without a grant nobody is believed. `X-Forwarded-Client-Cert`, `Client-Cert` and
+    /// `Client-Cert-Chain` are removed from the requests of everybody else, except in shadow mode,
+    /// which leaves requests as they are.
+    pub fn trust_proxy(mut self, grant: ProxyGrant) -> Self {
+        self.proxies.add(grant);
         self
     }
 
@@ -94,6 +109,7 @@ impl MtlsLayerBuilder {
             duty,
             allowed,
             clock: self.clock,
+            proxies: self.proxies,
         })))
     }
 }

@@ -5,7 +5,12 @@ use std::fmt;
 use bartizan_core::{Code, Peer, Rejection, RejectionKind, WallTime};
 
 use crate::allowed::NotADnsName;
+use crate::proxy::ForwardedError;
 
+/// A trusted proxy says of a client what another proxy would have to say.
+pub const FORWARDED_BY_OTHER: Code = Code::new("mtls.forwarded_by_other");
+/// What a trusted proxy says of its client cannot be read.
+pub const FORWARDED_MALFORMED: Code = Code::new("mtls.forwarded_malformed");
 /// The connection of this request proved no peer.
 pub const NO_PEER: Code = Code::new("mtls.no_peer");
 /// The peer's certificate has expired since the handshake.
@@ -34,6 +39,10 @@ pub struct MtlsError(Reason);
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum MtlsErrorKind {
+    /// A trusted proxy forwarded what is another proxy's to say.
+    ForwardedByOther,
+    /// What a trusted proxy says of its client cannot be read.
+    ForwardedMalformed,
     /// The connection proved no peer.
     NoPeer,
     /// The peer's certificate has expired since the handshake.
@@ -44,12 +53,20 @@ pub enum MtlsErrorKind {
 
 #[derive(Clone, Debug)]
 enum Reason {
+    Forwarded { proxy: Peer, cause: ForwardedError },
     NoPeer,
     PeerExpired { peer: Peer, now: WallTime },
     PeerNotAllowed { peer: Peer },
 }
 
 impl MtlsError {
+    pub(crate) fn forwarded(proxy: &Peer, cause: ForwardedError) -> Self {
+        Self(Reason::Forwarded {
+            proxy: proxy.clone(),
+            cause,
+        })
+    }
+
     pub(crate) fn no_peer() -> Self {
         Self(Reason::NoPeer)
     }
@@ -68,6 +85,11 @@ impl MtlsError {
     /// What kind of refusal it is.
     pub fn kind(&self) -> MtlsErrorKind {
         match self.0 {
+            Reason::Forwarded {
+                cause: ForwardedError::ByOther,
+                ..
+            } => MtlsErrorKind::ForwardedByOther,
+            Reason::Forwarded { .. } => MtlsErrorKind::ForwardedMalformed,
             Reason::NoPeer => MtlsErrorKind::NoPeer,
             Reason::PeerExpired { .. } => MtlsErrorKind::PeerExpired,
             Reason::PeerNotAllowed { .. } => MtlsErrorKind::PeerNotAllowed,
@@ -78,6 +100,16 @@ impl MtlsError {
     // no HTTP authentication scheme stands for a TLS client certificate.
     pub(crate) fn into_rejection(self) -> Rejection {
         let (kind, code, detail) = match self.kind() {
+            MtlsErrorKind::ForwardedByOther => (
+                RejectionKind::Forbidden,
+                FORWARDED_BY_OTHER,
+                "the forwarded client certificate is another proxy's",
+            ),
+            MtlsErrorKind::ForwardedMalformed => (
+                RejectionKind::Malformed,
+                FORWARDED_MALFORMED,
+                "the forwarded client certificate is malformed",
+            ),
             MtlsErrorKind::NoPeer => (
                 RejectionKind::Unauthenticated,
                 NO_PEER,
@@ -103,6 +135,9 @@ impl MtlsError {
 impl fmt::Display for MtlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
+            Reason::Forwarded { proxy, .. } => {
+                write!(f, "cannot use what {proxy} says of its client")
+            }
             Reason::NoPeer => f.write_str("connection proved no peer"),
             Reason::PeerExpired { peer, now } => write!(
                 f,
@@ -115,4 +150,11 @@ impl fmt::Display for MtlsError {
     }
 }
 
-impl std::error::Error for MtlsError {}
+impl std::error::Error for MtlsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0 {
+            Reason::Forwarded { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+}

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bartizan_core::{Check, Clock, Duty, Guard, Inspection, Never, SecurityContext};
+use bartizan_core::{
+    Check, Clock, Duty, Enforcement, Guard, Inspection, Never, Rejection, SecurityContext,
+};
 
 use crate::allowed::AllowedPeers;
 use crate::error::MtlsError;
+use crate::forwarded::ProxyGrants;
 
 /// The guard of [`MtlsLayer`](crate::MtlsLayer), for chaining with others.
 #[derive(Clone)]
@@ -16,6 +19,7 @@ pub(crate) struct Config {
     pub(crate) duty: Duty,
     pub(crate) allowed: AllowedPeers,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) proxies: ProxyGrants,
 }
 
 impl MtlsGuard {
@@ -35,6 +39,24 @@ impl MtlsGuard {
         }
         Ok(())
     }
+
+    /// Records what a trusted proxy says of its client, and removes what anybody else says.
+    fn hear_proxy(&self, inspection: &mut Inspection<'_>) -> Result<(), Rejection> {
+        let (context, headers) = (inspection.context, &mut inspection.parts.headers);
+        if let Some(peer) = context.peer() {
+            let forwarded = self.0.proxies.read(peer, headers);
+            let forwarded =
+                forwarded.map_err(|cause| MtlsError::forwarded(peer, cause).into_rejection())?;
+            if let Some(forwarded) = forwarded {
+                context.set_forwarded(forwarded)?;
+            }
+        }
+        // Shadow mode leaves requests as they are.
+        if self.0.duty.enforcement() == Enforcement::Enforce {
+            self.0.proxies.strip(context.peer(), headers);
+        }
+        Ok(())
+    }
 }
 
 impl Guard for MtlsGuard {
@@ -48,7 +70,8 @@ impl Guard for MtlsGuard {
     fn check(&self, inspection: &mut Inspection<'_>) -> Check<(), Never> {
         Check::Now(
             self.decide(inspection.context)
-                .map_err(MtlsError::into_rejection),
+                .map_err(MtlsError::into_rejection)
+                .and_then(|()| self.hear_proxy(inspection)),
         )
     }
 }

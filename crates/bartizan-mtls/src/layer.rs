@@ -17,6 +17,11 @@ use crate::guard::MtlsGuard;
 ///    `UNAUTHENTICATED`, `mtls.peer_expired`.
 /// 3. A peer that is not on the list is refused: 403 / `PERMISSION_DENIED`,
 ///    `mtls.peer_not_allowed`.
+/// 4. What a proxy says of the client behind it is recorded if the proxy has a
+///    [`ProxyGrant`](crate::ProxyGrant). Malformed, it is refused: 400 / `INVALID_ARGUMENT`,
+///    `mtls.forwarded_malformed`; another proxy's to say, 403 / `PERMISSION_DENIED`,
+///    `mtls.forwarded_by_other`. `X-Forwarded-Client-Cert`, `Client-Cert` and `Client-Cert-Chain`
+///    are removed from everybody else's requests.
 ///
 /// A layer without a list cannot be built. Nothing is allocated for a request that passes.
 ///

@@ -126,7 +126,9 @@
 //! 5. On the client side, the server must be one of those that the connector was given.
 //!
 //! Then, for each request, [`MtlsLayer`]: the connection has a peer, its certificate has not
-//! expired meanwhile, and it is on the list.
+//! expired meanwhile, and it is on the list. What `X-Forwarded-Client-Cert` or `Client-Cert` say of
+//! somebody else is believed from proxies with a [`ProxyGrant`] and removed from all others'
+//! requests.
 //!
 //! DNS names are an alternative that is chosen ([`Trust::dns`], [`Identity::dns_from_pem`]), never
 //! one that is fallen back to.
@@ -176,12 +178,14 @@
 mod accept;
 mod allowed;
 mod certificate;
+mod client_cert;
 mod config;
 mod connect_error;
 mod connector;
 mod der;
 mod error;
 mod files;
+mod forwarded;
 mod guard;
 mod handshake;
 mod hosts;
@@ -189,21 +193,27 @@ mod identity;
 mod layer;
 mod listener;
 mod material;
+mod proxy;
 mod roots;
 mod rules;
+#[cfg(feature = "serve")]
+mod serve;
 mod stream;
 mod svid_error;
 mod tls;
 mod trust;
 mod verify;
+mod xfcc;
 
 pub use self::accept::ACCEPT_FAILED;
 pub use self::allowed::{AllowedPeers, NotADnsName};
+pub use self::client_cert::{ClientCertError, parse_client_cert, parse_client_cert_chain};
 pub use self::config::MtlsLayerBuilder;
 pub use self::connect_error::{MtlsConnectError, MtlsConnectErrorKind};
 pub use self::connector::{Connecting, MtlsConnector, MtlsConnectorBuilder};
 pub use self::error::{
-    ConfigError, MtlsError, MtlsErrorKind, NO_PEER, PEER_EXPIRED, PEER_NOT_ALLOWED,
+    ConfigError, FORWARDED_BY_OTHER, FORWARDED_MALFORMED, MtlsError, MtlsErrorKind, NO_PEER,
+    PEER_EXPIRED, PEER_NOT_ALLOWED,
 };
 pub use self::files::{MaterialError, MaterialFiles};
 pub use self::guard::MtlsGuard;
@@ -215,9 +225,16 @@ pub use self::identity::{Identity, IdentityError};
 pub use self::layer::{Mtls, MtlsLayer};
 pub use self::listener::{MtlsListener, MtlsListenerBuilder};
 pub use self::material::Material;
+pub use self::proxy::{ForwardedError, ProxyGrant};
 pub use self::roots::{Roots, RootsError};
 pub use self::rules::Role;
+#[cfg(feature = "serve")]
+pub use self::serve::{
+    CONNECTION_AGED, CONNECTION_CUT, EndConnection, PEER_REVOKED, Serve, Serving, TRUST_WITHDRAWN,
+    serve,
+};
 pub use self::stream::MtlsStream;
 pub use self::svid_error::{KeyUsageFault, PathFault, SvidError};
 pub use self::trust::{Trust, TrustBundles};
 pub use self::verify::{verify_dns, verify_svid};
+pub use self::xfcc::{Xfcc, XfccElement, XfccError};

@@ -12,10 +12,13 @@
 mod axum_host;
 mod connector;
 mod files;
+mod forwarded;
 mod handshakes;
 mod hostile;
 mod layer;
 mod rotation;
+#[cfg(feature = "serve")]
+mod serve;
 mod support;
 mod svid;
 #[cfg(feature = "tonic")]
