@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_core::{Code, Event, LifecycleEvent, LifecycleKind, Observe, Peer};
+use bartizan_core::{Clock, Code, Event, LifecycleEvent, LifecycleKind, Observe, Peer};
 use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsStream, server};
 
 use crate::handshake::Failure;
-use crate::stream::MtlsStream;
+use crate::stream::{MtlsStream, Proof};
 use crate::tls::Configurations;
 use crate::trust::Trust;
 use crate::verify;
@@ -38,6 +38,7 @@ pub(crate) struct Acceptor {
     pub(crate) configurations: Configurations<ServerConfig>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) observer: Option<Arc<dyn Observe>>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// Accepts until the receiving end is gone.
@@ -152,6 +153,7 @@ impl Acceptor {
         // Without it, small HTTP/2 frames wait for acknowledgements. It cannot fail in a way that
         // matters: a dead socket shows in the handshake.
         let _ = tcp.set_nodelay(true);
+        let began = self.clock.wall();
         let handshake = TlsAcceptor::from(Arc::clone(&built.config))
             .accept(tcp)
             .into_fallible();
@@ -161,10 +163,15 @@ impl Acceptor {
             Ok(Ok(tls)) => tls,
         };
         let peer = peer_of(&tls, &built.trust).map_err(|failure| (failure, None))?;
-        Ok(MtlsStream::new(TlsStream::from(tls), peer, remote))
+        let proof = Proof {
+            trust: built.trust.clone(),
+            at: began,
+        };
+        let tls = TlsStream::from(tls);
+        Ok(MtlsStream::new(tls, peer, remote).with_proof(proof))
     }
 
-    fn tell(
+    pub(crate) fn tell(
         &self,
         kind: LifecycleKind,
         code: Code,

@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bartizan_core::{
-    Check, Clock, Duty, Enforcement, Guard, Inspection, Never, Rejection, SecurityContext,
+    Check, Clock, Duty, Enforcement, Guard, Inspection, Never, Peer, Rejection, SecurityContext,
 };
 
 use crate::allowed::AllowedPeers;
 use crate::error::MtlsError;
 use crate::forwarded::ProxyGrants;
+use crate::pass::MtlsPass;
 
 /// The guard of [`MtlsLayer`](crate::MtlsLayer), for chaining with others.
 #[derive(Clone)]
@@ -27,17 +29,13 @@ impl MtlsGuard {
         Self(Arc::new(config))
     }
 
-    fn decide(&self, context: &SecurityContext) -> Result<(), MtlsError> {
+    fn decide<'c>(&self, context: &'c SecurityContext) -> Result<&'c Peer, MtlsError> {
         let peer = context.peer().ok_or_else(MtlsError::no_peer)?;
-        // A connection outlives the certificate that it began with; what it proves does not.
-        let (now, not_after) = (self.0.clock.wall(), peer.not_after());
-        if now.unix_seconds() > not_after.unix_seconds() {
-            return Err(MtlsError::expired(peer, now));
-        }
+        self.time_left(peer)?;
         if !self.0.allowed.admits(peer.identity()) {
             return Err(MtlsError::not_allowed(peer));
         }
-        Ok(())
+        Ok(peer)
     }
 
     /// Records what a trusted proxy says of its client, and removes what anybody else says.
@@ -57,22 +55,32 @@ impl MtlsGuard {
         }
         Ok(())
     }
+
+    /// A connection outlives the certificate that it began with; what it proves does not.
+    pub(crate) fn time_left(&self, peer: &Peer) -> Result<Duration, MtlsError> {
+        let (now, not_after) = (self.0.clock.wall(), peer.not_after());
+        if now.unix_seconds() > not_after.unix_seconds() {
+            return Err(MtlsError::expired(peer, now));
+        }
+        // The last second belongs to it as a whole.
+        Ok((not_after + Duration::from_secs(1)).saturating_since(now))
+    }
 }
 
 impl Guard for MtlsGuard {
-    type Pass = ();
+    type Pass = MtlsPass;
     type Inquiry = Never;
 
     fn duty(&self) -> Option<&Duty> {
         Some(&self.0.duty)
     }
 
-    fn check(&self, inspection: &mut Inspection<'_>) -> Check<(), Never> {
-        Check::Now(
-            self.decide(inspection.context)
-                .map_err(MtlsError::into_rejection)
-                .and_then(|()| self.hear_proxy(inspection)),
-        )
+    fn check(&self, inspection: &mut Inspection<'_>) -> Check<MtlsPass, Never> {
+        let decided = self.decide(inspection.context);
+        Check::Now(decided.map_err(MtlsError::into_rejection).and_then(|peer| {
+            self.hear_proxy(inspection)?;
+            Ok(MtlsPass::new(self.clone(), peer.clone()))
+        }))
     }
 }
 

@@ -137,7 +137,9 @@
 //!
 //! [`Material`], our identity and our trust together, comes through a
 //! [`Published`](bartizan_source::Published) value. Each handshake uses the newest version;
-//! connections that are open go on. [`MaterialFiles`] validates new files before it publishes them
+//! connections that are open go on, unless the server loop ([`serve`], feature `serve`) finds that
+//! their peer is no longer believed, has expired, or that they have reached their age: it then ends
+//! them gracefully. [`MaterialFiles`] validates new files before it publishes them
 //! and keeps the last good version otherwise.
 //!
 //! # Deployment notes
@@ -153,13 +155,14 @@
 //!   be used.
 //! * **Revocation** is not checked. A certificate is good until it expires; keep it short-lived,
 //!   or withdraw the root.
-//! * **Open connections** outlive withdrawn trust. The layer refuses requests of a peer whose
-//!   certificate has expired; a response that is under way goes on.
+//! * **Open connections** outlive withdrawn trust under axum's and tonic's own servers; under
+//!   [`serve`] they end. The layer refuses requests of a peer whose certificate has expired
+//!   and ends responses that are under way; a connection that was upgraded goes on.
 //! * **DNS names** of one set of roots are all alike: each of its authorities can claim each name.
 //! * **Floods**: handshakes have a time limit and a cap. Clients that hold all slots delay others
 //!   for as long as the time limit. Limit connections per address in front of the service.
 //! * **axum's `serve`** has no time limit for request headers. Behind it, an authenticated peer can
-//!   hold a connection open by sending a header slowly.
+//!   hold a connection open by sending a header slowly; behind [`serve`] it cannot.
 //! * **Routes that axum adds after `.layer`** are not guarded. Add the layer last.
 //!
 //! # Features
@@ -167,9 +170,11 @@
 //! | feature | adds |
 //! |---|---|
 //! | `axum` | [`MtlsListener`] is an `axum::serve::Listener` |
+//! | `serve` | [`serve`], a server loop on hyper with limits, connection age and graceful ends |
 //! | `tonic` | [`MtlsStream`] is tonic's `Connected`, for `serve_with_incoming` |
+//! | `workload-api` | `WorkloadApi`: material from SPIRE and other agents, over gRPC |
 //!
-//! Neither is on by default. hyper-util needs none: see [`MtlsListener::accept`].
+//! None is on by default. hyper-util needs none: see [`MtlsListener::accept`].
 //!
 //! [X509-SVID]: https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md
 
@@ -193,6 +198,7 @@ mod identity;
 mod layer;
 mod listener;
 mod material;
+mod pass;
 mod proxy;
 mod roots;
 mod rules;
@@ -203,6 +209,8 @@ mod svid_error;
 mod tls;
 mod trust;
 mod verify;
+#[cfg(feature = "workload-api")]
+mod workload_api;
 mod xfcc;
 
 pub use self::accept::ACCEPT_FAILED;
@@ -225,16 +233,21 @@ pub use self::identity::{Identity, IdentityError};
 pub use self::layer::{Mtls, MtlsLayer};
 pub use self::listener::{MtlsListener, MtlsListenerBuilder};
 pub use self::material::Material;
+pub use self::pass::MtlsPass;
 pub use self::proxy::{ForwardedError, ProxyGrant};
 pub use self::roots::{Roots, RootsError};
 pub use self::rules::Role;
 #[cfg(feature = "serve")]
 pub use self::serve::{
-    CONNECTION_AGED, CONNECTION_CUT, EndConnection, PEER_REVOKED, Serve, Serving, TRUST_WITHDRAWN,
-    serve,
+    CONNECTION_AGED, CONNECTION_CUT, EndConnection, Serve, Serving, TRUST_WITHDRAWN, serve,
 };
 pub use self::stream::MtlsStream;
 pub use self::svid_error::{KeyUsageFault, PathFault, SvidError};
 pub use self::trust::{Trust, TrustBundles};
 pub use self::verify::{verify_dns, verify_svid};
+#[cfg(feature = "workload-api")]
+pub use self::workload_api::{
+    EndpointError, FEDERATED_BUNDLE_IGNORED, UpdateError, WORKLOAD_API_FAILED,
+    WORKLOAD_API_STOPPED, WORKLOAD_API_UPDATED, WorkloadApi,
+};
 pub use self::xfcc::{Xfcc, XfccElement, XfccError};

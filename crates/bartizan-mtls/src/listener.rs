@@ -56,6 +56,8 @@ const MAX_WAITING: usize = 32;
 pub struct MtlsListener {
     finished: mpsc::Receiver<MtlsStream>,
     local_address: SocketAddr,
+    #[cfg(feature = "serve")]
+    acceptor: Arc<Acceptor>,
 }
 
 impl MtlsListener {
@@ -85,6 +87,11 @@ impl MtlsListener {
     /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_address
+    }
+
+    #[cfg(feature = "serve")]
+    pub(crate) fn acceptor(&self) -> &Arc<Acceptor> {
+        &self.acceptor
     }
 }
 
@@ -166,16 +173,19 @@ impl MtlsListenerBuilder {
     pub fn listen_on(self, listener: TcpListener) -> io::Result<MtlsListener> {
         let local_address = listener.local_addr()?;
         let (sender, finished) = mpsc::channel(MAX_WAITING);
-        let acceptor = Acceptor {
-            configurations: Configurations::server(self.material, self.clock),
+        let acceptor = Arc::new(Acceptor {
+            configurations: Configurations::server(self.material, Arc::clone(&self.clock)),
             handshake_timeout: self.handshake_timeout,
             observer: self.observer,
-        };
+            clock: self.clock,
+        });
         let slots = Arc::new(Semaphore::new(self.max_handshakes));
-        tokio::spawn(accept_loop(listener, Arc::new(acceptor), slots, sender));
+        tokio::spawn(accept_loop(listener, Arc::clone(&acceptor), slots, sender));
         Ok(MtlsListener {
             finished,
             local_address,
+            #[cfg(feature = "serve")]
+            acceptor,
         })
     }
 }

@@ -94,6 +94,13 @@ impl Roots {
         self.0.anchors.is_empty()
     }
 
+    /// Whether these are the same authorities, in the same order.
+    #[cfg(feature = "serve")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.0.anchors == other.0.anchors && self.0.validity == other.0.validity)
+    }
+
     pub(crate) fn anchors(&self) -> &[TrustAnchor<'static>] {
         &self.0.anchors
     }

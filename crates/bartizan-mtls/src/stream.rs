@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bartizan_core::{Connection, Peer};
+use bartizan_core::{Connection, Peer, WallTime};
 use hyper_util::client::legacy::connect::{Connected, Connection as HyperConnection};
+#[cfg(feature = "serve")]
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
 use crate::handshake::CertificateRefused;
+use crate::trust::Trust;
 
 /// A connection on which the far end has proven who it is, at either side.
 ///
@@ -21,6 +24,18 @@ pub struct MtlsStream {
     tls: TlsStream<TcpStream>,
     peer: Peer,
     connection: Connection,
+    proof: Option<Proof>,
+}
+
+/// What the peer was believed by, and when: for asking again while the connection lives.
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "serve"),
+    expect(dead_code, reason = "only the server loop asks again")
+)]
+pub(crate) struct Proof {
+    pub(crate) trust: Trust,
+    pub(crate) at: WallTime,
 }
 
 impl MtlsStream {
@@ -30,7 +45,20 @@ impl MtlsStream {
             tls,
             peer,
             connection,
+            proof: None,
         }
+    }
+
+    pub(crate) fn with_proof(mut self, proof: Proof) -> Self {
+        self.proof = Some(proof);
+        self
+    }
+
+    /// The peer's chain, leaf first, and what it was believed by.
+    #[cfg(feature = "serve")]
+    pub(crate) fn take_proof(&mut self) -> Option<(Vec<CertificateDer<'static>>, Proof)> {
+        let chain = self.tls.get_ref().1.peer_certificates()?.to_vec();
+        Some((chain, self.proof.take()?))
     }
 
     /// Who the far end has proven to be.

@@ -78,6 +78,12 @@ impl<C> Configurations<C> {
         }
     }
 
+    /// What configurations are built from.
+    #[cfg(feature = "serve")]
+    pub(crate) fn material(&self) -> &Published<Material> {
+        &self.material
+    }
+
     /// The configuration of the newest material; `None` as long as none was published.
     pub(crate) fn newest(&self) -> Result<Option<Arc<Built<C>>>, Error> {
         let Some(version) = self.material.load() else {

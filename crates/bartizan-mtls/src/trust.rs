@@ -49,6 +49,18 @@ impl TrustBundles {
         self.0.get(domain)
     }
 
+    #[cfg(feature = "serve")]
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.0.len() == other.0.len()
+                && self.0.iter().all(|(domain, roots)| {
+                    other
+                        .0
+                        .get(domain)
+                        .is_some_and(|other| roots.is_same(other))
+                }))
+    }
+
     /// The trust domains that have a bundle, in no order.
     pub fn trust_domains(&self) -> impl Iterator<Item = &TrustDomain> {
         self.0.keys()
@@ -96,6 +108,16 @@ impl Trust {
         match &self.0 {
             Kind::Dns(roots) => verify_dns(chain, roots, role, now),
             Kind::Spiffe(bundles) => verify_svid(chain, bundles, role, now),
+        }
+    }
+
+    /// Whether the two believe the same of everybody, so that nothing need be asked again.
+    #[cfg(feature = "serve")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Kind::Dns(mine), Kind::Dns(theirs)) => mine.is_same(theirs),
+            (Kind::Spiffe(mine), Kind::Spiffe(theirs)) => mine.is_same(theirs),
+            _ => false,
         }
     }
 

@@ -1,7 +1,9 @@
 //! The layer by itself, without sockets.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bartizan_core::{
@@ -15,7 +17,7 @@ use bartizan_mtls::{
 use bartizan_testkit::ManualClock;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes, Frame};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::*;
@@ -250,4 +252,53 @@ fn the_layer_and_its_service_are_clone_send_sync_and_debug() {
     #[derive(Clone, Debug)]
     struct Inner;
     check::<Mtls<Inner>>();
+}
+
+/// A response that never has anything to say.
+struct Silent;
+
+impl Body for Silent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_goes_on_ends_when_its_peer_expires() {
+    let clock = ManualClock::at(EXPIRY);
+    let layer = MtlsLayer::builder()
+        .allow_peer(ORDERS.parse().unwrap())
+        .with_clock(self::clock(&clock))
+        .build()
+        .unwrap();
+    let service = layer.layer(service_fn(async |_: Request<Empty<Bytes>>| {
+        Ok::<_, Infallible>(Response::new(Silent))
+    }));
+    for grpc in [false, true] {
+        clock.set_wall(EXPIRY);
+        let mut request = request(Some(spiffe(ORDERS)));
+        if grpc {
+            let content_type = "application/grpc".parse().unwrap();
+            request.headers_mut().insert("content-type", content_type);
+        }
+        let mut body = service.clone().oneshot(request).await.unwrap().into_body();
+        // The last second belongs to the certificate, and time by itself changes nothing.
+        let waiting = tokio::time::timeout(Duration::from_secs(600), body.frame()).await;
+        assert!(waiting.is_err());
+        clock.advance(Duration::from_secs(1));
+        let last = body.frame().await.unwrap();
+        if grpc {
+            let trailers = last.unwrap().into_trailers().unwrap();
+            assert_eq!(trailers["grpc-status"], "16");
+        } else {
+            let cut = last.unwrap_err().into_inner().unwrap_err();
+            assert_eq!(cut.code(), PEER_EXPIRED);
+        }
+    }
 }
