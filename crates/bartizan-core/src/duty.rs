@@ -55,6 +55,16 @@ impl Duty {
         self.observer.as_ref()
     }
 
+    /// Records a decision beside the verdict, such as that of one rule among many that only
+    /// watches, and tells the observer. The verdict itself is recorded by the engine.
+    pub fn record(&self, inspection: &Inspection<'_>, decision: Decision) {
+        if let Some(observer) = &self.observer {
+            let event = DecisionEvent::new(&decision, inspection.context, inspection.protocol);
+            observer.observe(&Event::Decision(event));
+        }
+        inspection.context.record(decision);
+    }
+
     /// Records a verdict and turns it into what happens: the pass, if there is one, or the
     /// refusal. In shadow mode a refusal becomes a passage without a pass.
     pub(crate) fn settle<P>(
@@ -80,11 +90,7 @@ impl Duty {
         if let Some(note) = note {
             decision = decision.with_detail(note);
         }
-        if let Some(observer) = &self.observer {
-            let event = DecisionEvent::new(&decision, inspection.context, inspection.protocol);
-            observer.observe(&Event::Decision(event));
-        }
-        inspection.context.record(decision);
+        self.record(inspection, decision);
         match verdict {
             Ok(pass) => Ok(Some(pass)),
             Err(_) if self.enforcement == Enforcement::Shadow => Ok(None),
@@ -111,5 +117,32 @@ pub(crate) fn settle<P>(
     match duty {
         Some(duty) => duty.settle(inspection, verdict),
         None => verdict.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::Request;
+
+    use super::*;
+    use crate::context::SecurityContext;
+    use crate::event::observe_fn;
+
+    #[test]
+    fn a_decision_beside_the_verdict_is_recorded_and_told() {
+        let told = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&told);
+        let duty = Duty::new("ratelimit").with_observer(Arc::new(observe_fn(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        })));
+        let (mut parts, ()) = Request::new(()).into_parts();
+        let context = SecurityContext::new(parts.uri.clone());
+        let inspection = Inspection::new(&mut parts, &context);
+        let decision = Decision::new("ratelimit", Outcome::WouldHaveDenied);
+        duty.record(&inspection, decision.clone());
+        assert_eq!(context.decisions(), [decision]);
+        assert_eq!(told.load(Ordering::Relaxed), 1);
     }
 }
