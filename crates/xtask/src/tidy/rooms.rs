@@ -14,7 +14,7 @@ const PLUMBING: [&str; 10] = [
 ];
 
 /// Further rooms of plumbing, by crate.
-const MORE_PLUMBING: [(&str, &[&str]); 3] = [
+const MORE_PLUMBING: [(&str, &[&str]); 4] = [
     // What a handler writes in its signature, on either host.
     ("bartizan-jwt", &["extract"]),
     // Accepting and opening connections, and the glue to the hosts that ask for them.
@@ -22,6 +22,8 @@ const MORE_PLUMBING: [(&str, &[&str]); 3] = [
         "bartizan-mtls",
         &["accept", "connector", "hosts", "listener", "stream"],
     ),
+    // What requests are counted by: reads their heads.
+    ("bartizan-ratelimit", &["key"]),
     // The one room that speaks HTTP to fetch what is published there.
     ("bartizan-source", &["lib", "https"]),
 ];

@@ -1,0 +1,181 @@
+//! Decides about one request.
+
+mod fields;
+mod pass;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bartizan_core::{
+    Check, Decision, Duty, Guard, Inspection, Never, Outcome as Conclusion, Rejection,
+};
+
+use self::fields::write_refusal;
+use self::pass::Owed;
+pub use self::pass::RateLimitPass;
+use crate::config::{MissingKey, RateLimitConfig, Rules};
+use crate::error::{RateLimitError, RateLimitErrorKind};
+use crate::limiter::{Active, Limiter};
+use crate::ticks::Ticks;
+use crate::verdict::{Applicable, Denial, Outcome, Report, Verdict};
+
+/// The hash that all requests without a key share. Any other key has it by chance alone, once in
+/// eighteen quintillion.
+const SHARED: u64 = 0;
+
+/// The guard of a [`RateLimitLayer`](crate::RateLimitLayer), to be chained with others.
+#[derive(Clone)]
+pub struct RateLimitGuard(Arc<State>);
+
+struct State {
+    limiter: Limiter,
+    duty: Duty,
+    rules: Rules,
+    admitted: Arc<str>,
+}
+
+/// What is known of a request once it is decided.
+#[derive(Clone, Copy, Debug)]
+struct Decided {
+    hash: u64,
+    now: Ticks,
+    cost: u64,
+    report: Report,
+}
+
+impl RateLimitGuard {
+    pub(crate) fn new(config: RateLimitConfig) -> Self {
+        let RateLimitConfig {
+            limiter,
+            duty,
+            rules,
+        } = config;
+        Self(Arc::new(State {
+            limiter,
+            duty,
+            rules,
+            admitted: "local".into(),
+        }))
+    }
+
+    /// The limiter, to be asked how full its memory is, and to change rates.
+    pub fn limiter(&self) -> &Limiter {
+        &self.0.limiter
+    }
+
+    fn decide(&self, inspection: &mut Inspection<'_>) -> Result<RateLimitPass, Rejection> {
+        let State { limiter, rules, .. } = &*self.0;
+        let refuse = |kind| Err(RateLimitError::new(kind, None).into_rejection());
+        let hash = match (rules.key.hash(inspection, limiter.hasher()), rules.missing) {
+            (Some(hash), _) => hash,
+            (None, MissingKey::Pass) => return Ok(RateLimitPass::nothing()),
+            (None, MissingKey::Refuse) => return refuse(RateLimitErrorKind::NoKey),
+            (None, MissingKey::Share) => SHARED,
+        };
+        let applicable = rules.applicable(inspection);
+        if applicable == Applicable::NONE {
+            return refuse(RateLimitErrorKind::NoPolicy);
+        }
+        let cost = rules.cost.as_ref().map_or(1, |cost| cost(inspection));
+        let active = limiter.active();
+        let mut decided = Decided {
+            hash,
+            now: limiter.now(),
+            cost,
+            report: Report::new(),
+        };
+        let Decided { now, report, .. } = &mut decided;
+        let verdict = active.decide(hash, *now, cost, applicable, report);
+        self.record_shadows(&active, inspection, report);
+        match verdict {
+            Verdict::Allowed => {
+                inspection.note(Arc::clone(&self.0.admitted));
+                let owes = rules.settlement.is_some() || rules.fields != crate::Fields::None;
+                Ok(match owes {
+                    true => RateLimitPass::owing(Owed::new(self.clone(), decided)),
+                    false => RateLimitPass::nothing(),
+                })
+            }
+            Verdict::Denied(denial) => {
+                if let Some(limit) = active.limits.get(denial.policy()) {
+                    inspection.note(Arc::clone(&limit.note));
+                }
+                Err(self.refusal(&active, inspection, &decided, &denial))
+            }
+        }
+    }
+
+    fn refusal(
+        &self,
+        active: &Active,
+        inspection: &Inspection<'_>,
+        decided: &Decided,
+        denial: &Denial,
+    ) -> Rejection {
+        let kind = match denial.is_for_want_of_room() {
+            true => RateLimitErrorKind::Crowded,
+            false => RateLimitErrorKind::Exceeded,
+        };
+        let rejection = RateLimitError::new(kind, denial.wait()).into_rejection();
+        let rules = &self.0.rules;
+        write_refusal(
+            rejection,
+            inspection.protocol,
+            rules.fields,
+            active,
+            decided,
+            denial,
+        )
+    }
+
+    /// Records what policies in shadow mode would have refused.
+    fn record_shadows(&self, active: &Active, inspection: &Inspection<'_>, report: &Report) {
+        for (index, limit) in active.limits.iter().enumerate() {
+            if limit.policy.is_shadow() && matches!(report.of(index), Outcome::Refused(_)) {
+                let code = RateLimitError::new(RateLimitErrorKind::Exceeded, None).code();
+                let decision = Decision::new(self.0.duty.layer(), Conclusion::WouldHaveDenied)
+                    .with_code(code)
+                    .with_detail(Arc::clone(&limit.note));
+                self.0.duty.record(inspection, decision);
+            }
+        }
+    }
+}
+
+impl Rules {
+    fn applicable(&self, inspection: &Inspection<'_>) -> Applicable {
+        if self.conditions.iter().all(Option::is_none) {
+            return Applicable::ALL;
+        }
+        let mut applicable = Applicable::NONE;
+        for (index, condition) in self.conditions.iter().enumerate() {
+            if condition.as_ref().is_none_or(|holds| holds(inspection)) {
+                applicable.add(index);
+            }
+        }
+        applicable
+    }
+}
+
+impl Guard for RateLimitGuard {
+    type Pass = RateLimitPass;
+    type Inquiry = Never;
+
+    fn duty(&self) -> Option<&Duty> {
+        Some(&self.0.duty)
+    }
+
+    fn check(&self, inspection: &mut Inspection<'_>) -> Check<RateLimitPass, Never> {
+        Check::Now(self.decide(inspection))
+    }
+}
+
+impl fmt::Debug for RateLimitGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimitGuard")
+            .field("limiter", &self.0.limiter)
+            .field("rules", &self.0.rules)
+            .field("duty", &self.0.duty)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,52 @@
+//! The layer.
+
+use bartizan_core::{Entrance, GuardLayer, Guarded};
+use tower_layer::Layer;
+
+use crate::config::RateLimitConfig;
+use crate::guard::RateLimitGuard;
+use crate::limiter::Limiter;
+
+/// Admits each caller as often as its policies allow.
+///
+/// Works unchanged in front of axum, tonic and plain hyper services. With axum, call `.layer`
+/// after the last `.route`: routes that are added later are not guarded. Clones share what they
+/// count.
+///
+/// See the [crate documentation](crate) for how it decides.
+#[derive(Clone, Debug)]
+#[must_use = "a layer guards nothing until it is put in front of a service"]
+pub struct RateLimitLayer(GuardLayer<RateLimitGuard>);
+
+/// A service behind a [`RateLimitLayer`].
+pub type RateLimit<S> = Guarded<S, RateLimitGuard>;
+
+impl RateLimitLayer {
+    /// Makes the layer.
+    pub fn new(config: RateLimitConfig) -> Self {
+        Self(GuardLayer::new(RateLimitGuard::new(config)))
+    }
+
+    /// Sets what is known of the outside: used where this layer is the outermost of the family.
+    pub fn with_entrance(self, entrance: Entrance) -> Self {
+        Self(self.0.with_entrance(entrance))
+    }
+
+    /// The guard, to be chained with others.
+    pub fn guard(&self) -> &RateLimitGuard {
+        self.0.guard()
+    }
+
+    /// The limiter, to be asked how full its memory is, and to change rates.
+    pub fn limiter(&self) -> &Limiter {
+        self.guard().limiter()
+    }
+}
+
+impl<S> Layer<S> for RateLimitLayer {
+    type Service = RateLimit<S>;
+
+    fn layer(&self, inner: S) -> RateLimit<S> {
+        self.0.layer(inner)
+    }
+}

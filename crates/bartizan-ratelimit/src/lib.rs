@@ -1,0 +1,120 @@
+//! Limits how often each caller may call: several windows at once, in memory that no flood resets.
+//!
+//! [`RateLimitLayer`] counts requests by whoever makes them (an address, a peer, a principal, or
+//! whatever a closure says), and refuses what goes beyond its [policies](Policy). It works
+//! unchanged in front of axum, tonic and plain hyper services; a refusal is 429 with `Retry-After`
+//! and problem details for HTTP, and `RESOURCE_EXHAUSTED` with a time to retry for gRPC. The
+//! [`Limiter`] underneath can be used by itself.
+//!
+//! # Quick start
+//!
+//! ```
+//! use bartizan_core::Connection;
+//! use bartizan_ratelimit::{Key, Policy, Rate, RateLimitConfig, RateLimitLayer};
+//! use http::{Request, Response};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//!
+//! let config = RateLimitConfig::builder(Key::address())
+//!     .add_policy(Policy::new("burst", Rate::per_second(2)))
+//!     .add_policy(Policy::new("daily", Rate::per_day(10_000)))
+//!     .build()?;
+//! let service = RateLimitLayer::new(config).layer(service_fn(async |_: Request<()>| {
+//!     Ok::<_, std::convert::Infallible>(Response::new(()))
+//! }));
+//!
+//! // What a listener would say of the connection.
+//! let request = |address: &str| -> Result<Request<()>, Box<dyn std::error::Error>> {
+//!     let connection = Connection::from_remote(address.parse()?);
+//!     Ok(Request::builder().extension(connection).body(())?)
+//! };
+//! assert_eq!(service.clone().oneshot(request("192.0.2.1:1000")?).await?.status(), 200);
+//! assert_eq!(service.clone().oneshot(request("192.0.2.1:1001")?).await?.status(), 200);
+//!
+//! let refused = service.clone().oneshot(request("192.0.2.1:1002")?).await?;
+//! assert_eq!(refused.status(), 429);
+//! assert_eq!(refused.headers()["retry-after"], "1");
+//!
+//! assert_eq!(service.oneshot(request("192.0.2.2:1000")?).await?.status(), 200);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How it decides
+//!
+//! 1. The [`Key`] of the request is read from verified facts and hashed under the limiter's own
+//!    secret. A request without one is refused (403, `ratelimit.no_key`) unless [`MissingKey`]
+//!    says otherwise.
+//! 2. The policies that apply are found. None: refused (403, `ratelimit.no_policy`).
+//! 3. Each is asked by the generic cell rate algorithm: are there as many cells as the request
+//!    costs? See [`Rate`] for what exactly that allows over a window.
+//! 4. All say yes: the request is charged to all of them. One says no: it is charged to none, and
+//!    refused (429, `ratelimit.exceeded`). What is refused costs nothing, however often it is
+//!    tried: a client that keeps knocking gets its cells at the same pace as one that waits.
+//! 5. `Retry-After` is the wait after which *all* policies would admit the same request, rounded
+//!    up to seconds; gRPC gets it in milliseconds. What costs more than a full burst will never be
+//!    admitted, and is told no time.
+//! 6. A policy in shadow is counted by the same rules, is recorded as `would_have_denied`, and
+//!    refuses nobody. It is not charged for what another policy refuses.
+//! 7. Once the response's head is known, the charge is settled as
+//!    [`with_settlement`](RateLimitConfigBuilder::with_settlement) says: kept, given back or
+//!    raised.
+//!
+//! # Memory
+//!
+//! Each [`Policy`] has memory for a fixed number of keys, 18.3 bytes each, that is taken at build.
+//! Nothing is allocated for a request, nothing sweeps, and no key is stored. When it is full, the
+//! key that has spent least makes room: a flood of made-up keys, each of which has spent one
+//! cell, pushes out its own kind, and an offender, who has spent all, stays held.
+//! [`Limiter::occupancy`] tells how full it is, and how many live keys had to go.
+//!
+//! # Deployment notes
+//!
+//! What this layer does not protect against:
+//!
+//! * Many callers who each stay within their limit. That is what a limit on everybody, and load
+//!   protection, are for.
+//! * Callers who can choose their key. Count by what is proven; count strangers by address, and
+//!   put that limit outside of what verifies tokens.
+//! * More instances than one: each counts for itself, and a fleet admits as many times the limit.
+//! * An offender who returns only after the whole memory was turned over by a flood.
+//!   [`Policy::with_newcomers`] bounds that.
+//! * Routes that axum got after `.layer` was called: they are not guarded.
+//!
+//! # Features
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `coarse-clock` | the kernel's coarse clock on Linux: five times as fast, 4 ms less sharp |
+//!
+//! It is not on by default.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod config;
+mod error;
+mod field;
+mod gcra;
+mod guard;
+mod key;
+mod layer;
+mod limiter;
+mod newcomers;
+mod policy;
+mod rate;
+mod table;
+mod ticks;
+mod time;
+mod verdict;
+
+pub use self::config::{Fields, MissingKey, RateLimitConfig, RateLimitConfigBuilder, Settlement};
+pub use self::error::{ConfigError, RateLimitError, RateLimitErrorKind};
+pub use self::gcra::{Denied, Gcra};
+pub use self::guard::{RateLimitGuard, RateLimitPass};
+pub use self::key::{Key, KeyWriter};
+pub use self::layer::{RateLimit, RateLimitLayer};
+pub use self::limiter::{Limiter, LimiterBuilder, Occupancy};
+pub use self::policy::Policy;
+pub use self::rate::Rate;
+pub use self::ticks::Ticks;
+pub use self::verdict::{Denial, Verdict};

@@ -1,0 +1,175 @@
+//! The policies in force, and how they decide together.
+
+use std::sync::Arc;
+
+use crate::error::ConfigError;
+use crate::field;
+use crate::gcra::Gcra;
+use crate::newcomers::Newcomers;
+use crate::policy::Policy;
+use crate::rate::Rate;
+use crate::table::Table;
+use crate::ticks::Ticks;
+use crate::verdict::{Applicable, Denial, Outcome, Report, Verdict};
+
+/// The policies in force.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) limits: Box<[Limit]>,
+}
+
+/// One policy in force, with its memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Limit {
+    pub(crate) policy: Policy,
+    pub(crate) gcra: Gcra,
+    pub(crate) table: Arc<Table>,
+    /// What decisions say of it, made once.
+    pub(crate) note: Arc<str>,
+}
+
+impl Limit {
+    pub(super) fn new(policy: Policy) -> Result<Self, ConfigError> {
+        policy.check_name()?;
+        let newcomers = policy.newcomers().map(Gcra::new).transpose()?;
+        let table = Table::new(policy.keys()?, newcomers.map(Newcomers::new));
+        Ok(Self {
+            gcra: Gcra::new(policy.rate())?,
+            table: Arc::new(table),
+            note: format!("local: {}", policy.name()).into(),
+            policy,
+        })
+    }
+}
+
+impl Active {
+    /// The same policies, one of them with another rate.
+    pub(super) fn with_rate(&self, policy: &str, rate: Rate, gcra: Gcra) -> Self {
+        let mut limits = self.limits.clone();
+        for limit in limits.iter_mut().filter(|it| it.policy.name() == policy) {
+            limit.policy.set_rate(rate);
+            limit.gcra = gcra;
+        }
+        Self { limits }
+    }
+
+    /// Charges a key to all policies that apply, or to none.
+    pub(crate) fn decide(
+        &self,
+        hash: u64,
+        now: Ticks,
+        cost: u64,
+        applicable: Applicable,
+        report: &mut Report,
+    ) -> Verdict {
+        let mut denial: Option<Denial> = None;
+        for (index, limit) in self.limits.iter().enumerate() {
+            if !applicable.has(index) {
+                continue;
+            }
+            let enforced = !limit.policy.is_shadow();
+            let outcome = match &mut denial {
+                None => match limit.table.charge(hash, now, &limit.gcra, cost) {
+                    Ok(receipt) => Outcome::Charged(receipt),
+                    Err(refused) => {
+                        if enforced {
+                            denial = Some(Denial::new(index, refused));
+                            self.refund(hash, now, cost, report);
+                        }
+                        Outcome::Refused(refused)
+                    }
+                },
+                // Nothing is charged any more, but the client is told a wait that suits all.
+                Some(denial) => {
+                    let due = limit.table.due(hash, now);
+                    if enforced && let Err(denied) = limit.gcra.charge(due, now, cost) {
+                        denial.extend(denied.wait());
+                    }
+                    Outcome::Skipped(due)
+                }
+            };
+            report.set(index, outcome);
+        }
+        denial.map_or(Verdict::Allowed, Verdict::Denied)
+    }
+
+    /// Gives back what a report says was charged.
+    pub(crate) fn refund(&self, hash: u64, now: Ticks, cost: u64, report: &Report) {
+        for (index, limit) in self.limits.iter().enumerate() {
+            if let Outcome::Charged(receipt) = report.of(index) {
+                limit.table.refund(hash, now, &limit.gcra, cost, receipt);
+            }
+        }
+    }
+
+    /// Charges what a request turned out to cost, to the policies that it was charged to.
+    pub(crate) fn owe(&self, hash: u64, now: Ticks, cost: u64, report: &Report) {
+        for (index, limit) in self.limits.iter().enumerate() {
+            if let Outcome::Charged(_) = report.of(index) {
+                limit.table.owe(hash, now, &limit.gcra, cost);
+            }
+        }
+    }
+
+    /// The `RateLimit-Policy` field of the policies in a report.
+    pub(crate) fn policy_field(&self, report: &Report) -> String {
+        let mut text = String::with_capacity(self.limits.len() * 40);
+        for (_, limit) in self.shown(report) {
+            field::write_policy(&mut text, limit.policy.name(), limit.policy.rate());
+        }
+        text
+    }
+
+    /// The `RateLimit` field of a report.
+    pub(crate) fn standing_field(
+        &self,
+        now: Ticks,
+        report: &Report,
+        denial: Option<&Denial>,
+    ) -> String {
+        let mut text = String::with_capacity(self.limits.len() * 40);
+        for (index, limit) in self.shown(report) {
+            let due = due(report.of(index));
+            let mut more_in = limit.gcra.next_in(due, now);
+            if let Some(denial) = denial
+                && denial.policy() == index
+            {
+                more_in = denial.wait().unwrap_or_default().max(more_in);
+            }
+            let remaining = limit.gcra.remaining(due, now);
+            field::write_standing(&mut text, limit.policy.name(), remaining, more_in);
+        }
+        text
+    }
+
+    /// The policy of a report that is nearest to its end: its limit, what remains, and after how
+    /// long all is there again.
+    pub(crate) fn tightest(&self, now: Ticks, report: &Report) -> Option<(u64, u64, u64)> {
+        self.shown(report)
+            .map(|(index, limit)| {
+                let due = due(report.of(index));
+                let full_in = field::whole_seconds(limit.gcra.full_in(due, now));
+                let remaining = limit.gcra.remaining(due, now);
+                (limit.policy.rate().limit(), remaining, full_in)
+            })
+            .min_by_key(|(_, remaining, _)| *remaining)
+    }
+
+    /// The policies that clients are told of: those that apply and are enforced.
+    fn shown(&self, report: &Report) -> impl Iterator<Item = (usize, &Limit)> {
+        self.limits.iter().enumerate().filter(|(index, limit)| {
+            !limit.policy.is_shadow() && !matches!(report.of(*index), Outcome::Absent)
+        })
+    }
+}
+
+/// What is due of a policy, after what came of the request.
+fn due(outcome: Outcome) -> Ticks {
+    use crate::table::Refused;
+
+    match outcome {
+        Outcome::Charged(receipt) => receipt.after,
+        Outcome::Refused(Refused::Spent { due, .. }) | Outcome::Skipped(due) => due,
+        Outcome::Refused(Refused::Crowded { .. }) | Outcome::Absent => Ticks::ZERO,
+    }
+}

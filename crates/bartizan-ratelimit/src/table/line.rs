@@ -1,0 +1,88 @@
+//! A handful of slots that lie together in memory, under one lock.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Slots per line: with the lock and one word more they fill two cache lines, which the processor
+/// fetches as a pair.
+pub(super) const WAYS: usize = 7;
+
+/// One line. The lock is held for some ten nanoseconds, and contended only by callers whose keys
+/// share the line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Line(Mutex<Slots>);
+
+const _: () = assert!(size_of::<Line>() == 128);
+
+/// What a line holds. The tags come first, so that a look for a key touches one cache line.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    tags: [u64; WAYS],
+    due: [u64; WAYS],
+    /// Until when some key of this line may stand in the overflow.
+    pub(super) spilled_until: u64,
+}
+
+/// What is known of one key.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Entry {
+    /// When its next cell is due, in raw ticks.
+    pub(super) due: u64,
+    /// How much was given back to it, in steps, modulo 65,536.
+    pub(super) returned: u16,
+}
+
+/// The bits of a hash that tell keys of one line apart.
+pub(super) const TAG: u64 = !0xffff;
+
+impl Line {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Slots> {
+        // Nothing under the lock panics, and a slot is right by itself at every moment.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slots {
+    /// The slot of the key with this hash.
+    pub(super) fn find(&self, hash: u64) -> Option<usize> {
+        self.tags.iter().position(|tag| (tag ^ hash) & TAG == 0)
+    }
+
+    /// A slot whose key is as good as unknown.
+    pub(super) fn free(&self, now: u64) -> Option<usize> {
+        self.due.iter().position(|due| *due <= now)
+    }
+
+    /// The slot with the least debt, and its debt.
+    pub(super) fn least(&self) -> (usize, u64) {
+        let mut least = (0, u64::MAX);
+        for (place, due) in self.due.iter().enumerate() {
+            if *due < least.1 {
+                least = (place, *due);
+            }
+        }
+        least
+    }
+
+    /// How many slots are of use at present.
+    pub(super) fn live(&self, now: u64) -> usize {
+        self.due.iter().filter(|due| **due > now).count()
+    }
+
+    pub(super) fn entry(&self, place: usize) -> Entry {
+        match (self.tags.get(place), self.due.get(place)) {
+            (Some(tag), Some(due)) => Entry {
+                due: *due,
+                returned: (tag & !TAG) as u16,
+            },
+            _ => Entry::default(),
+        }
+    }
+
+    pub(super) fn write(&mut self, place: usize, hash: u64, entry: Entry) {
+        if let (Some(tag), Some(due)) = (self.tags.get_mut(place), self.due.get_mut(place)) {
+            *tag = (hash & TAG) | u64::from(entry.returned);
+            *due = entry.due;
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The layer in front of real services, and limits against published traces.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod facts;
+mod fields;
+mod keys;
+mod layer;
+mod limiter;
+mod support;
