@@ -7,9 +7,13 @@
 //! ([`Guard`]). Services meet it through the other crates of the family; authors of layers use it
 //! directly. It has no I/O, no cryptography and no runtime.
 //!
+//! Writing a service? Start at `bartizan-mtls` and `bartizan-jwt`; from here you need
+//! [`Caller`], [`Peer`] and [`Principal`] in handlers, [`Connection`] and `AxumListener` when you
+//! serve with axum, and `SecurityRequest` in tonic handlers.
+//!
 //! # Quick start
 //!
-//! A guard is asked about each request. Everything else (recording the decision, shadow mode,
+//! Writing a layer? A guard is asked about each request. Everything else (recording the decision, shadow mode,
 //! rendering for HTTP or gRPC, holding what it owes until the response has ended) is done here.
 //!
 //! ```

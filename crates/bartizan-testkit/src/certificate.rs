@@ -105,14 +105,15 @@ impl IssuedCertificate {
         Ok(CertifiedKey::new(self.chain_der(), key))
     }
 
-    /// Writes `{name}.pem` (the chain) and `{name}-key.pem` into `folder`.
+    /// Writes `{name}.pem` (the chain) and `{name}-key.pem` into `folder`. On unix the key is for
+    /// its owner alone (mode 0600).
     ///
     /// # Errors
     ///
     /// [`TestkitError::Io`] names the file.
     pub fn write_pem(&self, folder: &Path, name: &str) -> Result<(), TestkitError> {
         write(&folder.join(format!("{name}.pem")), &self.chain_pem())?;
-        write(&folder.join(format!("{name}-key.pem")), &self.key_pem())
+        write_private(&folder.join(format!("{name}-key.pem")), &self.key_pem())
     }
 }
 
@@ -128,4 +129,19 @@ impl fmt::Debug for IssuedCertificate {
 
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), TestkitError> {
     fs::write(path, text).map_err(TestkitError::io(format!("write {}", path.display())))
+}
+
+fn write_private(path: &Path, text: &str) -> Result<(), TestkitError> {
+    use std::io::Write as _;
+
+    // An existing file would keep the mode that it has.
+    let _ = fs::remove_file(path);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(TestkitError::io(format!("write {}", path.display())))
 }

@@ -101,6 +101,7 @@ impl TokenIssuer {
             key,
             clock: Arc::new(SystemClock),
             path: String::new(),
+            port: 0,
         }
     }
 
@@ -179,9 +180,17 @@ pub struct IssuerBuilder {
     key: SigningKey,
     clock: Arc<dyn Clock>,
     path: String,
+    port: u16,
 }
 
 impl IssuerBuilder {
+    /// Listens on this port of 127.0.0.1, so that the issuer's URL is known beforehand; on a free
+    /// one unless said.
+    pub fn with_port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     /// Takes the time of tokens from this clock; from the system's unless said.
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -196,18 +205,21 @@ impl IssuerBuilder {
         self
     }
 
-    /// Starts the issuer on a free port of 127.0.0.1, with a certificate of `ca` for `127.0.0.1`,
+    /// Starts the issuer on 127.0.0.1, with a certificate of `ca` for `127.0.0.1`,
     /// `::1` and `localhost`.
     ///
     /// # Errors
     ///
-    /// [`TestkitError::Io`] if no port is free, [`TestkitError::Certificate`] or
+    /// [`TestkitError::Io`] if the port is not free, [`TestkitError::Certificate`] or
     /// [`TestkitError::Tls`] if the certificate could not be made or used.
     pub async fn start(self, ca: &DevelopmentCa) -> Result<TokenIssuer, TestkitError> {
         let config = tls::server_config(&ca.loopback_server()?)?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port))
             .await
-            .map_err(TestkitError::io("listen on 127.0.0.1"))?;
+            .map_err(TestkitError::io(format!(
+                "listen on 127.0.0.1:{}",
+                self.port
+            )))?;
         let address = listener
             .local_addr()
             .map_err(TestkitError::io("read own address"))?;

@@ -7,6 +7,34 @@
 //!
 //! # Quick start
 //!
+//! What a guarded service needs to run on a developer's machine: PEM files and an issuer.
+//!
+//! ```
+//! use bartizan_testkit::{DevelopmentCa, SigningAlgorithm, TokenIssuer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = std::env::temp_dir().join(format!("bartizan-testkit-doc-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! // ca.pem, orders.pem and orders-key.pem, web.pem and web-key.pem
+//! let ca = DevelopmentCa::new("example.org")?;
+//! ca.write_pem(&folder, "ca")?;
+//! ca.workload("/orders")?.write_pem(&folder, "orders")?;
+//! ca.workload("/web")?.write_pem(&folder, "web")?;
+//!
+//! // OIDC discovery and a key set, over TLS with a certificate of the same authority. A service
+//! // believes it with `JwtConfig::builder(rules).with_roots(Roots::from_pem(&ca_pem)?)`.
+//! let issuer = TokenIssuer::start(&ca, SigningAlgorithm::Es256).await?;
+//! let token = issuer.token().subject("alice").audience("orders").scope("orders:read").sign()?;
+//! assert!(issuer.issuer().starts_with("https://127.0.0.1:"));
+//! # assert_eq!(token.matches('.').count(), 2);
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! And what its tests need: the wrong ones, a clock that moves, and every host.
+//!
 //! ```
 //! use bartizan_testkit::{
 //!     Call, DevelopmentCa, Host, ManualClock, OldKey, SigningAlgorithm, TokenMint, forge,
@@ -15,13 +43,12 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), bartizan_testkit::TestkitError> {
-//! // Certificates: a good one, and one with two identities.
+//! // A certificate with two identities.
 //! let ca = DevelopmentCa::new("example.org")?;
-//! let orders = ca.workload("/ns/shop/sa/orders")?;
 //! let ambiguous = ca.leaf().add_uri("spiffe://example.org/a").add_uri("spiffe://example.org/b");
 //! let ambiguous = ambiguous.issue()?;
 //!
-//! // Tokens: a good one, and two forgeries. `TokenIssuer` serves the keys over TLS.
+//! // Two forged tokens.
 //! let clock = ManualClock::default();
 //! let mint = TokenMint::new("https://issuer.example", SigningAlgorithm::Es256, clock.clone())?;
 //! let good = mint.token().subject("alice").audience("orders");
@@ -29,13 +56,13 @@
 //! let tampered = forge::tampered_claim(&good.sign()?, "sub", "admin")?;
 //! mint.rotate(OldKey::Remove)?;
 //!
-//! // Hosts: one layer (`Identity` stands for yours) before an echo on axum, tonic and hyper.
+//! // One layer (`Identity` stands for yours) before an echo on axum, tonic and hyper.
 //! let call = Call::echo("hello").with_bearer(&good.sign()?)?;
 //! for host in Host::WITHOUT_SOCKETS {
 //!     let answer = host.send(&Identity::new(), &call).await?;
 //!     assert!(answer.is_success());
 //! }
-//! # let _ = (orders, ambiguous, unsigned, tampered);
+//! # let _ = (ambiguous, unsigned, tampered);
 //! # Ok(())
 //! # }
 //! ```

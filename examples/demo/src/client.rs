@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What came back.
 #[derive(Debug)]
 pub(crate) struct Got {
-    /// `200`, `Unauthenticated`, or the alert that ended the handshake.
+    /// `200`, `gRPC 16`, or that an alert ended the handshake.
     pub(crate) answer: String,
     /// The stable code of a refusal, or what the service said on success.
     pub(crate) said: String,
@@ -94,7 +94,7 @@ pub(crate) async fn grpc(dialler: Dialler, address: SocketAddr, token: Option<St
         }
         Ok(match PaymentsClient::new(channel).charge(request).await {
             Ok(reply) => (
-                "OK".to_owned(),
+                "gRPC 0".to_owned(),
                 format!("charged {}", reply.into_inner().payer),
             ),
             Err(status) => {
@@ -103,7 +103,7 @@ pub(crate) async fn grpc(dialler: Dialler, address: SocketAddr, token: Option<St
                     .error_info()
                     .and_then(|info| info.metadata.get("code"));
                 let said = code.cloned().unwrap_or_else(|| status.message().to_owned());
-                (format!("{:?}", status.code()), said)
+                (format!("gRPC {}", i32::from(status.code())), said)
             }
         })
     })

@@ -4,7 +4,6 @@
 //! services orders and payments on loopback, and sends them good requests and attacks. What each
 //! row got is read from the wire; what it expects is a literal beside the request. It exits with
 //! an error if any row deviates. `--serve` keeps everything running and prints commands to try.
-#![expect(clippy::print_stdout, reason = "printing is what the demo is for")]
 
 mod client;
 mod rows;
@@ -13,6 +12,8 @@ mod serve;
 mod table;
 mod wire;
 
+use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -22,21 +23,35 @@ use crate::scene::Scene;
 /// Shows what Bartizan lets pass and what it refuses.
 #[derive(Debug, clap::Parser)]
 struct Options {
-    /// Keep the services running, and print curl commands for them.
+    /// Keep the services running, and print commands for them.
     #[arg(long)]
     serve: bool,
     /// Where to write certificates, keys and tokens.
     #[arg(long, default_value = "target/demo")]
-    folder: std::path::PathBuf,
+    folder: PathBuf,
+    /// Where the issuer listens; any free port unless said, and 8445 with --serve.
+    #[arg(long)]
+    issuer_port: Option<u16>,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
-    let scene = Scene::set(&options.folder).await?;
-    println!("{}", scene.describe());
+    match run(options).await {
+        // Whoever reads has seen enough.
+        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+        finished => finished,
+    }
+}
 
-    let deviations = table::show(rows::all(&scene)?).await;
+async fn run(options: Options) -> anyhow::Result<ExitCode> {
+    let port = options
+        .issuer_port
+        .unwrap_or(if options.serve { 8445 } else { 0 });
+    let scene = Scene::set(&options.folder, port).await?;
+    writeln!(io::stdout(), "{}", scene.describe())?;
+
+    let deviations = table::show(rows::all(&scene)?).await?;
 
     if options.serve {
         serve::wait(&scene).await?;
@@ -46,4 +61,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    kind == Some(io::ErrorKind::BrokenPipe)
 }

@@ -102,13 +102,13 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     };
     let create = http(web.clone(), scene.orders, call);
     rows.add(
-        "HTTP: web orders for alice; orders calls payments",
+        "HTTP: web orders; orders calls payments",
         ("200", "paid by pay-1"),
         create,
     );
     rows.charge(
         "gRPC: orders charges alice",
-        ("OK", "charged alice"),
+        ("gRPC 0", "charged alice"),
         &orders,
         good()?,
     );
@@ -119,7 +119,7 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     };
     let beside = beside_silent_clients(web.clone(), scene.orders, call);
     rows.add(
-        "HTTP: beside three clients that say nothing",
+        "HTTP: beside three stalled handshakes",
         ("200", "hello alice"),
         beside,
     );
@@ -160,16 +160,12 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
         &reports,
         good()?,
     );
-    let denied = ("PermissionDenied", not_allowed);
+    let denied = ("gRPC 7", not_allowed);
     rows.charge("gRPC: a workload that may not call", denied, &web, good()?);
 
     let impostor = ("not connected", "ServerNotAllowed");
     let dial = dial_payments(scene.folder.clone(), scene.orders);
-    rows.add(
-        "client: another service where payments should be",
-        impostor,
-        dial,
-    );
+    rows.add("client: an impostor instead of payments", impostor, dial);
 
     rows.group = "Refused: for whom it calls";
     rows.read("HTTP: no token", ("401", "jwt.missing"), &web, None);
@@ -193,7 +189,7 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     let token = scene.token().sign_hs256_with_public_key();
     let confused = ("401", "jwt.algorithm_not_allowed");
     rows.read(
-        "HTTP: HS256 with the public key as secret",
+        "HTTP: HS256, keyed with the public key",
         confused,
         &web,
         Some(token),
@@ -233,14 +229,9 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
         &web,
         Some(token),
     );
-    rows.charge(
-        "gRPC: no token",
-        ("Unauthenticated", "jwt.missing"),
-        &orders,
-        None,
-    );
+    rows.charge("gRPC: no token", ("gRPC 16", "jwt.missing"), &orders, None);
     let token = tampered_claim(&scene.token().sign()?, "sub", "mallory")?;
-    let bad = ("Unauthenticated", "jwt.bad_signature");
+    let bad = ("gRPC 16", "jwt.bad_signature");
     rows.charge("gRPC: tampered payload", bad, &orders, Some(token));
     let token = scene.token().scope("orders:write").sign()?;
     let scope = ("403", "orders.missing_scope");

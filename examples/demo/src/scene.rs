@@ -30,14 +30,19 @@ pub(crate) type Dialler = Arc<ClientConfig>;
 
 impl Scene {
     /// Makes certificates and keys, and starts the issuer and both services.
-    pub(crate) async fn set(folder: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(folder)?;
+    pub(crate) async fn set(folder: &Path, issuer_port: u16) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let ca = DevelopmentCa::new("example.org")?;
         ca.write_pem(folder, "ca")?;
         for name in ["orders", "payments", "web", "reports"] {
             ca.workload(&format!("/{name}"))?.write_pem(folder, name)?;
         }
-        let issuer = TokenIssuer::start(&ca, SigningAlgorithm::Rs256).await?;
+        let key = SigningKey::generate(SigningAlgorithm::Rs256, "key-1")?;
+        let issuer = TokenIssuer::builder(key)
+            .with_port(issuer_port)
+            .start(&ca)
+            .await?;
         let file = |name: &str| folder.join(name).into_os_string();
 
         let payments = start(|ready| {

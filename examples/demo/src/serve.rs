@@ -1,6 +1,9 @@
 //! Commands to try, while everything keeps running.
 
+use std::io::{Write as _, stdout};
 use std::time::Duration;
+
+use anyhow::Context as _;
 
 use crate::scene::Scene;
 
@@ -10,51 +13,58 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 /// Writes tokens, prints commands that use them, and waits for Ctrl-C.
 pub(crate) async fn wait(scene: &Scene) -> anyhow::Result<()> {
     let folder = std::fs::canonicalize(&scene.folder)?;
-    let good = scene.token().expires_in(TOKEN_LIFETIME).sign()?;
-    let wrong = scene
-        .token()
-        .expires_in(TOKEN_LIFETIME)
-        .audience("invoices")
-        .sign()?;
-    std::fs::write(folder.join("alice.jwt"), good)?;
-    std::fs::write(folder.join("wrong-audience.jwt"), wrong)?;
+    let token = || scene.token().expires_in(TOKEN_LIFETIME);
+    for (name, token) in [
+        ("alice", token()),
+        ("wrong-audience", token().audience("invoices")),
+    ] {
+        let file = folder.join(format!("{name}.jwt"));
+        std::fs::write(&file, token.sign()?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
 
     let folder = folder.display();
-    let (orders, port) = (
-        format!("https://localhost:{}/orders", scene.orders.port()),
-        scene.orders.port(),
+    let port = scene.orders.port();
+    let orders = format!("https://localhost:{port}/orders");
+    let curl = format!(
+        "curl -sS -w '\\n%{{http_code}}\\n' --resolve localhost:{port}:127.0.0.1 \\\n    \
+         --cacert '{folder}/ca.pem'"
     );
-    let curl = |who: &str, token: &str| {
+    let with = |who: &str, token: &str| {
         format!(
-            "curl -sS --resolve localhost:{port}:127.0.0.1 --cacert {folder}/ca.pem \\\n    \
-             --cert {folder}/{who}.pem --key {folder}/{who}-key.pem \\\n    \
-             -H \"authorization: Bearer $(cat {folder}/{token}.jwt)\""
+            "{curl} --cert '{folder}/{who}.pem' --key '{folder}/{who}-key.pem' \\\n    \
+             -H \"authorization: Bearer $(cat '{folder}/{token}.jwt')\""
         )
     };
-    println!("  Try, while this runs (Ctrl-C ends it):\n");
+    let mut out = stdout();
+    writeln!(out, "  Try, while this runs (Ctrl-C ends it):\n")?;
     for (what, command) in [
         (
-            "web reads an order for alice",
-            format!("{} {orders}/7", curl("web", "alice")),
+            "web reads an order for alice: 200",
+            format!("{} {orders}/7", with("web", "alice")),
         ),
         (
-            "and places one",
-            format!("{} -X POST {orders}", curl("web", "alice")),
+            "and places one: 200",
+            format!("{} -X POST {orders}", with("web", "alice")),
         ),
         (
-            "another workload may not",
-            format!("{} {orders}/7", curl("reports", "alice")),
+            "another workload may not: 403",
+            format!("{} {orders}/7", with("reports", "alice")),
         ),
         (
-            "nor this token",
-            format!("{} {orders}/7", curl("web", "wrong-audience")),
+            "nor this token: 401",
+            format!("{} {orders}/7", with("web", "wrong-audience")),
         ),
         (
-            "nor anybody without a certificate",
-            format!("curl -sS --cacert {folder}/ca.pem {orders}/7"),
+            "nor anybody without a certificate: a TLS alert",
+            format!("{curl} {orders}/7"),
+        ),
+        (
+            "your own copies of the services, on their default ports, with this issuer",
+            "cargo run -p payments\n  cargo run -p orders".to_owned(),
         ),
     ] {
-        println!("  # {what}\n  {command}; echo\n");
+        writeln!(out, "  # {what}\n  {command}\n")?;
     }
     tokio::signal::ctrl_c().await?;
     Ok(())

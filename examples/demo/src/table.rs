@@ -1,40 +1,39 @@
 //! One table that a person can read.
 
-use std::io::{IsTerminal as _, stdout};
+use std::io::{self, IsTerminal as _, Write as _, stdout};
 use std::time::Duration;
 
 use crate::client::Got;
 use crate::rows::Row;
 
-const REQUEST: usize = 51;
-const ANSWER: usize = 17;
+// 118 columns in all.
+const REQUEST: usize = 42;
+const ANSWER: usize = 15;
 const DECIDED: usize = 12;
 const CODE: usize = 27;
 
 /// Sends every request, prints a line for each, and gives the number of deviations.
-pub(crate) async fn show(rows: Vec<Row>) -> usize {
-    let paint = Paint {
-        on: stdout().is_terminal(),
-    };
+pub(crate) async fn show(rows: Vec<Row>) -> io::Result<usize> {
+    let paint = Paint::for_stdout();
+    let mut out = stdout();
     let (mut sent, mut deviations, mut group) = (0, 0, "");
-    println!(
-        "{}",
-        paint.dim(&format!(
-            "    {:<REQUEST$}{:<ANSWER$}{:<ANSWER$}{:<DECIDED$}{:<CODE$}{:>9}",
-            "request", "expected", "got", "decided by", "code, or what was said", "time"
-        ))
+    let head = format!(
+        "    {:<REQUEST$}{:<ANSWER$}{:<ANSWER$}{:<DECIDED$}{:<CODE$}{:>7}",
+        "request", "expected", "got", "decided by", "code, or what was said", "time"
     );
+    writeln!(out, "{}", paint.dim(&head))?;
     for row in rows {
         if row.group != group {
             group = row.group;
-            println!("\n  {}", paint.bold(group));
+            writeln!(out, "\n  {}", paint.bold(group))?;
         }
         let got = row.send.await;
         let (answer, said) = row.expected;
         let agrees = got.answer == answer && got.said == said;
         sent += 1;
-        println!(
-            "  {} {:<REQUEST$}{:<ANSWER$}{:<ANSWER$}{:<DECIDED$}{:<CODE$}{:>9}",
+        writeln!(
+            out,
+            "  {} {:<REQUEST$}{:<ANSWER$}{:<ANSWER$}{:<DECIDED$}{:<CODE$}{:>7}",
             if agrees {
                 paint.good("✓")
             } else {
@@ -46,10 +45,14 @@ pub(crate) async fn show(rows: Vec<Row>) -> usize {
             decided_by(&got),
             got.said,
             time(got.took),
-        );
+        )?;
         if !agrees {
             deviations += 1;
-            println!("    {}", paint.bad(&format!("expected {answer}, {said}")));
+            writeln!(
+                out,
+                "    {}",
+                paint.bad(&format!("expected {answer}, {said}"))
+            )?;
         }
     }
     let verdict = format!("{} as expected, {deviations} deviating", sent - deviations);
@@ -58,8 +61,8 @@ pub(crate) async fn show(rows: Vec<Row>) -> usize {
     } else {
         paint.bad(&verdict)
     };
-    println!("\n  {sent} requests: {verdict}\n");
-    deviations
+    writeln!(out, "\n  {sent} requests: {verdict}\n")?;
+    Ok(deviations)
 }
 
 /// The layer that decided: its name is the first word of the code that it sent.
@@ -83,6 +86,13 @@ struct Paint {
 }
 
 impl Paint {
+    fn for_stdout() -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self {
+            on: wanted && stdout().is_terminal(),
+        }
+    }
+
     fn wrap(&self, style: &str, text: &str) -> String {
         if self.on {
             format!("\x1b[{style}m{text}\x1b[0m")

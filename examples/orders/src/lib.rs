@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anyhow::Context as _;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -56,9 +57,14 @@ pub struct Config {
     /// Who issues the users' tokens.
     #[arg(long, env = "ORDERS_ISSUER", default_value = "https://127.0.0.1:8445")]
     pub issuer: String,
-    /// The certificate authorities behind the issuer, PEM; those of the public web by default.
-    #[arg(long, env = "ORDERS_ISSUER_BUNDLE")]
-    pub issuer_bundle: Option<PathBuf>,
+    /// The certificate authorities behind the issuer, PEM. For an issuer on the public web, give
+    /// `Roots::public_web()` in `run` instead.
+    #[arg(
+        long,
+        env = "ORDERS_ISSUER_BUNDLE",
+        default_value = "target/demo/ca.pem"
+    )]
+    pub issuer_bundle: PathBuf,
     /// Where payments listens.
     #[arg(long, env = "ORDERS_PAYMENTS", default_value = "127.0.0.1:8444")]
     pub payments: SocketAddr,
@@ -83,15 +89,14 @@ pub async fn run(config: Config, listening: impl FnOnce(SocketAddr)) -> anyhow::
         .load()?;
     let listener = MtlsListener::builder(material.published())
         .bind(config.listen)
-        .await?;
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
 
     let callers = MtlsLayer::builder().allow_peer(config.callers).build()?;
     let rules = Rules::builder(&config.issuer, "orders").build()?;
-    let mut tokens = JwtConfig::builder(rules);
-    if let Some(bundle) = &config.issuer_bundle {
-        tokens = tokens.with_roots(Roots::from_pem(&std::fs::read(bundle)?)?);
-    }
-    let tokens = JwtLayer::load(tokens.build()?).await?;
+    let roots = Roots::from_pem(&std::fs::read(config.issuer_bundle)?)?;
+    let tokens = JwtConfig::builder(rules).with_roots(roots).build()?;
+    let tokens = JwtLayer::load(tokens).await?;
 
     // The way to payments: under our own identity, and only to who proves to be payments.
     let connector = MtlsConnector::new(material.published(), AllowedPeers::id(config.payments_id));

@@ -60,3 +60,27 @@ fn a_file_that_cannot_be_written_is_named() {
     assert!(matches!(error, TestkitError::Io { .. }));
     assert!(error.to_string().contains("missing/ca.pem"), "{error}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_private_key_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = Folder::new("a_private_key_is_for_its_owner_alone");
+    let leaf = DevelopmentCa::new("example.org")
+        .unwrap()
+        .workload("/orders")
+        .unwrap();
+    // Also where an older file stands that others could read.
+    fs::write(folder.0.join("orders-key.pem"), "old").unwrap();
+    leaf.write_pem(&folder.0, "orders").unwrap();
+    let mode = fs::metadata(folder.0.join("orders-key.pem"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(
+        fs::read_to_string(folder.0.join("orders-key.pem")).unwrap(),
+        leaf.key_pem()
+    );
+}
