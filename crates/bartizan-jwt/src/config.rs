@@ -7,11 +7,13 @@ use std::time::Duration;
 use bartizan_core::{Clock, Duty, Enforcement, Observe, SystemClock};
 use bartizan_source::{HttpsFetcher, RefreshAheadBuilder, Roots};
 
+use crate::dpop::Dpop;
 use crate::error::ConfigError;
 use crate::guard::Behaviour;
 use crate::issuer;
 use crate::key_set::KeySet;
 use crate::key_source::Loader;
+use crate::refusal::Refusals;
 use crate::rules::{Rules, within};
 
 /// How long a request waits for keys that it needs and that are not there. A healthy issuer
@@ -77,6 +79,8 @@ pub struct JwtConfigBuilder {
     patience: Duration,
     cached_tokens: usize,
     cache_lifetime: Duration,
+    dpop: Option<Dpop>,
+    requires_binding: bool,
     cookie: Option<String>,
     protocol: Option<String>,
     allows_anonymous: bool,
@@ -103,6 +107,8 @@ impl JwtConfig {
             patience: DEFAULT_PATIENCE,
             cached_tokens: DEFAULT_CACHED_TOKENS,
             cache_lifetime: DEFAULT_CACHE_LIFETIME,
+            dpop: None,
+            requires_binding: false,
             cookie: None,
             protocol: None,
             allows_anonymous: false,
@@ -211,6 +217,19 @@ impl JwtConfigBuilder {
         self
     }
 
+    /// Accepts tokens that are bound to a key, with a proof of possession in each request. Without
+    /// it they are refused.
+    pub fn with_dpop(mut self, dpop: Dpop) -> Self {
+        self.dpop = Some(dpop);
+        self
+    }
+
+    /// Refuses tokens that are bound to nothing, and so could have been stolen.
+    pub fn require_binding(mut self) -> Self {
+        self.requires_binding = true;
+        self
+    }
+
     /// Takes the token from the cookie of this name as well.
     ///
     /// Browsers send cookies along with requests that another site caused: guard against that
@@ -301,8 +320,14 @@ impl JwtConfigBuilder {
             Some(realm) => realm.as_str().into(),
             None => self.rules.audiences().next().unwrap_or_default().into(),
         };
+        let proof_algorithms = self.dpop.as_ref().map(|dpop| dpop.algorithm_names().into());
         let behaviour = Behaviour {
-            realm,
+            refusals: Refusals {
+                realm,
+                proof_algorithms,
+            },
+            dpop: self.dpop.clone(),
+            requires_binding: self.requires_binding,
             patience: self.patience,
             cookie: self.cookie.as_deref().map(Box::from),
             protocol: self.protocol.as_deref().map(Box::from),

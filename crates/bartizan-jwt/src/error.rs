@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use bartizan_core::{Challenge, Code, Rejection, RejectionKind, WallTime};
+use bartizan_core::{Code, WallTime};
+#[cfg(any(feature = "axum", feature = "tonic"))]
+use bartizan_core::{Rejection, RejectionKind};
 
 /// A configuration that cannot work; names the offending value.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,17 @@ pub enum ConfigError {
     /// Two configurations speak of one issuer.
     #[error("the issuer {0} is configured twice")]
     IssuerTwice(String),
+    /// An origin of the service is not scheme, host and port.
+    #[error("origin {origin:?}: {problem}")]
+    InvalidOrigin {
+        /// What was given.
+        origin: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The system has no random bytes.
+    #[error("the system has no random bytes")]
+    NoRandomness,
     /// A document of keys cannot be read.
     #[error("the key set cannot be read")]
     UnreadableKeySet(#[from] crate::KeySetError),
@@ -133,10 +146,22 @@ pub enum JwtErrorKind {
     Missing,
     /// The request carries more than one token.
     MultipleTokens,
+    /// The proof of possession has no nonce of this service, or one that has ended.
+    NonceRequired,
     /// The token is not valid yet.
     NotYetValid,
+    /// The proof of possession does not hold, or there is more than one.
+    ProofInvalid,
+    /// The token is bound to a key, and the request proves possession of none.
+    ProofMissing,
+    /// The proof of possession was used before.
+    ProofReplayed,
+    /// Whether the proof of possession was used before cannot be told at present.
+    ProofUnchecked,
     /// The token is larger than allowed.
     TooLarge,
+    /// The token is not bound to the key that the request proves, or to any where it must be.
+    UnboundToken,
     /// No key of the issuer fits the token.
     UnknownKey,
     /// The header asks for something that this verifier does not do (`crit`, `b64`, `zip`, `enc`).
@@ -183,8 +208,14 @@ impl JwtErrorKind {
             Self::MalformedCredentials => const { Code::new("jwt.malformed_credentials") },
             Self::Missing => const { Code::new("jwt.missing") },
             Self::MultipleTokens => const { Code::new("jwt.multiple_tokens") },
+            Self::NonceRequired => const { Code::new("jwt.nonce_required") },
             Self::NotYetValid => const { Code::new("jwt.not_yet_valid") },
+            Self::ProofInvalid => const { Code::new("jwt.proof_invalid") },
+            Self::ProofMissing => const { Code::new("jwt.proof_missing") },
+            Self::ProofReplayed => const { Code::new("jwt.proof_replayed") },
+            Self::ProofUnchecked => const { Code::new("jwt.proof_unchecked") },
             Self::TooLarge => const { Code::new("jwt.too_large") },
+            Self::UnboundToken => const { Code::new("jwt.unbound_token") },
             Self::UnknownKey => const { Code::new("jwt.unknown_key") },
             Self::UnsupportedHeader => const { Code::new("jwt.unsupported_header") },
             Self::WrongAudience => const { Code::new("jwt.wrong_audience") },
@@ -210,8 +241,14 @@ impl JwtErrorKind {
             Self::MalformedCredentials => "malformed authorization field",
             Self::Missing => "no bearer token",
             Self::MultipleTokens => "more than one token",
+            Self::NonceRequired => "the proof has no nonce that counts",
             Self::NotYetValid => "token not valid yet",
+            Self::ProofInvalid => "the proof of possession does not hold",
+            Self::ProofMissing => "no proof of possession",
+            Self::ProofReplayed => "the proof of possession was used before",
+            Self::ProofUnchecked => "replays cannot be told at present",
             Self::TooLarge => "token too large",
+            Self::UnboundToken => "the token is not bound",
             Self::UnknownKey => "no key fits the token",
             Self::UnsupportedHeader => "unsupported header parameter",
             Self::WrongAudience => "the token is for another audience",
@@ -237,6 +274,10 @@ impl JwtError {
         Self::with_detail(JwtErrorKind::Malformed, Detail::Text(part))
     }
 
+    pub(crate) const fn proof(problem: &'static str) -> Self {
+        Self::with_detail(JwtErrorKind::ProofInvalid, Detail::Text(problem))
+    }
+
     pub(crate) const fn claim(name: &'static str, problem: &'static str) -> Self {
         Self::with_detail(JwtErrorKind::InvalidClaim, Detail::Claim(name, problem))
     }
@@ -260,36 +301,6 @@ impl JwtError {
     /// The stable code of the reason.
     pub const fn code(&self) -> Code {
         self.kind.code()
-    }
-
-    /// The refusal that the client sees; the one place where this crate makes one.
-    ///
-    /// Absent, bad and uncheckable credentials are three outcomes ([RFC 6750 §3.1]): no token is
-    /// answered with a bare challenge, so that nothing is said to have failed; a request that
-    /// carries its token wrongly is malformed; a token that does not hold is `invalid_token`;
-    /// and where the keys are away, the client is asked to come back.
-    ///
-    /// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
-    pub(crate) fn into_rejection(self, realm: &str, retry_after: Duration) -> Rejection {
-        let challenge = || Challenge::new("Bearer").with_param("realm", realm);
-        let rejection = |kind| Rejection::new(kind, self.code());
-        match self.kind {
-            JwtErrorKind::KeysUnavailable => rejection(RejectionKind::Unavailable)
-                .with_detail("the token cannot be checked at present")
-                .with_retry_after(retry_after),
-            JwtErrorKind::Missing => rejection(RejectionKind::Unauthenticated)
-                .with_detail("a bearer token is required")
-                .with_challenge(challenge()),
-            JwtErrorKind::MalformedCredentials | JwtErrorKind::MultipleTokens => {
-                rejection(RejectionKind::Malformed)
-                    .with_detail("exactly one bearer token is required")
-                    .with_challenge(challenge().with_param("error", "invalid_request"))
-            }
-            _ => rejection(RejectionKind::Unauthenticated)
-                .with_detail("the bearer token is not valid")
-                .with_challenge(challenge().with_param("error", "invalid_token")),
-        }
-        .with_cause(self)
     }
 }
 

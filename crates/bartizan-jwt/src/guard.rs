@@ -8,23 +8,25 @@ use std::time::Duration;
 
 use bartizan_core::{
     Check, Clock, Duty, Enforcement, Guard, Inquiry, Inspection, Rejection, SecurityContext,
+    WallTime,
 };
 use bartizan_source::Status;
-use http::HeaderMap;
-use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{AUTHORIZATION, COOKIE, HeaderName, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderMap, HeaderValue};
 
 use crate::confirmation::Confirmation;
 use crate::credential::{self, Credential, Presentation};
+use crate::dpop::{Checked, Dpop, ProvenRequest, Replay, ReplayAnswer};
 use crate::error::{JwtError, JwtErrorKind};
 use crate::key_source::Renewal;
 use crate::pass::JwtPass;
+use crate::refusal::Refusals;
 use crate::rules::Rules;
 use crate::token::VerifiedClaims;
 use crate::verifier::{Holding, Verifier, Verifiers, cannot_check};
 
-/// When a client may come back after the keys were not available: about when the next attempt to
-/// fetch them has been made.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// The field that carries a proof of possession.
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// The guard of a [`JwtLayer`](crate::JwtLayer), to be chained with others.
 #[derive(Clone)]
@@ -40,7 +42,9 @@ pub(crate) struct State {
 /// What the configuration says beside rules and keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Behaviour {
-    pub(crate) realm: Box<str>,
+    pub(crate) refusals: Refusals,
+    pub(crate) dpop: Option<Dpop>,
+    pub(crate) requires_binding: bool,
     pub(crate) patience: Duration,
     pub(crate) cookie: Option<Box<str>>,
     pub(crate) protocol: Option<Box<str>>,
@@ -48,20 +52,45 @@ pub(crate) struct Behaviour {
     pub(crate) ends_streams: bool,
 }
 
-/// A check that waits for keys.
+/// A check that waits: for keys, or for a store that tells whether a proof was seen before.
 ///
 /// It does not copy the token, which stays in the request meanwhile.
 pub struct JwtInquiry {
     guard: JwtGuard,
-    verifier: usize,
-    wait: Pin<Box<dyn Future<Output = Renewal> + Send>>,
+    wait: Wait,
 }
 
-/// A request that is not let pass yet.
-struct Failure {
-    error: JwtError,
-    /// Who would know more with newer keys.
-    verifier: Option<usize>,
+enum Wait {
+    Keys {
+        verifier: usize,
+        renewal: Pin<Box<dyn Future<Output = Renewal> + Send>>,
+    },
+    Replay(Recording),
+}
+
+/// A request that passes if its proof is fresh.
+struct Recording {
+    holding: Holding,
+    next_nonce: Option<String>,
+    answer: Pin<Box<dyn Future<Output = Replay> + Send>>,
+}
+
+/// Why a request does not pass at once.
+enum Verdict {
+    Failed {
+        error: JwtError,
+        presentation: Presentation,
+        /// Who would know more with newer keys.
+        verifier: Option<usize>,
+    },
+    Recording(Recording),
+    Refused(Rejection),
+}
+
+impl From<Rejection> for Verdict {
+    fn from(rejection: Rejection) -> Self {
+        Self::Refused(rejection)
+    }
 }
 
 impl JwtGuard {
@@ -100,7 +129,7 @@ impl JwtGuard {
         let now = state.clock.wall();
         let ended = state.verifiers.ended(holding.verifier, &holding.token, now);
         match ended {
-            Some(error) => Err(state.refuse(error)),
+            Some(error) => Err(state.refuse(error, Presentation::Bearer)),
             None => {
                 let rules = state.verifiers.of(holding.verifier).map(|v| &v.rules);
                 let end = rules.map(|rules| rules.end_of(holding.claims()));
@@ -110,7 +139,12 @@ impl JwtGuard {
     }
 
     /// Writes down for whom the request acts, and watches over the response.
-    fn admit(&self, context: &SecurityContext, holding: Holding) -> Result<JwtPass, Rejection> {
+    fn admit(
+        &self,
+        context: &SecurityContext,
+        holding: Holding,
+        next_nonce: Option<String>,
+    ) -> Result<JwtPass, Rejection> {
         let claims = holding.claims();
         context.set_principal(claims.principal().clone())?;
         // A second layer that verified the same token says the same.
@@ -122,54 +156,73 @@ impl JwtGuard {
         }
         // In shadow mode nothing is enforced, and so nothing cut off.
         let enforces = self.0.duty.enforcement() == Enforcement::Enforce;
-        Ok(if self.0.behaviour.ends_streams && enforces {
+        let pass = if self.0.behaviour.ends_streams && enforces {
             JwtPass::watching(self.clone(), holding)
         } else {
             JwtPass::free()
-        })
+        };
+        Ok(pass.with_nonce(next_nonce))
     }
 
     /// The verdict about a request, with the keys that are there.
     fn judge(&self, inspection: &Inspection<'_>) -> Result<JwtPass, Verdict> {
         let state = &*self.0;
-        let credential = match state.credential(&inspection.parts.headers) {
-            Ok(Some(credential)) => credential,
-            Ok(None) if state.behaviour.allows_anonymous => return Ok(JwtPass::free()),
-            Ok(None) => return Err(state.refuse(JwtError::new(JwtErrorKind::Missing)).into()),
-            Err(error) => return Err(state.refuse(error).into()),
+        let fail = |presentation, verifier| {
+            move |error| Verdict::Failed {
+                error,
+                presentation,
+                verifier,
+            }
         };
-        let holding = state.holding(credential).map_err(Verdict::Open)?;
-        match possession(inspection.context, credential.presentation, &holding) {
-            Ok(()) => Ok(self.admit(inspection.context, holding)?),
-            Err(error) => Err(state.refuse(error).into()),
-        }
-    }
-}
-
-/// Why a request does not pass at once.
-enum Verdict {
-    /// Newer keys may change it.
-    Open(Failure),
-    Refused(Rejection),
-}
-
-impl From<Rejection> for Verdict {
-    fn from(rejection: Rejection) -> Self {
-        Self::Refused(rejection)
+        let found = state.credential(&inspection.parts.headers);
+        let credential = match found.map_err(fail(Presentation::Bearer, None))? {
+            Some(credential) => credential,
+            None if state.behaviour.allows_anonymous => return Ok(JwtPass::free()),
+            None => {
+                let missing = JwtError::new(JwtErrorKind::Missing);
+                return Err(fail(Presentation::Bearer, None)(missing));
+            }
+        };
+        let now = state.clock.wall();
+        let presentation = credential.presentation;
+        let holding = match state.verifiers.recall(credential.bytes(), now) {
+            Some(holding) => holding,
+            None => {
+                let token = credential.text().map_err(fail(presentation, None))?;
+                let responsible = state.verifiers.responsible(token);
+                let responsible = responsible.map_err(fail(presentation, None))?;
+                let verified = state.verifiers.verify(responsible, token, now);
+                verified.map_err(fail(presentation, Some(responsible)))?
+            }
+        };
+        let proven = state.possession(inspection, credential, &holding, now);
+        let next_nonce = match proven.map_err(fail(presentation, None))? {
+            None => None,
+            Some((dpop, Checked { id, next_nonce })) => match dpop.record(&id, now) {
+                ReplayAnswer::Now(replay) => {
+                    fresh(replay).map_err(fail(presentation, None))?;
+                    next_nonce
+                }
+                ReplayAnswer::Later(answer) => {
+                    return Err(Verdict::Recording(Recording {
+                        holding,
+                        next_nonce,
+                        answer,
+                    }));
+                }
+            },
+        };
+        Ok(self.admit(inspection.context, holding, next_nonce)?)
     }
 }
 
 impl State {
     /// The one token of a request, if it carries any.
     fn credential<'r>(&self, headers: &'r HeaderMap) -> Result<Option<Credential<'r>>, JwtError> {
-        let fields = |name| {
-            headers
-                .get_all(name)
-                .iter()
-                .map(http::HeaderValue::as_bytes)
-        };
-        let mut found = credential::in_authorization(fields(AUTHORIZATION))?
-            .filter(|credential| credential.presentation == Presentation::Bearer);
+        let fields = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        let mut found = credential::in_authorization(fields(AUTHORIZATION))?.filter(|credential| {
+            credential.presentation == Presentation::Bearer || self.behaviour.dpop.is_some()
+        });
         if let Some(name) = &self.behaviour.cookie {
             found = one_of(found, credential::in_cookies(fields(COOKIE), name)?)?;
         }
@@ -180,21 +233,75 @@ impl State {
         Ok(found)
     }
 
-    /// Verifies a token, or remembers that it was.
-    fn holding(&self, credential: Credential<'_>) -> Result<Holding, Failure> {
-        let now = self.clock.wall();
-        if let Some(holding) = self.verifiers.recall(credential.bytes(), now) {
-            return Ok(holding);
+    /// Checks that the request possesses what its token is bound to. Gives a proof that holds, if
+    /// it is the first time that it is seen.
+    fn possession(
+        &self,
+        inspection: &Inspection<'_>,
+        credential: Credential<'_>,
+        holding: &Holding,
+        now: WallTime,
+    ) -> Result<Option<(&Dpop, Checked)>, JwtError> {
+        let unbound = Err(JwtError::new(JwtErrorKind::UnboundToken));
+        let presentation = credential.presentation;
+        match (holding.claims().confirmation(), &self.behaviour.dpop) {
+            (None, _) if presentation == Presentation::Dpop || self.behaviour.requires_binding => {
+                unbound
+            }
+            (None, _) => Ok(None),
+            (Some(Confirmation::Certificate(_)), _) if presentation == Presentation::Dpop => {
+                unbound
+            }
+            (Some(Confirmation::Certificate(wanted)), _) => {
+                has_certificate(inspection.context, &wanted).map(|()| None)
+            }
+            (Some(Confirmation::Key(_)), None) => Err(JwtError::new(JwtErrorKind::BoundToken)),
+            (Some(Confirmation::Key(_)), Some(_)) if presentation == Presentation::Bearer => {
+                Err(JwtError::new(JwtErrorKind::ProofMissing))
+            }
+            (Some(Confirmation::Key(key)), Some(dpop)) => {
+                let mut proofs = inspection.parts.headers.get_all(DPOP).iter();
+                let proof = proofs.next();
+                let proof = proof.ok_or(JwtError::new(JwtErrorKind::ProofMissing))?;
+                if proofs.next().is_some() {
+                    return Err(JwtError::proof("there is more than one"));
+                }
+                let request = ProvenRequest {
+                    method: inspection.parts.method.as_str(),
+                    path: inspection.context.uri().path(),
+                    token: credential.bytes(),
+                    key,
+                };
+                let checked = dpop.check(proof.as_bytes(), &request, now)?;
+                Ok(Some((dpop, checked)))
+            }
         }
-        let fail = |verifier| move |error| Failure { error, verifier };
-        let token = credential.text().map_err(fail(None))?;
-        let responsible = self.verifiers.responsible(token).map_err(fail(None))?;
-        let verified = self.verifiers.verify(responsible, token, now);
-        verified.map_err(fail(Some(responsible)))
     }
 
-    fn refuse(&self, error: JwtError) -> Rejection {
-        error.into_rejection(&self.behaviour.realm, RETRY_AFTER)
+    /// What to wait for, if newer keys could change the verdict.
+    fn renewal(&self, error: JwtError, verifier: Option<usize>) -> Option<Wait> {
+        if !matches!(
+            error.kind(),
+            JwtErrorKind::UnknownKey | JwtErrorKind::KeysUnavailable
+        ) {
+            return None;
+        }
+        let index = verifier?;
+        let keys = &self.verifiers.of(index)?.keys;
+        let renewal = keys.renew(self.behaviour.patience)?;
+        Some(Wait::Keys {
+            verifier: index,
+            renewal: Box::pin(renewal),
+        })
+    }
+
+    fn refuse(&self, error: JwtError, presentation: Presentation) -> Rejection {
+        let nonce = match (error.kind(), &self.behaviour.dpop) {
+            (JwtErrorKind::NonceRequired, Some(dpop)) => dpop.nonce(self.clock.wall()),
+            _ => None,
+        };
+        let refusals = &self.behaviour.refusals;
+        refusals.refuse(error, presentation, nonce.as_deref())
     }
 }
 
@@ -209,29 +316,28 @@ fn one_of<'r>(
     }
 }
 
-/// Checks that the request possesses what its token is bound to.
-fn possession(
-    context: &SecurityContext,
-    _: Presentation,
-    holding: &Holding,
-) -> Result<(), JwtError> {
-    match holding.claims().confirmation() {
-        None => Ok(()),
-        Some(Confirmation::Certificate(wanted)) => {
-            //= RFC 8705 §3: the protected resource MUST [...] verify that the certificate matches
-            //= the certificate associated with the access token.
-            let proven = context.peer().map(|peer| peer.certificate_sha256());
-            let told = context
-                .forwarded()
-                .filter(|forwarded| forwarded.satisfies_certificate_binding())
-                .and_then(|forwarded| forwarded.certificate_sha256());
-            if proven == Some(&wanted) || told == Some(&wanted) {
-                Ok(())
-            } else {
-                Err(JwtError::new(JwtErrorKind::CertificateMismatch))
-            }
-        }
-        Some(Confirmation::Key(_)) => Err(JwtError::new(JwtErrorKind::BoundToken)),
+/// Checks the certificate of the connection, or the one that a proxy with the right to do so told
+/// of.
+fn has_certificate(context: &SecurityContext, wanted: &[u8; 32]) -> Result<(), JwtError> {
+    //= RFC 8705 §3: the protected resource MUST [...] verify that the certificate matches the
+    //= certificate associated with the access token.
+    let proven = context.peer().map(|peer| peer.certificate_sha256());
+    let told = context
+        .forwarded()
+        .filter(|forwarded| forwarded.satisfies_certificate_binding())
+        .and_then(|forwarded| forwarded.certificate_sha256());
+    if proven == Some(wanted) || told == Some(wanted) {
+        Ok(())
+    } else {
+        Err(JwtError::new(JwtErrorKind::CertificateMismatch))
+    }
+}
+
+fn fresh(replay: Replay) -> Result<(), JwtError> {
+    match replay {
+        Replay::Fresh => Ok(()),
+        Replay::Replayed => Err(JwtError::new(JwtErrorKind::ProofReplayed)),
+        Replay::Unknown => Err(JwtError::new(JwtErrorKind::ProofUnchecked)),
     }
 }
 
@@ -245,23 +351,23 @@ impl Guard for JwtGuard {
 
     fn check(&self, inspection: &mut Inspection<'_>) -> Check<JwtPass, JwtInquiry> {
         let state = &*self.0;
-        let failure = match self.judge(inspection) {
+        let wait = match self.judge(inspection) {
             Ok(pass) => return Check::Now(Ok(pass)),
             Err(Verdict::Refused(rejection)) => return Check::Now(Err(rejection)),
-            Err(Verdict::Open(failure)) => failure,
+            Err(Verdict::Recording(recording)) => Wait::Replay(recording),
+            Err(Verdict::Failed {
+                error,
+                presentation,
+                verifier,
+            }) => match state.renewal(error, verifier) {
+                Some(wait) => wait,
+                None => return Check::Now(Err(state.refuse(error, presentation))),
+            },
         };
-        if let JwtErrorKind::UnknownKey | JwtErrorKind::KeysUnavailable = failure.error.kind()
-            && let Some(index) = failure.verifier
-            && let Some(verifier) = state.verifiers.of(index)
-            && let Some(wait) = verifier.keys.renew(state.behaviour.patience)
-        {
-            return Check::Later(JwtInquiry {
-                guard: self.clone(),
-                verifier: index,
-                wait: Box::pin(wait),
-            });
-        }
-        Check::Now(Err(state.refuse(failure.error)))
+        Check::Later(JwtInquiry {
+            guard: self.clone(),
+            wait,
+        })
     }
 }
 
@@ -271,19 +377,55 @@ impl Inquiry<JwtPass> for JwtInquiry {
         cx: &mut Context<'_>,
         inspection: &mut Inspection<'_>,
     ) -> Poll<Result<JwtPass, Rejection>> {
-        let renewal = ready!(self.wait.as_mut().poll(cx));
-        let state = &*self.guard.0;
-        Poll::Ready(match self.guard.judge(inspection) {
-            Ok(pass) => Ok(pass),
-            Err(Verdict::Refused(rejection)) => Err(rejection),
-            // The key may be one that the issuer has published and that we could not fetch.
-            Err(Verdict::Open(Failure { error, verifier }))
-                if renewal == Renewal::Failed && verifier == Some(self.verifier) =>
-            {
-                Err(state.refuse(cannot_check(error)))
+        let Self { guard, wait } = &mut *self;
+        let state = &*guard.0;
+        loop {
+            match wait {
+                Wait::Keys {
+                    verifier: asked,
+                    renewal,
+                } => {
+                    let renewal = ready!(renewal.as_mut().poll(cx));
+                    let (error, presentation) = match guard.judge(inspection) {
+                        Ok(pass) => return Poll::Ready(Ok(pass)),
+                        Err(Verdict::Refused(rejection)) => return Poll::Ready(Err(rejection)),
+                        Err(Verdict::Recording(recording)) => {
+                            *wait = Wait::Replay(recording);
+                            continue;
+                        }
+                        // The key may be one that the issuer has published and that we could not
+                        // fetch.
+                        Err(Verdict::Failed {
+                            error,
+                            presentation,
+                            verifier,
+                        }) if renewal == Renewal::Failed && verifier == Some(*asked) => {
+                            (cannot_check(error), presentation)
+                        }
+                        Err(Verdict::Failed {
+                            error,
+                            presentation,
+                            ..
+                        }) => (error, presentation),
+                    };
+                    return Poll::Ready(Err(state.refuse(error, presentation)));
+                }
+                Wait::Replay(recording) => {
+                    let replay = ready!(recording.answer.as_mut().poll(cx));
+                    let Recording {
+                        holding,
+                        next_nonce,
+                        ..
+                    } = recording;
+                    return Poll::Ready(match fresh(replay) {
+                        Ok(()) => {
+                            guard.admit(inspection.context, holding.clone(), next_nonce.take())
+                        }
+                        Err(error) => Err(state.refuse(error, Presentation::Dpop)),
+                    });
+                }
             }
-            Err(Verdict::Open(failure)) => Err(state.refuse(failure.error)),
-        })
+        }
     }
 }
 

@@ -81,6 +81,16 @@ pub enum KeyProblem {
 impl VerificationKey {
     /// Loads a key of a published set.
     pub(crate) fn load(members: Map<String, Value>) -> Result<Self, KeyProblem> {
+        Self::load_with(members, PointCheck::Now)
+    }
+
+    /// Loads a key that is used for one verification, which finds out whether its point is on the
+    /// curve: checking that beforehand would cost as much again.
+    pub(crate) fn load_unproven(members: Map<String, Value>) -> Result<Self, KeyProblem> {
+        Self::load_with(members, PointCheck::WhenUsed)
+    }
+
+    fn load_with(members: Map<String, Value>, check: PointCheck) -> Result<Self, KeyProblem> {
         if members.get("kty").and_then(Value::as_str) == Some("oct") {
             return Err(KeyProblem::Symmetric);
         }
@@ -99,10 +109,10 @@ impl VerificationKey {
         }
         let jwk: Jwk =
             serde_json::from_value(Value::Object(members)).map_err(|_| KeyProblem::Malformed)?;
-        Self::load_jwk(&jwk, declared)
+        Self::load_jwk(&jwk, declared, check)
     }
 
-    fn load_jwk(jwk: &Jwk, declared: AlgorithmSet) -> Result<Self, KeyProblem> {
+    fn load_jwk(jwk: &Jwk, declared: AlgorithmSet, check: PointCheck) -> Result<Self, KeyProblem> {
         if !may_verify(jwk) {
             return Err(KeyProblem::WrongUse);
         }
@@ -122,7 +132,7 @@ impl VerificationKey {
                     EllipticCurve::P384 => (&agreement::ECDH_P384, "P-384", Algorithm::Es384),
                     _ => return Err(KeyProblem::Unsupported),
                 };
-                let point = load_point(curve, algorithm, &ec.x, &ec.y)?;
+                let point = load_point(curve, algorithm, &ec.x, &ec.y, check)?;
                 let canonical = [("crv", name), ("kty", "EC"), ("x", &*ec.x), ("y", &*ec.y)];
                 let set = AlgorithmSet::one(algorithm);
                 (Material::Whole(point), set, thumbprint(&canonical))
@@ -190,6 +200,13 @@ impl VerificationKey {
     }
 }
 
+/// When a point is checked for being on its curve.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum PointCheck {
+    Now,
+    WhenUsed,
+}
+
 /// Whether `use` and `key_ops` let the key verify ([RFC 7517 §4.2], [§4.3]).
 ///
 /// [RFC 7517 §4.2]: https://www.rfc-editor.org/rfc/rfc7517#section-4.2
@@ -234,6 +251,7 @@ fn load_point(
     algorithm: Algorithm,
     x: &str,
     y: &str,
+    check: PointCheck,
 ) -> Result<Box<[u8]>, KeyProblem> {
     let length = if algorithm == Algorithm::Es256 {
         32
@@ -251,6 +269,9 @@ fn load_point(
     let point = [&[4], &*coordinate(x)?, &*coordinate(y)?]
         .concat()
         .into_boxed_slice();
+    if check == PointCheck::WhenUsed {
+        return Ok(point);
+    }
     let ours = agreement::EphemeralPrivateKey::generate(curve, &rand::SystemRandom::new())
         .map_err(|_| KeyProblem::PointInvalid)?;
     let theirs = agreement::UnparsedPublicKey::new(curve, &point);

@@ -143,6 +143,7 @@ mod config;
 mod confirmation;
 mod credential;
 mod discovery;
+mod dpop;
 mod ed25519;
 mod error;
 #[cfg(any(feature = "axum", feature = "tonic"))]
@@ -156,6 +157,7 @@ mod key_set;
 mod key_source;
 mod layer;
 mod pass;
+mod refusal;
 mod rules;
 #[cfg(test)]
 mod testing;
@@ -168,6 +170,9 @@ pub use bartizan_source::{HttpsFetcher, Roots, Status};
 pub use self::algorithm::{Algorithm, AlgorithmSet, UnsupportedAlgorithm};
 pub use self::config::{JwtConfig, JwtConfigBuilder};
 pub use self::confirmation::Confirmation;
+pub use self::dpop::{
+    Dpop, DpopBuilder, MemoryReplayStore, ProofId, Replay, ReplayAnswer, ReplayStore,
+};
 pub use self::error::{ConfigError, JwtError, JwtErrorKind};
 #[cfg(feature = "axum")]
 pub use self::extract::Claims;

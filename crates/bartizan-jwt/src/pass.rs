@@ -6,20 +6,25 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bartizan_core::{Pass, Rejection};
+use http::{HeaderValue, response};
 use tokio::runtime::Handle;
 use tokio::time::{Sleep, sleep};
 
 use crate::guard::JwtGuard;
+use crate::refusal::DPOP_NONCE;
 use crate::verifier::Holding;
 
 /// How often a response that goes on is checked for what no timer tells beforehand: a wall clock
 /// that was set, a key that was withdrawn, a token that was revoked.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 
-/// Ends a response that outlives its token.
+/// Ends a response that outlives its token, and hands out the next nonce.
 ///
 /// A short response pays nothing for it: the timer is made when the response first has to wait.
-pub struct JwtPass(Option<Watch>);
+pub struct JwtPass {
+    watch: Option<Watch>,
+    nonce: Option<HeaderValue>,
+}
 
 struct Watch {
     guard: JwtGuard,
@@ -30,21 +35,39 @@ struct Watch {
 impl JwtPass {
     /// Nothing is watched.
     pub(crate) fn free() -> Self {
-        Self(None)
+        Self {
+            watch: None,
+            nonce: None,
+        }
     }
 
     pub(crate) fn watching(guard: JwtGuard, holding: Holding) -> Self {
-        Self(Some(Watch {
-            guard,
-            holding,
-            timer: None,
-        }))
+        Self {
+            watch: Some(Watch {
+                guard,
+                holding,
+                timer: None,
+            }),
+            nonce: None,
+        }
+    }
+
+    pub(crate) fn with_nonce(mut self, nonce: Option<String>) -> Self {
+        self.nonce = nonce.and_then(|nonce| HeaderValue::try_from(nonce).ok());
+        self
     }
 }
 
 impl Pass for JwtPass {
+    //= RFC 9449 §8.2: a resource server can supply a new nonce [...] in the response.
+    fn respond(&mut self, response: &mut response::Parts) {
+        if let Some(nonce) = self.nonce.take() {
+            response.headers.insert(DPOP_NONCE, nonce);
+        }
+    }
+
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
-        match &mut self.0 {
+        match &mut self.watch {
             Some(watch) => watch.poll(cx),
             None => Poll::Pending,
         }
