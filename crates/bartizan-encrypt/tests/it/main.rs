@@ -1,0 +1,9 @@
+//! Keys that rotate, places that differ, people who are forgotten.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod keys;
+mod search;
+mod secrecy;
+mod support;
+mod values;
