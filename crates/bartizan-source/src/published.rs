@@ -46,7 +46,7 @@ pub struct Changes {
 }
 
 /// Whatever has to stay alive for the value to be kept up to date.
-pub(crate) type Keeper = Arc<dyn Any + Send + Sync>;
+type Keeper = Arc<dyn Any + Send + Sync>;
 
 struct Shared<T> {
     slot: ArcSwapOption<Version<T>>,
@@ -128,7 +128,23 @@ impl<T> Publisher<T> {
         }
     }
 
-    pub(crate) fn kept_by(&self, keeper: Keeper) -> Published<T> {
+    /// A reading end that keeps `keeper` alive, for a source of your own: hand it whatever ends
+    /// your task when it is dropped, and the task ends with the last reader.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use bartizan_core::SystemClock;
+    /// use bartizan_source::Publisher;
+    ///
+    /// let publisher = Publisher::new(Arc::new(SystemClock));
+    /// let keeper = Arc::new(());
+    /// let published = publisher.published_kept_by(keeper.clone());
+    /// publisher.publish("hello");
+    /// assert_eq!(Arc::strong_count(&keeper), 2);
+    /// drop(published);
+    /// assert_eq!(Arc::strong_count(&keeper), 1);
+    /// ```
+    pub fn published_kept_by(&self, keeper: Arc<dyn Any + Send + Sync>) -> Published<T> {
         Published {
             shared: Arc::clone(&self.shared),
             keeper: Some(keeper),

@@ -115,7 +115,7 @@ impl<T: Send + Sync + 'static> RefreshAhead<T> {
     fn spawn(engine: Arc<Engine<T>>, runtime: &Handle) -> Self {
         // Nothing is ever sent: the channel tells the task when the last handle is gone.
         let (keeper, handles) = mpsc::channel::<Infallible>(1);
-        let published = engine.publisher.kept_by(Arc::new(keeper));
+        let published = engine.publisher.published_kept_by(Arc::new(keeper));
         runtime.spawn(keep_fresh(Arc::clone(&engine), handles));
         Self { engine, published }
     }
