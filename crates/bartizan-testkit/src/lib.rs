@@ -78,6 +78,7 @@
 //! | discovery and key set over TLS, with faults | [`TokenIssuer`], [`Endpoint`], [`Fault`] |
 //! | time | [`ManualClock`] |
 //! | a service that says what it saw | [`HttpEcho`], [`echo_router`], [`GrpcEcho`] |
+//! | a SPIFFE agent on a unix socket | `WorkloadApiAgent` (feature `workload-api`) |
 //! | the same test on every host | [`Host`], [`Call`], [`Answer`] |
 //!
 //! # How it decides
@@ -101,7 +102,11 @@
 //!
 //! # Features
 //!
-//! None.
+//! | feature | adds |
+//! |---|---|
+//! | `workload-api` | `WorkloadApiAgent`: a SPIFFE agent on a unix socket |
+//!
+//! It is off by default.
 //!
 //! [RFC 9068]: https://www.rfc-editor.org/rfc/rfc9068#section-2
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -125,6 +130,8 @@ mod rsa;
 mod signing_key;
 pub mod tls;
 mod token;
+#[cfg(feature = "workload-api")]
+mod workload_api;
 
 pub use algorithm::SigningAlgorithm;
 pub use ca::{CaBuilder, DevelopmentCa};
@@ -142,6 +149,8 @@ pub use private_key::{KeyKind, PrivateKey};
 pub use rsa::RsaKey;
 pub use signing_key::SigningKey;
 pub use token::TokenBuilder;
+#[cfg(feature = "workload-api")]
+pub use workload_api::{WorkloadApiAgent, WorkloadUpdate};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
