@@ -10,6 +10,7 @@ use bartizan_source::{FileSet, FileSource, FileSourceBuilder, SourceError};
 
 use crate::identity::{Identity, IdentityError};
 use crate::material::Material;
+use crate::revocation::{RevocationError, RevocationLists};
 use crate::roots::{Roots, RootsError};
 use crate::svid_error::SvidError;
 use crate::trust::{Trust, TrustBundles};
@@ -21,7 +22,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 ///
 /// All files are read together, again and again, through symbolic links. A new set is published
 /// only if it is sound as a whole: the key belongs to the leaf, the leaf meets the rules and is
-/// inside its validity period, each bundle consists of certificate authorities. Otherwise the last
+/// inside its validity period, each bundle consists of certificate authorities, and that of our
+/// own trust domain vouches for our own chain. Otherwise the last
 /// good version stays, and the failure is told to the observer and shown by
 /// [`FileSource::status`].
 ///
@@ -43,6 +45,8 @@ pub struct MaterialFiles {
     chain: PathBuf,
     key: PathBuf,
     trust: TrustFiles,
+    revocation: BTreeMap<Option<TrustDomain>, PathBuf>,
+    allow_unknown_status: bool,
     interval: Duration,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observe>>,
@@ -81,6 +85,28 @@ impl MaterialFiles {
         if let TrustFiles::Spiffe(bundles) = &mut self.trust {
             bundles.insert(domain, roots.into());
         }
+        self
+    }
+
+    /// Sets the file with the revocation lists of one trust domain, in PEM form. Without it,
+    /// nobody's revocation is noticed; it has no effect on a domain without a bundle. See
+    /// [`RevocationLists`].
+    pub fn with_revocation_lists(mut self, domain: TrustDomain, lists: impl Into<PathBuf>) -> Self {
+        self.revocation.insert(Some(domain), lists.into());
+        self
+    }
+
+    /// Sets the file with the revocation lists for a DNS identity's roots. On an X509-SVID it has
+    /// no effect.
+    pub fn with_dns_revocation_lists(mut self, lists: impl Into<PathBuf>) -> Self {
+        self.revocation.insert(None, lists.into());
+        self
+    }
+
+    /// Lets certificates pass whose revocation the lists do not tell, and goes on using lists that
+    /// are overdue: see [`RevocationLists::allow_unknown_status`].
+    pub fn allow_unknown_revocation_status(mut self) -> Self {
+        self.allow_unknown_status = true;
         self
     }
 
@@ -131,6 +157,8 @@ impl MaterialFiles {
             chain,
             key,
             trust,
+            revocation: BTreeMap::new(),
+            allow_unknown_status: false,
             interval: INTERVAL,
             clock,
             observer: None,
@@ -151,6 +179,9 @@ impl MaterialFiles {
                 }
             }
         }
+        for lists in self.revocation.values() {
+            source = source.add_file(lists);
+        }
         match &self.observer {
             Some(observer) => source.with_observer(Arc::clone(observer)),
             None => source,
@@ -160,27 +191,51 @@ impl MaterialFiles {
     fn parse(&self, set: &FileSet) -> Result<Material, MaterialError> {
         let content = |path: &Path| set.get(path).unwrap_or_default();
         let (chain, key) = (content(&self.chain), content(&self.key));
-        let roots = |path: &Path| {
-            Roots::from_pem(content(path)).map_err(|cause| MaterialError::Roots {
+        let roots = |domain: Option<&TrustDomain>, path: &Path| {
+            let roots = Roots::from_pem(content(path)).map_err(|cause| MaterialError::Roots {
                 path: path.to_owned(),
                 cause,
-            })
+            })?;
+            match self.revocation.get(&domain.cloned()) {
+                Some(path) => Ok(roots.with_revocation_lists(self.lists(path, content(path))?)),
+                None => Ok(roots),
+            }
         };
         let (identity, trust) = match &self.trust {
-            TrustFiles::Dns(path) => (Identity::dns_from_pem(chain, key), Trust::dns(roots(path)?)),
+            TrustFiles::Dns(path) => (
+                Identity::dns_from_pem(chain, key),
+                Trust::dns(roots(None, path)?),
+            ),
             TrustFiles::Spiffe(paths) => {
                 let mut bundles = TrustBundles::new();
                 for (domain, path) in paths {
-                    bundles = bundles.with_bundle(domain.clone(), roots(path)?);
+                    bundles = bundles.with_bundle(domain.clone(), roots(Some(domain), path)?);
                 }
                 (Identity::from_pem(chain, key), Trust::spiffe(bundles))
             }
         };
         let identity = identity.map_err(MaterialError::Identity)?;
+        let now = self.clock.wall();
         identity
-            .check_validity(self.clock.wall())
+            .check_validity(now)
             .map_err(MaterialError::Validity)?;
+        trust
+            .check_own(identity.chain(), identity.name(), now)
+            .map_err(MaterialError::OwnBundle)?;
         Ok(Material::new(identity, trust))
+    }
+
+    fn lists(&self, path: &Path, content: &[u8]) -> Result<RevocationLists, MaterialError> {
+        let lists =
+            RevocationLists::from_pem(content).map_err(|cause| MaterialError::RevocationLists {
+                path: path.to_owned(),
+                cause,
+            })?;
+        Ok(if self.allow_unknown_status {
+            lists.allow_unknown_status()
+        } else {
+            lists
+        })
     }
 }
 
@@ -191,6 +246,19 @@ pub enum MaterialError {
     /// Chain and key make no identity.
     #[error("chain and key make no identity")]
     Identity(#[source] IdentityError),
+    /// The roots of our own trust domain do not vouch for our own chain, so that nobody of the
+    /// domain would believe us.
+    #[error("own certificate does not rest on the own bundle")]
+    OwnBundle(#[source] SvidError),
+    /// A file with revocation lists is unfit.
+    #[error("revocation lists in {} are unfit", .path.display())]
+    RevocationLists {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: RevocationError,
+    },
     /// A file with roots is unfit.
     #[error("roots in {} are unfit", .path.display())]
     Roots {

@@ -24,6 +24,10 @@ pub const NO_CERTIFICATE: Code = Code::new("mtls.no_certificate");
 pub const NO_IDENTITY: Code = Code::new("mtls.no_identity");
 /// The certificate of the far end breaks a rule of X509-SVIDs (or of DNS identities).
 pub const NOT_AN_SVID: Code = Code::new("mtls.not_an_svid");
+/// The revocation lists do not tell whether the far end's certificate is revoked.
+pub const REVOCATION_UNKNOWN: Code = Code::new("mtls.revocation_unknown");
+/// The certificate of the far end, or one that it rests on, is revoked.
+pub const REVOKED: Code = Code::new("mtls.revoked");
 /// No root of the claimed trust domain vouches for the far end.
 pub const UNKNOWN_AUTHORITY: Code = Code::new("mtls.unknown_authority");
 
@@ -72,6 +76,8 @@ fn certificate_code(error: &CertificateError) -> Code {
         | CertificateError::ExpiredContext { .. }
         | CertificateError::NotValidYet
         | CertificateError::NotValidYetContext { .. } => EXPIRED,
+        CertificateError::Revoked => REVOKED,
+        CertificateError::UnknownRevocationStatus => REVOCATION_UNKNOWN,
         CertificateError::UnknownIssuer => UNKNOWN_AUTHORITY,
         CertificateError::Other(other) => match other.0.downcast_ref::<SvidError>() {
             Some(SvidError::Path(_)) => UNKNOWN_AUTHORITY,

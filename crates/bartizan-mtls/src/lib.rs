@@ -153,8 +153,8 @@
 //! * **URI name constraints**: the path validator does not know them and refuses every
 //!   certificate below an authority that carries one, even a matching one. Such an authority cannot
 //!   be used.
-//! * **Revocation** is not checked. A certificate is good until it expires; keep it short-lived,
-//!   or withdraw the root.
+//! * **Revocation** is checked where you give lists ([`RevocationLists`]); nothing is fetched.
+//!   Without them a certificate is good until it expires: keep it short-lived, or withdraw the root.
 //! * **Open connections** outlive withdrawn trust under axum's and tonic's own servers; under
 //!   [`serve`] they end. The layer refuses requests of a peer whose certificate has expired
 //!   and ends responses that are under way; a connection that was upgraded goes on.
@@ -200,6 +200,7 @@ mod listener;
 mod material;
 mod pass;
 mod proxy;
+mod revocation;
 mod roots;
 mod rules;
 #[cfg(feature = "serve")]
@@ -227,7 +228,7 @@ pub use self::files::{MaterialError, MaterialFiles};
 pub use self::guard::MtlsGuard;
 pub use self::handshake::{
     ALERT_RECEIVED, EXPIRED, HANDSHAKE_FAILED, HANDSHAKE_TIMEOUT, NO_CERTIFICATE, NO_IDENTITY,
-    NOT_AN_SVID, UNKNOWN_AUTHORITY,
+    NOT_AN_SVID, REVOCATION_UNKNOWN, REVOKED, UNKNOWN_AUTHORITY,
 };
 pub use self::identity::{Identity, IdentityError};
 pub use self::layer::{Mtls, MtlsLayer};
@@ -235,6 +236,7 @@ pub use self::listener::{MtlsListener, MtlsListenerBuilder};
 pub use self::material::Material;
 pub use self::pass::MtlsPass;
 pub use self::proxy::{ForwardedError, ProxyGrant};
+pub use self::revocation::{RevocationError, RevocationLists};
 pub use self::roots::{Roots, RootsError};
 pub use self::rules::Role;
 #[cfg(feature = "serve")]

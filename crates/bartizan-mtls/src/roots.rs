@@ -7,6 +7,7 @@ use bartizan_core::WallTime;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 
+use crate::revocation::RevocationLists;
 use crate::rules;
 use crate::svid_error::SvidError;
 
@@ -23,7 +24,10 @@ const MAX_ROOTS: usize = 64;
 ///
 /// Cheap to clone.
 #[derive(Clone)]
-pub struct Roots(Arc<Set>);
+pub struct Roots {
+    set: Arc<Set>,
+    revocation: Option<RevocationLists>,
+}
 
 #[derive(Default)]
 struct Set {
@@ -62,10 +66,14 @@ impl Roots {
             anchors.push(anchor.to_owned());
             validity.push((certificate.not_before, certificate.not_after));
         }
-        Ok(Self(Arc::new(Set {
+        let set = Arc::new(Set {
             anchors: anchors.into(),
             validity: validity.into(),
-        })))
+        });
+        Ok(Self {
+            set,
+            revocation: None,
+        })
     }
 
     /// The set of the certificates in PEM text; sections of another kind are passed over.
@@ -84,25 +92,52 @@ impl Roots {
         Self::from_der(&certificates)
     }
 
+    /// Looks up certificates in these lists. Without lists, nobody's revocation is noticed.
+    ///
+    /// The lists may be of any issuers: each counts for what its issuer has issued.
+    #[must_use]
+    pub fn with_revocation_lists(mut self, lists: RevocationLists) -> Self {
+        self.revocation = Some(lists);
+        self
+    }
+
+    /// Leaves revocation aside.
+    pub(crate) fn without_revocation_lists(mut self) -> Self {
+        self.revocation = None;
+        self
+    }
+
+    /// The lists that certificates are looked up in.
+    pub fn revocation_lists(&self) -> Option<&RevocationLists> {
+        self.revocation.as_ref()
+    }
+
     /// How many certificate authorities there are.
     pub fn len(&self) -> usize {
-        self.0.anchors.len()
+        self.set.anchors.len()
     }
 
     /// Whether there are none, so that nothing verifies.
     pub fn is_empty(&self) -> bool {
-        self.0.anchors.is_empty()
+        self.set.anchors.is_empty()
     }
 
-    /// Whether these are the same authorities, in the same order.
+    /// Whether these are the same authorities, in the same order, with the same lists.
     #[cfg(feature = "serve")]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-            || (self.0.anchors == other.0.anchors && self.0.validity == other.0.validity)
+        let (mine, theirs) = (&self.set, &other.set);
+        let same_authorities = Arc::ptr_eq(mine, theirs)
+            || (mine.anchors == theirs.anchors && mine.validity == theirs.validity);
+        let same_lists = match (&self.revocation, &other.revocation) {
+            (None, None) => true,
+            (Some(mine), Some(theirs)) => mine.is_same(theirs),
+            _ => false,
+        };
+        same_authorities && same_lists
     }
 
     pub(crate) fn anchors(&self) -> &[TrustAnchor<'static>] {
-        &self.0.anchors
+        &self.set.anchors
     }
 
     /// Whether one of these anchors lent by [`anchors`](Self::anchors) is inside its validity
@@ -113,7 +148,7 @@ impl Roots {
         now: WallTime,
     ) -> Result<(), webpki::Error> {
         let mut outcome = Err(webpki::Error::UnknownIssuer);
-        for (known, (not_before, not_after)) in self.0.anchors.iter().zip(&self.0.validity) {
+        for (known, (not_before, not_after)) in self.set.anchors.iter().zip(&self.set.validity) {
             if known.subject != anchor.subject
                 || known.subject_public_key_info != anchor.subject_public_key_info
             {
@@ -144,7 +179,10 @@ pub(crate) fn unix_time(time: WallTime) -> UnixTime {
 
 impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Roots({})", self.len())
+        match &self.revocation {
+            Some(lists) => write!(f, "Roots({}, {lists:?})", self.len()),
+            None => write!(f, "Roots({})", self.len()),
+        }
     }
 }
 

@@ -78,6 +78,13 @@ pub enum SvidError {
     /// No path from the certificate to a root is valid, for another reason than those above.
     #[error("no valid path to a root")]
     Path(#[source] PathFault),
+    /// The revocation lists do not tell whether the certificate, or one that it rests on, is
+    /// revoked: its issuer has none, it is overdue, or another than the issuer signed it.
+    #[error("revocation status is unknown")]
+    RevocationUnknown(#[source] PathFault),
+    /// The certificate, or one that it rests on, is revoked by its issuer.
+    #[error("certificate is revoked")]
+    Revoked,
     /// The URI name is no SPIFFE ID.
     #[error("uri name is no spiffe id")]
     SpiffeId(#[source] SpiffeIdError),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bartizan_core::{TrustDomain, VerifiedCertificate, WallTime};
+use bartizan_core::{PeerIdentity, TrustDomain, VerifiedCertificate, WallTime};
 use rustls_pki_types::CertificateDer;
 
 use crate::roots::Roots;
@@ -94,6 +94,14 @@ impl Trust {
         Self(Kind::Dns(roots))
     }
 
+    /// The bundles that vouch for SPIFFE IDs, unless peers are named by DNS names.
+    pub fn bundles(&self) -> Option<&TrustBundles> {
+        match &self.0 {
+            Kind::Dns(_) => None,
+            Kind::Spiffe(bundles) => Some(bundles),
+        }
+    }
+
     /// Verifies a chain, leaf first, under the rules of this kind of name.
     ///
     /// # Errors
@@ -109,6 +117,29 @@ impl Trust {
             Kind::Dns(roots) => verify_dns(chain, roots, role, now),
             Kind::Spiffe(bundles) => verify_svid(chain, bundles, role, now),
         }
+    }
+
+    /// Whether an identity of ours is one that we would believe ourselves, so far as we have
+    /// roots for its kind: the domain of an X509-SVID may be missing, and a DNS identity often
+    /// has another issuer than its clients.
+    ///
+    /// Revocation is left aside. A list that names us must not be kept from naming others too.
+    pub(crate) fn check_own(
+        &self,
+        chain: &[CertificateDer<'_>],
+        name: &PeerIdentity,
+        now: WallTime,
+    ) -> Result<(), SvidError> {
+        let (Kind::Spiffe(bundles), PeerIdentity::Spiffe(id)) = (&self.0, name) else {
+            return Ok(());
+        };
+        let Some(roots) = bundles.roots_of(id.trust_domain()) else {
+            return Ok(());
+        };
+        let roots = roots.clone().without_revocation_lists();
+        let domain = TrustDomain::parse(id.trust_domain()).map_err(SvidError::SpiffeId)?;
+        let own = TrustBundles::new().with_bundle(domain, roots);
+        verify_svid(chain, &own, Role::Server, now).map(drop)
     }
 
     /// Whether the two believe the same of everybody, so that nothing need be asked again.

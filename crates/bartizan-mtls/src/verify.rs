@@ -3,7 +3,7 @@
 use bartizan_core::{PeerIdentity, VerifiedCertificate, WallTime};
 use ring::digest;
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
-use webpki::{EndEntityCert, KeyUsage, VerifiedPath, ring as ring_algorithms};
+use webpki::{EndEntityCert, KeyUsage, RevocationOptions, VerifiedPath, ring as ring_algorithms};
 
 use crate::certificate::Certificate;
 use crate::roots::{Roots, unix_time};
@@ -40,6 +40,8 @@ const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
 /// 5. A path of [RFC 5280 §6] leads from the leaf to one of these roots, through intermediates
 ///    that are certificate authorities with `keyCertSign`, all inside their validity periods, the
 ///    root included.
+/// 6. If the roots come with revocation lists, none of the path's certificates is revoked
+///    ([`RevocationLists`](crate::RevocationLists)).
 ///
 /// It proves nothing about who holds the private key: that is the handshake's part.
 ///
@@ -167,18 +169,24 @@ fn check_path(
         }
         roots.check_validity(path.anchor(), now)
     };
-    end_entity
-        .verify_for_usage(
-            ALGORITHMS,
-            roots.anchors(),
-            intermediates,
-            unix_time(now),
-            usage(role),
-            None,
-            Some(&accept_path),
-        )
-        .map(drop)
-        .map_err(|error| refuse(error, now))
+    let verify = |revocation: Option<RevocationOptions<'_>>| {
+        end_entity
+            .verify_for_usage(
+                ALGORITHMS,
+                roots.anchors(),
+                intermediates,
+                unix_time(now),
+                usage(role),
+                revocation,
+                Some(&accept_path),
+            )
+            .map(drop)
+    };
+    match roots.revocation_lists() {
+        Some(lists) => lists.check(|options| verify(Some(options))),
+        None => verify(None),
+    }
+    .map_err(|error| refuse(error, now))
 }
 
 fn usage(role: Role) -> KeyUsage {
@@ -202,6 +210,15 @@ fn refuse(error: webpki::Error, now: WallTime) -> SvidError {
             now,
         },
         Error::RequiredEkuNotFoundContext(_) => SvidError::ExtendedKeyUsage,
+        Error::CertRevoked => SvidError::Revoked,
+        Error::CrlExpired { .. }
+        | Error::InvalidCrlSignatureForPublicKey
+        | Error::IssuerNotCrlSigner
+        | Error::UnknownRevocationStatus
+        | Error::UnsupportedCrlSignatureAlgorithmContext(_)
+        | Error::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_) => {
+            SvidError::RevocationUnknown(PathFault(error))
+        }
         // A signature that does not verify means that the root of that name did not issue it.
         Error::InvalidSignatureForPublicKey | Error::UnknownIssuer => SvidError::UnknownIssuer,
         other => SvidError::Path(PathFault(other)),

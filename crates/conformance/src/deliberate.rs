@@ -133,7 +133,7 @@ static GROUPS: &[Group] = &[
     Group {
         file: "spiffe-svid-cases/cases.json",
         answer: Answer::Accepted,
-        reason: "revocation lists are not read yet: SVIDs live an hour, and bundles are withdrawn",
+        reason: "the file's list has no CRL number (RFC 5280 section 5.2.3): no such list is loaded",
         document: REVOCATION,
         ids: &["revoked"],
     },
@@ -195,6 +195,7 @@ static GROUPS: &[Group] = &[
         reason: "a root is trusted for its name and key; what else it says is not looked at",
         document: PATH_VALIDATION,
         ids: &[
+            "crl::issuer-missing-crlsign",
             "rfc5280::ca-empty-subject",
             "rfc5280::root-non-critical-basic-constraints",
             "rfc5280::ski::root-missing-ski",
@@ -214,6 +215,8 @@ static GROUPS: &[Group] = &[
         reason: "a rule for those who issue: breaking it widens nobody's identity",
         document: PATH_VALIDATION,
         ids: &[
+            "crl::crlnumber-critical",
+            "crl::crlnumber-missing",
             "rfc5280::aki::critical-aki",
             "rfc5280::aki::cross-signed-root-missing-aki",
             "rfc5280::aki::intermediate-missing-aki",

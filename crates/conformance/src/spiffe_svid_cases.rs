@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use bartizan_core::{PeerIdentity, TrustDomain, WallTime};
 use bartizan_mtls::{
-    Identity, IdentityError, Material as TlsMaterial, Role, Roots, Trust, TrustBundles, verify_svid,
+    Identity, IdentityError, Material as TlsMaterial, RevocationLists, Role, Roots, Trust,
+    TrustBundles, verify_svid,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -23,7 +24,12 @@ use self::handshake::{Handshakes, NoHandshake};
 pub(crate) fn chains(material: &Material, tally: &mut Tally) -> Result<()> {
     let document = material.json()?;
     let now = WallTime::from_unix_seconds(document.number("unix")?);
-    let bundles = bundles(document.member("bundles")?)?;
+    // One list for all: it is asked about what its issuer has issued, and tells nothing of others.
+    // The file's own is refused when it is loaded, which `deliberate` says.
+    let lists = RevocationLists::from_pem(document.text("crl_pem")?.as_bytes())
+        .map(RevocationLists::allow_unknown_status)
+        .ok();
+    let bundles = bundles(document.member("bundles")?, lists.as_ref())?;
     let cases = document.list("cases")?;
     let server = cases
         .iter()
@@ -87,12 +93,18 @@ fn agree(pure: Observed, real: Observed, foreign_key: bool) -> Result<Observed, 
     }
 }
 
-fn bundles(sets: &Value) -> Result<BTreeMap<String, TrustBundles>> {
+fn bundles(
+    sets: &Value,
+    lists: Option<&RevocationLists>,
+) -> Result<BTreeMap<String, TrustBundles>> {
     let mut all = BTreeMap::new();
     for (name, set) in sets.as_object().context("bundles is not an object")? {
         let mut bundles = TrustBundles::new();
         for (domain, _) in set.as_object().context("a bundle set is not an object")? {
             let roots = Roots::from_pem(set.texts(domain)?.concat().as_bytes())?;
+            let roots = lists.iter().fold(roots, |roots, &lists| {
+                roots.with_revocation_lists(lists.clone())
+            });
             bundles = bundles.with_bundle(TrustDomain::parse(domain)?, roots);
         }
         all.insert(name.clone(), bundles);

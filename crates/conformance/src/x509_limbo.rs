@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bartizan_core::{Clock, PeerIdentity, SystemClock, VerifiedCertificate, WallTime};
-use bartizan_mtls::{AllowedPeers, Role, Roots, SvidError, verify_dns};
+use bartizan_mtls::{AllowedPeers, RevocationLists, Role, Roots, SvidError, verify_dns};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::Value;
@@ -47,7 +47,11 @@ fn verified(case: &Value, now: WallTime) -> Result<Result<VerifiedCertificate, S
         .into_iter()
         .map(der)
         .collect::<Result<Vec<_>, _>>()?;
-    let roots = Roots::from_der(&roots).map_err(|error| error.to_string())?;
+    let mut roots = Roots::from_der(&roots).map_err(|error| error.to_string())?;
+    if case.list("crls").is_ok_and(|lists| !lists.is_empty()) {
+        let lists = RevocationLists::from_pem(texts("crls")?.concat().as_bytes());
+        roots = roots.with_revocation_lists(lists.map_err(|error| error.to_string())?);
+    }
     let leaf = case
         .text("peer_certificate")
         .map_err(|error| error.to_string())?;
@@ -87,9 +91,7 @@ fn not_offered(case: &Value, is_good: bool, now: WallTime) -> Option<&'static st
         .get("expected_peer_name")
         .filter(|name| !name.is_null());
     let is_ip = name.is_some_and(|name| name.maybe_text("kind") == Some("IP"));
-    if case.list("crls").is_ok_and(|list| !list.is_empty()) {
-        Some("revocation lists are not read yet")
-    } else if case
+    if case
         .get("max_chain_depth")
         .is_some_and(|depth| !depth.is_null())
     {

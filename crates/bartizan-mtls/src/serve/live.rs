@@ -11,16 +11,19 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::error::PEER_EXPIRED;
+use crate::handshake::REVOKED;
 use crate::material::Material;
 use crate::rules::Role;
 use crate::serve::limits::Limits;
 use crate::stream::Proof;
+use crate::svid_error::SvidError;
 
 /// A connection ended because it had reached its age.
 pub const CONNECTION_AGED: Code = Code::new("mtls.connection_aged");
 /// A connection that had to end did not finish within the drain limit.
 pub const CONNECTION_CUT: Code = Code::new("mtls.connection_cut");
-/// The peer of a connection is no longer believed: its root or its bundle was withdrawn.
+/// The peer of a connection is no longer believed: its root or bundle was withdrawn, or
+/// revocation lists no longer tell its status.
 pub const TRUST_WITHDRAWN: Code = Code::new("mtls.trust_withdrawn");
 
 /// How often a wait for a moment of wall time looks at the clock again, which may have been set.
@@ -166,7 +169,10 @@ impl Belief {
         } else {
             // As of the handshake: expiry has its own switch.
             let verified = trust.verify(&self.chain, Role::Client, self.proof.at);
-            verified.map(drop).map_err(|_| TRUST_WITHDRAWN)
+            verified.map(drop).map_err(|error| match error {
+                SvidError::Revoked => REVOKED,
+                _ => TRUST_WITHDRAWN,
+            })
         };
         // So that the old one can be let go.
         self.proof.trust = trust.clone();

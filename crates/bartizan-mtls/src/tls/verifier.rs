@@ -86,6 +86,8 @@ fn rustls_error(error: SvidError) -> Error {
         SvidError::NotYetValid { .. } => CertificateError::NotValidYet,
         SvidError::UnknownIssuer => CertificateError::UnknownIssuer,
         SvidError::ExtendedKeyUsage => CertificateError::InvalidPurpose,
+        SvidError::Revoked => CertificateError::Revoked,
+        SvidError::RevocationUnknown(_) => CertificateError::UnknownRevocationStatus,
         SvidError::Malformed => CertificateError::BadEncoding,
         other => CertificateError::Other(OtherError(Arc::new(other))),
     };

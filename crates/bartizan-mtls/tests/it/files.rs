@@ -11,7 +11,7 @@ use bartizan_testkit::{DevelopmentCa, ManualClock};
 use crate::support::*;
 
 /// A folder of its own for each test.
-fn folder(name: &str) -> PathBuf {
+pub fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
         .join("mtls-files")
         .join(name);
@@ -144,4 +144,22 @@ async fn reads_dns_identities_from_files() {
     let version = source.published().ready().await.unwrap();
     assert_eq!(version.value().identity().spiffe_id(), None);
     assert_eq!(version.value().identity().serial(), issued.serial());
+}
+
+#[tokio::test]
+async fn keeps_a_chain_that_its_own_bundle_does_not_vouch_for_from_being_published() {
+    let (ca, other, folder) = (ca(), ca(), folder("own-bundle"));
+    let first = ca.workload("/ns/shop/sa/payments").unwrap();
+    ca.write_pem(&folder, "ca").unwrap();
+    first.write_pem(&folder, "svid").unwrap();
+    let source = files(&folder).load().unwrap();
+    // The root was replaced before the leaf was renewed.
+    other.write_pem(&folder, "ca").unwrap();
+    let error = source.refresh_now().await.unwrap_err();
+    assert!(format!("{error:?}").contains("own bundle"), "{error:?}");
+    assert_eq!(serial(&source), first.serial());
+    let second = other.workload("/ns/shop/sa/payments").unwrap();
+    second.write_pem(&folder, "svid").unwrap();
+    assert_eq!(source.refresh_now().await.unwrap(), Refresh::Published(2));
+    assert_eq!(serial(&source), second.serial());
 }

@@ -16,6 +16,7 @@ mod forwarded;
 mod handshakes;
 mod hostile;
 mod layer;
+mod revocation;
 mod rotation;
 #[cfg(feature = "serve")]
 mod serve;
@@ -23,3 +24,5 @@ mod support;
 mod svid;
 #[cfg(feature = "tonic")]
 mod tonic_host;
+#[cfg(feature = "workload-api")]
+mod workload_api;

@@ -472,12 +472,11 @@ async fn upgrades_pass() {
             let (mut read, mut write) = tokio::io::split(TokioIo::new(upgraded));
             let _ = tokio::io::copy(&mut read, &mut write).await;
         });
-        let response = Response::builder()
+        Response::builder()
             .status(StatusCode::SWITCHING_PROTOCOLS)
             .header("connection", "upgrade")
             .header("upgrade", "echo")
-            .body(Empty::<Bytes>::new());
-        Ok::<_, http::Error>(response?)
+            .body(Empty::<Bytes>::new())
     });
     tokio::spawn(bartizan_mtls::serve(listener, echo).into_future());
     let mut stream = connect_http1(&ca, address).await;
