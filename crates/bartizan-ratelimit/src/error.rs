@@ -11,6 +11,9 @@ use crate::rate::Rate;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// A table of bans cannot work like this.
+    #[error("bans: {0}")]
+    Bans(&'static str),
     /// A key rests on a header that carries a credential, which nobody has verified.
     #[error("header {0:?} carries a credential, and nothing is counted by an unverified one")]
     CredentialHeader(String),
@@ -55,6 +58,8 @@ pub struct RateLimitError {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum RateLimitErrorKind {
+    /// The caller is banned for a while.
+    Banned,
     /// A policy has no room for new callers at present.
     Crowded,
     /// The caller has spent what a policy allows.
@@ -65,6 +70,8 @@ pub enum RateLimitErrorKind {
     NoPolicy,
 }
 
+/// The caller is banned.
+const BANNED: Code = Code::new("ratelimit.banned");
 /// There is no room for new callers.
 const CROWDED: Code = Code::new("ratelimit.crowded");
 /// The caller has spent what is allowed.
@@ -92,6 +99,7 @@ impl RateLimitError {
     /// The stable code of the reason.
     pub fn code(&self) -> Code {
         match self.kind {
+            RateLimitErrorKind::Banned => BANNED,
             RateLimitErrorKind::Crowded => CROWDED,
             RateLimitErrorKind::Exceeded => EXCEEDED,
             RateLimitErrorKind::NoKey => NO_KEY,
@@ -104,6 +112,7 @@ impl RateLimitError {
         // The code says it all: without a cause a refusal stays as cheap as an admission.
         let rejection = |kind| Rejection::new(kind, self.code());
         let rejection = match self.kind {
+            RateLimitErrorKind::Banned => rejection(RejectionKind::Forbidden),
             RateLimitErrorKind::Exceeded => rejection(RejectionKind::RateLimited),
             RateLimitErrorKind::Crowded => rejection(RejectionKind::Unavailable)
                 .with_detail("there is no room for new callers at present"),
@@ -123,6 +132,7 @@ impl RateLimitError {
 impl fmt::Display for RateLimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
+            RateLimitErrorKind::Banned => "banned",
             RateLimitErrorKind::Crowded => "no room for new callers",
             RateLimitErrorKind::Exceeded => "limit exceeded",
             RateLimitErrorKind::NoKey => "nothing to count the request by",

@@ -1,5 +1,6 @@
 //! Decides about one request.
 
+mod bans;
 mod fields;
 mod pass;
 
@@ -10,6 +11,7 @@ use bartizan_core::{
     Check, Decision, Duty, Guard, Inspection, Never, Outcome as Conclusion, Rejection,
 };
 
+pub use self::bans::BanGuard;
 use self::fields::write_refusal;
 use self::pass::Owed;
 pub use self::pass::RateLimitPass;
@@ -131,7 +133,7 @@ impl RateLimitGuard {
     /// Records what policies in shadow mode would have refused.
     fn record_shadows(&self, active: &Active, inspection: &Inspection<'_>, report: &Report) {
         for (index, limit) in active.limits.iter().enumerate() {
-            if limit.policy.is_shadow() && matches!(report.of(index), Outcome::Refused(_)) {
+            if limit.policy.is_shadow() && matches!(report.of(index), Outcome::Refused { .. }) {
                 let code = RateLimitError::new(RateLimitErrorKind::Exceeded, None).code();
                 let decision = Decision::new(self.0.duty.layer(), Conclusion::WouldHaveDenied)
                     .with_code(code)

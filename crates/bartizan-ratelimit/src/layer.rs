@@ -1,8 +1,11 @@
 //! The layer.
 
+mod bans;
+
 use bartizan_core::{Entrance, GuardLayer, Guarded};
 use tower_layer::Layer;
 
+pub use self::bans::{BanLayer, Banned};
 use crate::config::RateLimitConfig;
 use crate::guard::RateLimitGuard;
 use crate::limiter::Limiter;

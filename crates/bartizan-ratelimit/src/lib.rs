@@ -69,6 +69,11 @@
 //! cell, pushes out its own kind, and an offender, who has spent all, stays held.
 //! [`Limiter::occupancy`] tells how full it is, and how many live keys had to go.
 //!
+//! # Bans
+//!
+//! [`Bans`] shut somebody out for a while, twice as long each time; [`BanLayer`] looks at them
+//! before anything else. They are bounded in number and in pace, and begin in shadow mode.
+//!
 //! # Deployment notes
 //!
 //! What this layer does not protect against:
@@ -91,6 +96,7 @@
 //! It is not on by default.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod bans;
 mod config;
 mod error;
 mod field;
@@ -107,12 +113,13 @@ mod ticks;
 mod time;
 mod verdict;
 
+pub use self::bans::{BanRefused, BanSubject, Bans, BansBuilder};
 pub use self::config::{Fields, MissingKey, RateLimitConfig, RateLimitConfigBuilder, Settlement};
 pub use self::error::{ConfigError, RateLimitError, RateLimitErrorKind};
 pub use self::gcra::{Denied, Gcra};
-pub use self::guard::{RateLimitGuard, RateLimitPass};
+pub use self::guard::{BanGuard, RateLimitGuard, RateLimitPass};
 pub use self::key::{Key, KeyWriter};
-pub use self::layer::{RateLimit, RateLimitLayer};
+pub use self::layer::{BanLayer, Banned, RateLimit, RateLimitLayer};
 pub use self::limiter::{Limiter, LimiterBuilder, Occupancy};
 pub use self::policy::Policy;
 pub use self::rate::Rate;

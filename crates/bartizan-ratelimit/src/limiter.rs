@@ -206,9 +206,7 @@ impl LimiterBuilder {
             Time::Coarse => TimeSource::coarse(),
         };
         Ok(Limiter(Arc::new(State {
-            active: ArcSwap::from_pointee(Active {
-                limits: limits.into(),
-            }),
+            active: ArcSwap::from_pointee(Active::new(limits.into())),
             hasher: RandomState::new(),
             time,
         })))

@@ -34,7 +34,7 @@ pub(crate) struct Table {
 pub(crate) struct Receipt {
     /// What was due after the charge.
     pub(crate) after: Ticks,
-    returned: u16,
+    pub(crate) returned: u16,
 }
 
 /// Why a key was not charged.

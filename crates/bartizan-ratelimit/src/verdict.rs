@@ -66,15 +66,49 @@ impl Denial {
     }
 }
 
-/// What came of a request with one policy.
+/// What came of a request with one policy. Sixteen bytes, since every request has eight of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
     /// It does not apply to the request.
     Absent,
-    Charged(Receipt),
-    Refused(Refused),
+    /// It has charged the request, and gave this receipt.
+    Charged { after: Ticks, returned: u16 },
+    /// It has refused the request.
+    Refused { due: Ticks },
     /// Another policy has refused already.
-    Skipped(Ticks),
+    Skipped { due: Ticks },
+}
+
+const _: () = assert!(size_of::<Outcome>() == 16);
+
+impl Outcome {
+    pub(crate) fn of_charge(charge: &Result<Receipt, Refused>) -> Self {
+        match *charge {
+            Ok(Receipt { after, returned }) => Self::Charged { after, returned },
+            Err(Refused::Spent { due, .. }) => Self::Refused { due },
+            Err(Refused::Crowded { .. }) => Self::Refused { due: Ticks::ZERO },
+        }
+    }
+
+    pub(crate) fn is_absent(self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// The receipt, if the request was charged.
+    pub(crate) fn receipt(self) -> Option<Receipt> {
+        match self {
+            Self::Charged { after, returned } => Some(Receipt { after, returned }),
+            _ => None,
+        }
+    }
+
+    /// What is due after what came of the request.
+    pub(crate) fn due(self) -> Ticks {
+        match self {
+            Self::Absent => Ticks::ZERO,
+            Self::Charged { after: due, .. } | Self::Refused { due } | Self::Skipped { due } => due,
+        }
+    }
 }
 
 /// What came of a request, policy by policy.

@@ -72,14 +72,17 @@ fn standard(
     let texts = fields.has_standard().then(|| {
         let policies = active.policy_field(&decided.report);
         let standing = active.standing_field(decided.now, &decided.report, denial);
-        [(RATELIMIT_POLICY, policies), (RATELIMIT, standing)]
+        [
+            (RATELIMIT_POLICY, HeaderValue::from_str(&policies)),
+            (RATELIMIT, HeaderValue::try_from(standing)),
+        ]
     });
     texts
         .into_iter()
         .flatten()
+        .filter_map(|(name, value)| Some((name, value.ok()?)))
         // Empty if every policy is in shadow, and then there is nothing to tell.
-        .filter(|(_, text)| !text.is_empty())
-        .filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?)))
+        .filter(|(_, value)| !value.is_empty())
 }
 
 fn legacy(

@@ -1,5 +1,6 @@
 //! The policies in force, and how they decide together.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::ConfigError;
@@ -16,6 +17,8 @@ use crate::verdict::{Applicable, Denial, Outcome, Report, Verdict};
 #[derive(Debug)]
 pub(crate) struct Active {
     pub(crate) limits: Box<[Limit]>,
+    /// The `RateLimit-Policy` field of all policies, made once.
+    field: Box<str>,
 }
 
 /// One policy in force, with its memory.
@@ -43,6 +46,15 @@ impl Limit {
 }
 
 impl Active {
+    pub(super) fn new(limits: Box<[Limit]>) -> Self {
+        let mut text = String::new();
+        for limit in limits.iter().filter(|limit| !limit.policy.is_shadow()) {
+            field::write_policy(&mut text, limit.policy.name(), limit.policy.rate());
+        }
+        let field = text.into();
+        Self { limits, field }
+    }
+
     /// The same policies, one of them with another rate.
     pub(super) fn with_rate(&self, policy: &str, rate: Rate, gcra: Gcra) -> Self {
         let mut limits = self.limits.clone();
@@ -50,7 +62,7 @@ impl Active {
             limit.policy.set_rate(rate);
             limit.gcra = gcra;
         }
-        Self { limits }
+        Self::new(limits)
     }
 
     /// Charges a key to all policies that apply, or to none.
@@ -69,23 +81,21 @@ impl Active {
             }
             let enforced = !limit.policy.is_shadow();
             let outcome = match &mut denial {
-                None => match limit.table.charge(hash, now, &limit.gcra, cost) {
-                    Ok(receipt) => Outcome::Charged(receipt),
-                    Err(refused) => {
-                        if enforced {
-                            denial = Some(Denial::new(index, refused));
-                            self.refund(hash, now, cost, report);
-                        }
-                        Outcome::Refused(refused)
+                None => {
+                    let charge = limit.table.charge(hash, now, &limit.gcra, cost);
+                    if enforced && let Err(refused) = charge {
+                        denial = Some(Denial::new(index, refused));
+                        self.refund(hash, now, cost, report);
                     }
-                },
+                    Outcome::of_charge(&charge)
+                }
                 // Nothing is charged any more, but the client is told a wait that suits all.
                 Some(denial) => {
                     let due = limit.table.due(hash, now);
                     if enforced && let Err(denied) = limit.gcra.charge(due, now, cost) {
                         denial.extend(denied.wait());
                     }
-                    Outcome::Skipped(due)
+                    Outcome::Skipped { due }
                 }
             };
             report.set(index, outcome);
@@ -96,7 +106,7 @@ impl Active {
     /// Gives back what a report says was charged.
     pub(crate) fn refund(&self, hash: u64, now: Ticks, cost: u64, report: &Report) {
         for (index, limit) in self.limits.iter().enumerate() {
-            if let Outcome::Charged(receipt) = report.of(index) {
+            if let Some(receipt) = report.of(index).receipt() {
                 limit.table.refund(hash, now, &limit.gcra, cost, receipt);
             }
         }
@@ -105,19 +115,23 @@ impl Active {
     /// Charges what a request turned out to cost, to the policies that it was charged to.
     pub(crate) fn owe(&self, hash: u64, now: Ticks, cost: u64, report: &Report) {
         for (index, limit) in self.limits.iter().enumerate() {
-            if let Outcome::Charged(_) = report.of(index) {
+            if report.of(index).receipt().is_some() {
                 limit.table.owe(hash, now, &limit.gcra, cost);
             }
         }
     }
 
     /// The `RateLimit-Policy` field of the policies in a report.
-    pub(crate) fn policy_field(&self, report: &Report) -> String {
-        let mut text = String::with_capacity(self.limits.len() * 40);
+    pub(crate) fn policy_field(&self, report: &Report) -> Cow<'_, str> {
+        let all = (0..self.limits.len()).all(|index| !report.of(index).is_absent());
+        if all {
+            return Cow::Borrowed(&self.field);
+        }
+        let mut text = String::new();
         for (_, limit) in self.shown(report) {
             field::write_policy(&mut text, limit.policy.name(), limit.policy.rate());
         }
-        text
+        Cow::Owned(text)
     }
 
     /// The `RateLimit` field of a report.
@@ -129,7 +143,7 @@ impl Active {
     ) -> String {
         let mut text = String::with_capacity(self.limits.len() * 40);
         for (index, limit) in self.shown(report) {
-            let due = due(report.of(index));
+            let due = report.of(index).due();
             let mut more_in = limit.gcra.next_in(due, now);
             if let Some(denial) = denial
                 && denial.policy() == index
@@ -147,7 +161,7 @@ impl Active {
     pub(crate) fn tightest(&self, now: Ticks, report: &Report) -> Option<(u64, u64, u64)> {
         self.shown(report)
             .map(|(index, limit)| {
-                let due = due(report.of(index));
+                let due = report.of(index).due();
                 let full_in = field::whole_seconds(limit.gcra.full_in(due, now));
                 let remaining = limit.gcra.remaining(due, now);
                 (limit.policy.rate().limit(), remaining, full_in)
@@ -157,19 +171,9 @@ impl Active {
 
     /// The policies that clients are told of: those that apply and are enforced.
     fn shown(&self, report: &Report) -> impl Iterator<Item = (usize, &Limit)> {
-        self.limits.iter().enumerate().filter(|(index, limit)| {
-            !limit.policy.is_shadow() && !matches!(report.of(*index), Outcome::Absent)
-        })
-    }
-}
-
-/// What is due of a policy, after what came of the request.
-fn due(outcome: Outcome) -> Ticks {
-    use crate::table::Refused;
-
-    match outcome {
-        Outcome::Charged(receipt) => receipt.after,
-        Outcome::Refused(Refused::Spent { due, .. }) | Outcome::Skipped(due) => due,
-        Outcome::Refused(Refused::Crowded { .. }) | Outcome::Absent => Ticks::ZERO,
+        self.limits
+            .iter()
+            .enumerate()
+            .filter(|(index, limit)| !limit.policy.is_shadow() && !report.of(*index).is_absent())
     }
 }

@@ -1,0 +1,175 @@
+//! Bans, by themselves and as a layer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_core::{Check, Enforcement, Guard as _, Inspection};
+use bartizan_ratelimit::{BanLayer, BanRefused, BanSubject, Bans, BansBuilder, ConfigError};
+use bartizan_testkit::{Host, HostLayer, ManualClock};
+
+use crate::support::{Asked, call_from, peer};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn bans(clock: &ManualClock) -> BansBuilder {
+    Bans::builder().with_clock(Arc::new(clock.clone()))
+}
+
+fn address(text: &str) -> BanSubject {
+    BanSubject::address(text.parse().unwrap())
+}
+
+#[tokio::test]
+async fn the_banned_are_refused_on_every_host_and_nobody_else() {
+    for host in Host::WITHOUT_SOCKETS {
+        let clock = ManualClock::default();
+        let bans = bans(&clock).build().unwrap();
+        let layer = BanLayer::new(bans.clone()).with_enforcement(Enforcement::Enforce);
+        let send = async |address| host.send(&layer, &call_from(address)).await.unwrap();
+        assert!(send("2001:db8::1").await.is_success());
+        assert_eq!(bans.ban(&address("2001:db8::1")), Ok(MINUTE));
+        // The same subscriber.
+        let refused = send("2001:db8::2").await;
+        assert_eq!(
+            refused.code().as_deref(),
+            Some("ratelimit.banned"),
+            "{host:?}"
+        );
+        assert_eq!(refused.header("retry-after"), None);
+        assert!(send("2001:db8:0:1::1").await.is_success(), "{host:?}");
+        assert_eq!(bans.refused(), 1);
+        clock.advance(MINUTE);
+        assert!(send("2001:db8::1").await.is_success(), "{host:?}");
+    }
+}
+
+#[tokio::test]
+async fn bans_begin_in_shadow() {
+    let bans = Bans::builder().build().unwrap();
+    let layer = BanLayer::new(bans.clone());
+    bans.ban(&address("192.0.2.1")).unwrap();
+    let answer = Host::Hyper
+        .send(&layer, &call_from("192.0.2.1"))
+        .await
+        .unwrap();
+    assert!(answer.is_success());
+    let decision = &answer.json()["context"]["decisions"][0];
+    assert_eq!(decision["outcome"], "would_have_denied");
+    assert_eq!(decision["code"], "ratelimit.banned");
+}
+
+#[test]
+fn peers_and_principals_are_banned_by_what_is_proven() {
+    let bans = Bans::builder().build().unwrap();
+    let layer = BanLayer::new(bans.clone());
+    let is_banned = |mut asked: Asked| {
+        let mut inspection = Inspection::new(&mut asked.parts, &asked.context);
+        match layer.guard().check(&mut inspection) {
+            Check::Now(verdict) => verdict.is_err(),
+            Check::Later(never) => match never {},
+        }
+    };
+    let web = || Asked::new().with_peer("spiffe://example.org/web");
+    let alice = || Asked::new().with_principal("https://a.example", "alice", None);
+    let namesake = || Asked::new().with_principal("https://b.example", "alice", None);
+    assert!(!is_banned(web()) && !is_banned(alice()));
+    bans.ban(&BanSubject::peer(&peer("spiffe://example.org/web")))
+        .unwrap();
+    assert!(is_banned(web()) && !is_banned(alice()));
+    let principal = alice().context.principal().cloned().unwrap();
+    bans.ban(&BanSubject::principal(&principal)).unwrap();
+    assert!(is_banned(alice()) && !is_banned(namesake()));
+    assert_eq!(bans.len(), 2);
+}
+
+#[test]
+fn bans_that_follow_soon_last_twice_as_long() {
+    let clock = ManualClock::default();
+    let bans = bans(&clock)
+        .with_lengths(MINUTE, 3 * MINUTE)
+        .build()
+        .unwrap();
+    let scanner = address("192.0.2.1");
+    assert_eq!(bans.ban(&scanner), Ok(MINUTE));
+    // To ban again who is banned changes nothing.
+    clock.advance(MINUTE / 2);
+    assert_eq!(bans.ban(&scanner), Ok(MINUTE / 2));
+    clock.advance(MINUTE);
+    assert_eq!(bans.remaining(&scanner), None);
+    assert_eq!(bans.ban(&scanner), Ok(2 * MINUTE));
+    clock.advance(2 * MINUTE);
+    assert_eq!(bans.ban(&scanner), Ok(3 * MINUTE));
+    // Undone, and forgotten.
+    assert!(bans.lift(&scanner));
+    assert!(!bans.lift(&scanner));
+    assert_eq!(bans.ban(&scanner), Ok(MINUTE));
+    clock.advance(2 * MINUTE);
+    assert_eq!(bans.ban(&scanner), Ok(MINUTE));
+}
+
+#[test]
+fn a_full_table_refuses_new_bans_and_frees_nobody() {
+    let clock = ManualClock::default();
+    let bans = bans(&clock).with_capacity(2).build().unwrap();
+    bans.ban(&address("192.0.2.1")).unwrap();
+    bans.ban(&address("192.0.2.2")).unwrap();
+    assert_eq!(bans.ban(&address("192.0.2.3")), Err(BanRefused::Full));
+    assert_eq!(bans.len(), 2);
+    // What is over and forgotten makes room.
+    clock.advance(2 * MINUTE);
+    assert_eq!(bans.ban(&address("192.0.2.3")), Ok(MINUTE));
+    assert_eq!(bans.list(), [(address("192.0.2.3"), MINUTE)]);
+}
+
+#[test]
+fn nobody_is_banned_faster_than_the_pace_allows() {
+    let clock = ManualClock::default();
+    let bans = bans(&clock).with_bans_per_minute(3).build().unwrap();
+    let ban = |last: u8| bans.ban(&address(&format!("192.0.2.{last}")));
+    for last in 0..3 {
+        assert!(ban(last).is_ok());
+    }
+    assert_eq!(ban(3), Err(BanRefused::TooMany));
+    clock.advance(MINUTE / 3);
+    assert!(ban(3).is_ok());
+}
+
+#[test]
+fn the_exempt_are_never_banned() {
+    let bans = Bans::builder()
+        .add_exempt("10.0.0.0/8".parse().unwrap())
+        .add_exempt("2001:db8::1/128".parse().unwrap())
+        .build()
+        .unwrap();
+    for exempt in ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8::1", "2001:db8::2"] {
+        assert_eq!(
+            bans.ban(&address(exempt)),
+            Err(BanRefused::Exempt),
+            "{exempt}"
+        );
+    }
+    assert!(bans.ban(&address("11.0.0.1")).is_ok());
+    assert!(bans.ban(&address("2001:db8:0:1::1")).is_ok());
+}
+
+#[test]
+fn bans_that_cannot_work_are_refused() {
+    let refused = |builder: BansBuilder| builder.build().is_err();
+    assert!(refused(Bans::builder().with_capacity(0)));
+    assert!(refused(Bans::builder().with_capacity((1 << 24) + 1)));
+    assert!(refused(
+        Bans::builder().with_lengths(Duration::ZERO, MINUTE)
+    ));
+    assert!(refused(Bans::builder().with_lengths(2 * MINUTE, MINUTE)));
+    assert!(refused(
+        Bans::builder().with_lengths(MINUTE, 100_000 * 60 * MINUTE)
+    ));
+    let pace = Bans::builder().with_bans_per_minute(0).build();
+    assert!(matches!(pace, Err(ConfigError::Rate { .. })));
+}
+
+#[test]
+fn the_layer_fits_every_host() {
+    fn check<L: HostLayer>() {}
+    check::<BanLayer>();
+}
