@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use crate::material::Material;
 use crate::tally::Tally;
 use crate::{
-    client_ip, deliberate, envoy_jwt_verify, http_attacks, jose_cookbook, jwt_cases, spiffe_id,
-    spiffe_svid_cases, wycheproof, x509_limbo,
+    client_ip, deliberate, envoy_jwt_verify, http_attacks, jose_cookbook, jwt_cases,
+    ratelimit_traces, spiffe_id, spiffe_svid_cases, structured_fields, wycheproof, x509_limbo,
 };
 
 /// What became of one file.
@@ -84,9 +84,18 @@ fn reader(path: &str) -> Option<(Read, bool)> {
         ("jose-cookbook", _) => return Some((jose_cookbook::reader(name)?, true)),
         ("jwt-cases", "cases.json") => jwt_cases::tokens,
         ("jwt-cases", "jwks-documents.json") => return Some((jwt_cases::key_sets, false)),
+        ("ratelimit-headers", "draft-examples.json") => structured_fields::draft,
+        ("ratelimit-traces", "gcra.jsonl") => return Some((ratelimit_traces::gcra, false)),
         ("spiffe-id", "spiffe-id.json") => spiffe_id::ids,
         ("spiffe-id", "x509svid-parse.json") => spiffe_id::svid_files,
         ("spiffe-svid-cases", "cases.json") => spiffe_svid_cases::chains,
+        (
+            "structured-fields",
+            "string.json" | "string-generated.json" | "serialisation-tests/string-generated.json",
+        ) => structured_fields::strings,
+        ("structured-fields", "number.json" | "number-generated.json") => {
+            structured_fields::integers
+        }
         ("wycheproof", "json_web_signature_test.json") => wycheproof::signatures,
         ("x509-limbo", "limbo.json") => x509_limbo::chains,
         _ => return None,
@@ -96,6 +105,12 @@ fn reader(path: &str) -> Option<(Read, bool)> {
 
 /// Why a file that looks as if it should be read is not.
 fn inexpressible(path: &str) -> Option<&'static str> {
+    if path.starts_with("structured-fields/") {
+        return Some("nothing of the family reads or writes this kind of structured field");
+    }
+    if path == "ratelimit-traces/windows.json" {
+        return Some("neither fixed windows nor logs of arrivals are offered");
+    }
     let name = path.strip_prefix("wycheproof/")?;
     let is_signature = ["ecdsa_", "ed25519_", "rsa_pss_", "rsa_signature_"]
         .iter()
