@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::process::ExitCode;
 
 use bartizan_core::{Duty, GuardLayer};
+use bartizan_ratelimit::{Key, Policy, Rate, RateLimitConfig, RateLimitLayer};
 use bartizan_testkit::{SigningAlgorithm, TokenMint};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -69,6 +70,11 @@ fn main() -> ExitCode {
     let peer = count(&mut mtls().layer(Bare), request) - bare;
     let jwt_es256 = count(&mut jwt(&es256).layer(Bare), request) - bare;
     let cached = count(&mut jwt_cached(&es256).layer(Bare), request) - bare;
+    let limits = RateLimitConfig::builder(Key::address())
+        .add_policy(Policy::new("burst", Rate::per_second(1_000_000)))
+        .add_policy(Policy::new("daily", Rate::per_day(1_000_000)));
+    let limits = RateLimitLayer::new(limits.build().unwrap());
+    let limited = count(&mut limits.layer(Bare), request) - bare - context;
     let both_es256 = count(&mut GuardLayer::new(chain(&es256)).layer(Bare), request) - bare;
 
     let rs256 = mint(SigningAlgorithm::Rs256);
@@ -99,7 +105,8 @@ fn main() -> ExitCode {
         both_rs256 - context
     );
     println!("| of which ring's own RSA | {ring} | |");
-    if context <= 3 && ours <= 5 && cached - context <= 2 && cached <= 6 {
+    println!("| RateLimitLayer, two policies, beyond the context | {limited} | 0 |");
+    if limited == 0 && context <= 3 && ours <= 5 && cached - context <= 2 && cached <= 6 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -1,0 +1,223 @@
+//! What a limit costs, beside governor and beside one bare atomic word.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a bench prints, and may panic"
+)]
+
+mod support;
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bartizan_benches::Comparison;
+use bartizan_core::{Duty, GuardLayer, Principal, Scheme, SecurityContext};
+use bartizan_ratelimit::{
+    Fields, Gcra, Key, Limiter, Policy, Rate, RateLimitConfig, RateLimitConfigBuilder,
+    RateLimitLayer, Ticks,
+};
+use bytes::Bytes;
+use governor::clock::{Clock as _, MonotonicClock};
+use governor::{Quota, RateLimiter};
+use http::Request;
+use http_body_util::Empty;
+use tower::Layer as _;
+
+use support::{Bare, Open, send};
+
+/// How many checks each of two threads makes in one run.
+const CHECKS: u32 = 20_000;
+
+/// How many keys there are, and a rate at which none is ever refused while each is remembered.
+const CASES: [(u32, u64); 3] = [(1, 1 << 36), (1_000, 1 << 22), (1_000_000, 1 << 12)];
+
+/// Keys in an order that no prefetcher guesses (xorshift).
+struct Keys {
+    state: u32,
+    count: u32,
+}
+
+impl Keys {
+    fn new(count: u32, seed: u32) -> Self {
+        let state = seed;
+        Self { state, count }
+    }
+
+    fn next(&mut self) -> IpAddr {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 17;
+        self.state ^= self.state << 5;
+        let index = (u64::from(self.state) * u64::from(self.count)) >> 32;
+        IpAddr::V4(Ipv4Addr::from(index as u32))
+    }
+}
+
+/// Memory of 32 bytes for each key.
+fn limiter(keys: u32, per_hour: u64, coarse: bool) -> Limiter {
+    let slots = (keys as usize * 32 / 128 * 7).max(64);
+    let rate = Rate::per_hour(per_hour);
+    let mut builder = Limiter::builder().add_policy(Policy::new("bench", rate).with_keys(slots));
+    if coarse {
+        builder = builder.with_coarse_clock();
+    }
+    builder.build().unwrap()
+}
+
+/// Two threads at once, each with a good share of the keys.
+fn both(check: impl Fn(IpAddr) -> bool + Sync, count: u32) {
+    let run = |seed| {
+        let mut keys = Keys::new(count, seed);
+        for _ in 0..CHECKS {
+            black_box(check(keys.next()));
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| run(7));
+        run(1_234_567);
+    });
+}
+
+fn checks(count: u32, per_hour: u64) {
+    let exact = limiter(count, per_hour, false);
+    let coarse = limiter(count, per_hour, true);
+    let burst = NonZeroU32::new(u32::try_from(per_hour).unwrap_or(u32::MAX)).unwrap();
+    let quota = Quota::with_period(std::time::Duration::from_nanos(
+        3_600_000_000_000 / per_hour,
+    ))
+    .unwrap()
+    .allow_burst(burst);
+    let quanta = RateLimiter::dashmap(quota);
+    let same_clock = RateLimiter::dashmap_with_clock(quota, MonotonicClock);
+    let gcra = Gcra::new(Rate::per_hour(per_hour)).unwrap();
+    let (word, origin) = (AtomicU64::new(0), MonotonicClock.now());
+    let atomic = || {
+        let now = MonotonicClock.now().duration_since(origin);
+        let now = Ticks::from_duration(now);
+        let charge = |due| {
+            gcra.charge(Ticks::from_raw(due), now, 1)
+                .ok()
+                .map(Ticks::raw)
+        };
+        word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, charge)
+            .is_ok()
+    };
+    // All keys are known before anything is measured.
+    for key in 0..count {
+        let key = IpAddr::V4(Ipv4Addr::from(key));
+        assert!(exact.check(&key).is_allowed() && coarse.check(&key).is_allowed());
+        assert!(quanta.check_key(&key).is_ok() && same_clock.check_key(&key).is_ok());
+    }
+
+    let mut keys = [(); 4].map(|()| Keys::new(count, 99));
+    let [first, second, third, fourth] = &mut keys;
+    let mut one = Comparison::new("One check");
+    one.case(format!("governor, Instant, {count} keys"), || {
+        same_clock.check_key(&first.next()).is_ok()
+    });
+    one.case("governor, quanta (its default)", || {
+        quanta.check_key(&second.next()).is_ok()
+    });
+    one.case("Limiter, Instant", || {
+        exact.check(&third.next()).is_allowed()
+    });
+    one.case("Limiter, coarse clock", || {
+        coarse.check(&fourth.next()).is_allowed()
+    });
+    one.case("one atomic word, no key, Instant", atomic);
+    one.run();
+
+    let mut two = Comparison::new("20,000 checks in each of two threads at once");
+    two.case(format!("governor, Instant, {count} keys"), || {
+        both(|key| same_clock.check_key(&key).is_ok(), count);
+    });
+    two.case("governor, quanta (its default)", || {
+        both(|key| quanta.check_key(&key).is_ok(), count);
+    });
+    two.case("Limiter, Instant", || {
+        both(|key| exact.check(&key).is_allowed(), count);
+    });
+    two.case("Limiter, coarse clock", || {
+        both(|key| coarse.check(&key).is_allowed(), count);
+    });
+    two.case("one atomic word, no key, Instant", || {
+        both(|_| atomic(), count);
+    });
+    for measured in two.run() {
+        let each = measured.nanoseconds / f64::from(CHECKS);
+        println!("{}: {each:.0} ns a check", measured.name);
+    }
+    for (clock, limiter) in [("Instant", exact), ("coarse", coarse)] {
+        println!("{clock}: {:?}", limiter.occupancy());
+    }
+}
+
+fn requests() {
+    let principals: Vec<Principal> = (0..1_000)
+        .map(|n| Principal::builder(Scheme::Jwt, support::ISSUER, &format!("user-{n}")))
+        .map(|principal| principal.assert_verified())
+        .collect();
+    let mut turn = 0;
+    let mut ready = || {
+        turn = (turn + 389) % principals.len();
+        let mut request = Request::new(Empty::<Bytes>::new());
+        *request.uri_mut() = http::Uri::from_static("/orders/7");
+        let context = SecurityContext::new(request.uri().clone());
+        context.set_principal(principals[turn].clone()).unwrap();
+        request.extensions_mut().insert(context);
+        request
+    };
+    let config = |limit| {
+        RateLimitConfig::builder(Key::subject())
+            .add_policy(Policy::new("bench", Rate::per_hour(limit)).with_keys(4_000))
+    };
+    let layer =
+        |config: RateLimitConfigBuilder| RateLimitLayer::new(config.build().unwrap()).layer(Bare);
+    let many = 1 << 36;
+    let mut open = GuardLayer::new(Open(Duty::new("open"))).layer(Bare);
+    let mut coarse = layer(config(many).with_coarse_clock());
+    let mut exact = layer(config(many));
+    let mut fields = layer(
+        config(many)
+            .with_coarse_clock()
+            .with_fields(Fields::Standard),
+    );
+    let two = config(many).add_policy(Policy::new("more", Rate::per_hour(many)).with_keys(4_000));
+    let mut two = layer(two.with_coarse_clock());
+    let mut denied = layer(config(1).with_coarse_clock());
+    for _ in 0..2_000 {
+        let _ = send(&mut denied, ready());
+    }
+    assert_eq!(send(&mut coarse, ready()).status(), 200);
+    assert_eq!(send(&mut denied, ready()).status(), 429);
+
+    let ready = std::cell::RefCell::new(ready);
+    let ready = || ready.borrow_mut()();
+    let mut comparison = Comparison::new("A request of one of 1,000 principals, context present");
+    comparison.case("a guard without rules", || {
+        send(&mut open, ready()).status()
+    });
+    comparison.case("admitted, coarse clock", || {
+        send(&mut coarse, ready()).status()
+    });
+    comparison.case("admitted, Instant", || send(&mut exact, ready()).status());
+    comparison.case("admitted by two policies, coarse clock", || {
+        send(&mut two, ready()).status()
+    });
+    comparison.case("admitted, coarse clock, RateLimit fields", || {
+        send(&mut fields, ready()).status()
+    });
+    comparison.case("refused, coarse clock", || {
+        send(&mut denied, ready()).status()
+    });
+    comparison.run();
+}
+
+fn main() {
+    requests();
+    for (count, per_hour) in CASES {
+        checks(count, per_hour);
+    }
+}
