@@ -47,6 +47,15 @@ impl<'a> Reader<'a> {
         Ok((tag, content))
     }
 
+    /// Reads the next value as it stands, with its tag and length.
+    #[cfg(feature = "workload-api")]
+    pub(crate) fn whole(&mut self) -> Result<&'a [u8], Malformed> {
+        let before = self.rest;
+        self.next()?;
+        let length = before.len().saturating_sub(self.rest.len());
+        before.get(..length).ok_or(Malformed)
+    }
+
     /// Reads a value that must have this tag.
     pub(crate) fn expect(&mut self, tag: u8) -> Result<&'a [u8], Malformed> {
         match self.next()? {
