@@ -14,7 +14,9 @@ use crate::issuer;
 use crate::key_set::KeySet;
 use crate::key_source::Loader;
 use crate::refusal::Refusals;
+use crate::revocation::Revocations;
 use crate::rules::{Rules, within};
+use crate::step_up::StepUp;
 
 /// How long a request waits for keys that it needs and that are not there. A healthy issuer
 /// answers in a tenth of that, and a client's patience is longer.
@@ -81,6 +83,9 @@ pub struct JwtConfigBuilder {
     cache_lifetime: Duration,
     dpop: Option<Dpop>,
     requires_binding: bool,
+    revocations: Option<Arc<dyn Revocations>>,
+    metadata: Option<String>,
+    step_up: StepUp,
     cookie: Option<String>,
     protocol: Option<String>,
     allows_anonymous: bool,
@@ -109,6 +114,9 @@ impl JwtConfig {
             cache_lifetime: DEFAULT_CACHE_LIFETIME,
             dpop: None,
             requires_binding: false,
+            revocations: None,
+            metadata: None,
+            step_up: StepUp::default(),
             cookie: None,
             protocol: None,
             allows_anonymous: false,
@@ -230,6 +238,40 @@ impl JwtConfigBuilder {
         self
     }
 
+    /// Asks whether a token was revoked, for each request and while responses go on.
+    pub fn with_revocations(mut self, revocations: impl Revocations) -> Self {
+        self.revocations = Some(Arc::new(revocations));
+        self
+    }
+
+    /// Names the metadata of this service in challenges ([RFC 9728 §5.1]), by its URL:
+    /// [`ResourceMetadata::url`](crate::ResourceMetadata::url).
+    ///
+    /// [RFC 9728 §5.1]: https://www.rfc-editor.org/rfc/rfc9728#section-5.1
+    pub fn with_resource_metadata(mut self, url: &str) -> Self {
+        self.metadata = Some(url.to_owned());
+        self
+    }
+
+    /// Refuses tokens whose `acr` is none of `contexts`, and asks the client to have the user
+    /// authenticate in one of these ways ([RFC 9470 §3]).
+    ///
+    /// [RFC 9470 §3]: https://www.rfc-editor.org/rfc/rfc9470#section-3
+    pub fn require_authentication_context<'c>(
+        mut self,
+        contexts: impl IntoIterator<Item = &'c str>,
+    ) -> Self {
+        self.step_up.contexts = contexts.into_iter().map(Box::from).collect();
+        self
+    }
+
+    /// Refuses tokens whose user authenticated (`auth_time`) longer ago than `span`, or that do
+    /// not say when, and asks the client to have the user authenticate again.
+    pub fn require_authentication_within(mut self, span: Duration) -> Self {
+        self.step_up.within = Some(span);
+        self
+    }
+
     /// Takes the token from the cookie of this name as well.
     ///
     /// Browsers send cookies along with requests that another site caused: guard against that
@@ -311,6 +353,14 @@ impl JwtConfigBuilder {
             Duration::from_secs(1),
             Duration::from_secs(300),
         )?;
+        if let Some(location) = &self.metadata
+            && let Some(problem) = issuer::check(location)
+        {
+            return Err(ConfigError::InvalidLocation {
+                location: location.clone(),
+                problem,
+            });
+        }
         for name in [&self.cookie, &self.protocol].into_iter().flatten() {
             if name.is_empty() || !name.bytes().all(is_token_char) {
                 return Err(ConfigError::InvalidName(name.clone()));
@@ -325,7 +375,10 @@ impl JwtConfigBuilder {
             refusals: Refusals {
                 realm,
                 proof_algorithms,
+                metadata: self.metadata.as_deref().map(Box::from),
+                step_up: self.step_up.clone(),
             },
+            revocations: self.revocations.clone(),
             dpop: self.dpop.clone(),
             requires_binding: self.requires_binding,
             patience: self.patience,

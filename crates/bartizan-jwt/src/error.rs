@@ -130,6 +130,8 @@ pub enum JwtErrorKind {
     ClaimsMismatch,
     /// The token has expired.
     Expired,
+    /// The user did not authenticate as this service asks for, or too long ago.
+    InsufficientAuthentication,
     /// A claim is missing, or not of the type that its specification gives it.
     InvalidClaim,
     /// The token was issued in the future.
@@ -158,6 +160,8 @@ pub enum JwtErrorKind {
     ProofReplayed,
     /// Whether the proof of possession was used before cannot be told at present.
     ProofUnchecked,
+    /// The token was revoked.
+    Revoked,
     /// The token is larger than allowed.
     TooLarge,
     /// The token is not bound to the key that the request proves, or to any where it must be.
@@ -200,6 +204,9 @@ impl JwtErrorKind {
             Self::CertificateMismatch => const { Code::new("jwt.certificate_mismatch") },
             Self::ClaimsMismatch => const { Code::new("jwt.claims_mismatch") },
             Self::Expired => const { Code::new("jwt.expired") },
+            Self::InsufficientAuthentication => {
+                const { Code::new("jwt.insufficient_authentication") }
+            }
             Self::InvalidClaim => const { Code::new("jwt.invalid_claim") },
             Self::IssuedInFuture => const { Code::new("jwt.issued_in_future") },
             Self::KeysUnavailable => const { Code::new("jwt.keys_unavailable") },
@@ -214,6 +221,7 @@ impl JwtErrorKind {
             Self::ProofMissing => const { Code::new("jwt.proof_missing") },
             Self::ProofReplayed => const { Code::new("jwt.proof_replayed") },
             Self::ProofUnchecked => const { Code::new("jwt.proof_unchecked") },
+            Self::Revoked => const { Code::new("jwt.revoked") },
             Self::TooLarge => const { Code::new("jwt.too_large") },
             Self::UnboundToken => const { Code::new("jwt.unbound_token") },
             Self::UnknownKey => const { Code::new("jwt.unknown_key") },
@@ -233,6 +241,7 @@ impl JwtErrorKind {
             Self::CertificateMismatch => "the token is bound to another certificate",
             Self::ClaimsMismatch => "the claims do not have the wanted shape",
             Self::Expired => "token expired",
+            Self::InsufficientAuthentication => "the user's authentication does not suffice",
             Self::InvalidClaim => "invalid claim",
             Self::IssuedInFuture => "token issued in the future",
             Self::KeysUnavailable => "the keys of the issuer are not available",
@@ -247,6 +256,7 @@ impl JwtErrorKind {
             Self::ProofMissing => "no proof of possession",
             Self::ProofReplayed => "the proof of possession was used before",
             Self::ProofUnchecked => "replays cannot be told at present",
+            Self::Revoked => "the token was revoked",
             Self::TooLarge => "token too large",
             Self::UnboundToken => "the token is not bound",
             Self::UnknownKey => "no key fits the token",

@@ -21,6 +21,7 @@ use crate::error::{JwtError, JwtErrorKind};
 use crate::key_source::Renewal;
 use crate::pass::JwtPass;
 use crate::refusal::Refusals;
+use crate::revocation::Revocations;
 use crate::rules::Rules;
 use crate::token::VerifiedClaims;
 use crate::verifier::{Holding, Verifier, Verifiers, cannot_check};
@@ -45,6 +46,7 @@ pub(crate) struct Behaviour {
     pub(crate) refusals: Refusals,
     pub(crate) dpop: Option<Dpop>,
     pub(crate) requires_binding: bool,
+    pub(crate) revocations: Option<Arc<dyn Revocations>>,
     pub(crate) patience: Duration,
     pub(crate) cookie: Option<Box<str>>,
     pub(crate) protocol: Option<Box<str>>,
@@ -127,7 +129,10 @@ impl JwtGuard {
     pub(crate) fn time_left(&self, holding: &Holding) -> Result<Duration, Rejection> {
         let state = &*self.0;
         let now = state.clock.wall();
-        let ended = state.verifiers.ended(holding.verifier, &holding.token, now);
+        let ended = state
+            .verifiers
+            .ended(holding.verifier, &holding.token, now)
+            .or_else(|| state.revoked(holding).err());
         match ended {
             Some(error) => Err(state.refuse(error, Presentation::Bearer)),
             None => {
@@ -195,6 +200,10 @@ impl JwtGuard {
                 verified.map_err(fail(presentation, Some(responsible)))?
             }
         };
+        state.revoked(&holding).map_err(fail(presentation, None))?;
+        let step_up = &state.behaviour.refusals.step_up;
+        let stepped_up = step_up.check(holding.claims(), now);
+        stepped_up.map_err(fail(presentation, None))?;
         let proven = state.possession(inspection, credential, &holding, now);
         let next_nonce = match proven.map_err(fail(presentation, None))? {
             None => None,
@@ -231,6 +240,15 @@ impl State {
             found = one_of(found, credential::in_protocols(offered, marker)?)?;
         }
         Ok(found)
+    }
+
+    fn revoked(&self, holding: &Holding) -> Result<(), JwtError> {
+        match &self.behaviour.revocations {
+            Some(revocations) if revocations.is_revoked(holding.claims()) => {
+                Err(JwtError::new(JwtErrorKind::Revoked))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Checks that the request possesses what its token is bound to. Gives a proof that holds, if

@@ -7,6 +7,7 @@ use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 
 use crate::credential::Presentation;
 use crate::error::{JwtError, JwtErrorKind};
+use crate::step_up::StepUp;
 
 /// The field in which a client is given a nonce ([RFC 9449 §8.1]).
 ///
@@ -23,6 +24,9 @@ pub(crate) struct Refusals {
     pub(crate) realm: Box<str>,
     /// The algorithms of proofs, if proofs are checked.
     pub(crate) proof_algorithms: Option<Box<str>>,
+    /// Where the metadata of this service is.
+    pub(crate) metadata: Option<Box<str>>,
+    pub(crate) step_up: StepUp,
 }
 
 impl Refusals {
@@ -69,11 +73,10 @@ impl Refusals {
             //= RFC 9449 §7.1: [...] use of a sender-constrained token as a bearer token.
             JwtErrorKind::ProofMissing => refused("the token needs a proof of possession")
                 .with_challenge(self.proven().with_param("error", "invalid_token")),
+            JwtErrorKind::InsufficientAuthentication => refused("the user must authenticate again")
+                .with_challenge(self.stepped_up(self.presented(presentation))),
             _ => {
-                let challenge = match presentation {
-                    Presentation::Bearer => self.bearer(),
-                    Presentation::Dpop => self.proven(),
-                };
+                let challenge = self.presented(presentation);
                 refused("the bearer token is not valid")
                     .with_challenge(challenge.with_param("error", "invalid_token"))
             }
@@ -89,12 +92,40 @@ impl Refusals {
     }
 
     fn bearer(&self) -> Challenge {
-        Challenge::new("Bearer").with_param("realm", &self.realm)
+        self.described(Challenge::new("Bearer"))
+    }
+
+    fn described(&self, challenge: Challenge) -> Challenge {
+        let challenge = challenge.with_param("realm", &self.realm);
+        match &self.metadata {
+            //= RFC 9728 §5.1: the URL of the protected resource metadata.
+            Some(url) => challenge.with_param("resource_metadata", url),
+            None => challenge,
+        }
+    }
+
+    fn presented(&self, presentation: Presentation) -> Challenge {
+        match presentation {
+            Presentation::Bearer => self.bearer(),
+            Presentation::Dpop => self.proven(),
+        }
+    }
+
+    /// What [RFC 9470 §3](https://www.rfc-editor.org/rfc/rfc9470#section-3) adds to a challenge.
+    fn stepped_up(&self, challenge: Challenge) -> Challenge {
+        let mut challenge = challenge.with_param("error", "insufficient_user_authentication");
+        if !self.step_up.contexts.is_empty() {
+            challenge = challenge.with_param("acr_values", &self.step_up.contexts.join(" "));
+        }
+        if let Some(within) = self.step_up.within {
+            challenge = challenge.with_param("max_age", &within.as_secs().to_string());
+        }
+        challenge
     }
 
     fn dpop(&self) -> Option<Challenge> {
         let algorithms = self.proof_algorithms.as_ref()?;
-        let challenge = Challenge::new("DPoP").with_param("realm", &self.realm);
+        let challenge = self.described(Challenge::new("DPoP"));
         Some(challenge.with_param("algs", algorithms))
     }
 

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod binding;
 mod cache;
+mod choices;
 #[cfg(any(feature = "axum", feature = "tonic"))]
 mod claims;
 mod credentials;
@@ -10,6 +12,7 @@ mod discovery;
 mod facts;
 mod keys;
 mod layer;
+mod proofs;
 mod secrecy;
 mod streams;
 mod support;

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bartizan_core::{BodyCut, Enforcement};
-use bartizan_jwt::JwtLayer;
+use bartizan_jwt::{JwtLayer, RevocationList};
 use bartizan_testkit::SigningAlgorithm;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -173,4 +173,36 @@ fn a_response_without_a_runtime_needs_no_timer() {
     offline.clock.advance(Duration::from_secs(90));
     assert!(http_body::Body::poll_frame(body.as_mut(), &mut cx).is_ready());
     drop(frames);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k11_a_stream_ends_soon_after_its_token_is_revoked() {
+    let (offline, token) = one_minute();
+    let revoked = RevocationList::new(10);
+    let config = offline.config().with_revocations(revoked.clone());
+    let layer = JwtLayer::start(config.build().unwrap()).unwrap();
+    let (service, mut begun) = streaming();
+    let request = request(&token, "text/plain");
+    let mut body = layer
+        .layer(service)
+        .oneshot(request)
+        .await
+        .unwrap()
+        .into_body();
+    let _frames = begun.recv().await.unwrap();
+    assert!(body.frame().await.unwrap().is_ok());
+    let mut next = tokio::spawn(async move { body.frame().await });
+    advance(Duration::from_secs(6)).await;
+    assert!(timeout(Duration::ZERO, &mut next).await.is_err());
+    let now = bartizan_core::Clock::wall(&offline.clock);
+    let end = now + Duration::from_secs(600);
+    revoked
+        .revoke_subject(offline.mint.issuer(), "alice", end, end)
+        .unwrap();
+    advance(Duration::from_secs(5)).await;
+    let error = next.await.unwrap().unwrap().unwrap_err();
+    assert_eq!(
+        error.into_inner().unwrap_err().code().as_str(),
+        "jwt.revoked"
+    );
 }

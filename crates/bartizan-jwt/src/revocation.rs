@@ -1,0 +1,290 @@
+//! Tokens that are good in themselves, and are no longer to be accepted.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bartizan_core::WallTime;
+
+use crate::token::VerifiedClaims;
+
+/// Says whether a token was revoked.
+///
+/// Asked for each request, also for tokens that are remembered, and every five seconds while a
+/// response goes on; it must answer at once. What must be fetched is fetched beforehand, as with
+/// [`RevocationList`].
+pub trait Revocations: fmt::Debug + Send + Sync + 'static {
+    /// Whether this token is no longer to be accepted.
+    fn is_revoked(&self, claims: &VerifiedClaims) -> bool;
+}
+
+impl<R: Revocations + ?Sized> Revocations for Arc<R> {
+    fn is_revoked(&self, claims: &VerifiedClaims) -> bool {
+        (**self).is_revoked(claims)
+    }
+}
+
+/// A list of revoked tokens, sessions and subjects in memory. Clones share it.
+///
+/// It is of bounded size and never drops an entry before its time: when it is full, revoking
+/// fails, and says so.
+///
+/// ```
+/// use bartizan_core::WallTime;
+/// use bartizan_jwt::RevocationList;
+///
+/// let revoked = RevocationList::new(1);
+/// let end = WallTime::from_unix_seconds(1_800_000_000);
+/// revoked.revoke_token("https://issuer.example", "t-1", end)?;
+/// assert!(revoked.revoke_token("https://issuer.example", "t-2", end).is_err());
+/// # Ok::<(), bartizan_jwt::RevocationListFull>(())
+/// ```
+#[derive(Clone)]
+pub struct RevocationList(Arc<List>);
+
+struct List {
+    capacity: usize,
+    count: AtomicUsize,
+    issuers: RwLock<HashMap<Box<str>, OfIssuer>>,
+}
+
+/// Each with the time until which it has to be kept.
+#[derive(Default)]
+struct OfIssuer {
+    tokens: HashMap<Box<str>, WallTime>,
+    sessions: HashMap<Box<str>, WallTime>,
+    /// With the time before which their tokens were issued.
+    subjects: HashMap<Box<str>, (WallTime, WallTime)>,
+}
+
+/// A [`RevocationList`] has no room for another entry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the list of revoked tokens is full: {capacity} entries")]
+pub struct RevocationListFull {
+    capacity: usize,
+}
+
+impl RevocationList {
+    /// A list for at most `capacity` entries, at about 150 bytes each.
+    pub fn new(capacity: usize) -> Self {
+        Self(Arc::new(List {
+            capacity,
+            count: AtomicUsize::new(0),
+            issuers: RwLock::default(),
+        }))
+    }
+
+    /// Revokes one token, by its `jti`. It has to be kept until the token expires, at `until`.
+    ///
+    /// # Errors
+    ///
+    /// [`RevocationListFull`].
+    pub fn revoke_token(
+        &self,
+        issuer: &str,
+        token_id: &str,
+        until: WallTime,
+    ) -> Result<(), RevocationListFull> {
+        self.add(issuer, |of| {
+            of.tokens.insert(token_id.into(), until).is_none()
+        })
+    }
+
+    /// Revokes the tokens of a session, by its `sid`. It has to be kept until the last of them
+    /// expires, at `until`.
+    ///
+    /// # Errors
+    ///
+    /// [`RevocationListFull`].
+    pub fn revoke_session(
+        &self,
+        issuer: &str,
+        session_id: &str,
+        until: WallTime,
+    ) -> Result<(), RevocationListFull> {
+        self.add(issuer, |of| {
+            of.sessions.insert(session_id.into(), until).is_none()
+        })
+    }
+
+    /// Revokes the tokens of a subject that were issued before `issued_before`, and those that do
+    /// not say when they were. It has to be kept until the last of them expires, at `until`.
+    ///
+    /// # Errors
+    ///
+    /// [`RevocationListFull`].
+    pub fn revoke_subject(
+        &self,
+        issuer: &str,
+        subject: &str,
+        issued_before: WallTime,
+        until: WallTime,
+    ) -> Result<(), RevocationListFull> {
+        let entry = (issued_before, until);
+        self.add(issuer, |of| {
+            of.subjects.insert(subject.into(), entry).is_none()
+        })
+    }
+
+    /// Drops the entries whose tokens have expired by `now`, and gives how many are left.
+    pub fn forget_expired(&self, now: WallTime) -> usize {
+        let mut issuers = self
+            .0
+            .issuers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        issuers.retain(|_, of| {
+            of.tokens.retain(|_, until| *until > now);
+            of.sessions.retain(|_, until| *until > now);
+            of.subjects.retain(|_, (_, until)| *until > now);
+            of.len() > 0
+        });
+        let count = issuers.values().map(OfIssuer::len).sum();
+        self.0.count.store(count, Ordering::Release);
+        count
+    }
+
+    fn add(
+        &self,
+        issuer: &str,
+        insert: impl FnOnce(&mut OfIssuer) -> bool,
+    ) -> Result<(), RevocationListFull> {
+        let list = &*self.0;
+        let mut issuers = list.issuers.write().unwrap_or_else(PoisonError::into_inner);
+        if list.count.load(Ordering::Acquire) >= list.capacity {
+            let capacity = list.capacity;
+            return Err(RevocationListFull { capacity });
+        }
+        if insert(issuers.entry(issuer.into()).or_default()) {
+            list.count.fetch_add(1, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+impl OfIssuer {
+    fn len(&self) -> usize {
+        self.tokens.len() + self.sessions.len() + self.subjects.len()
+    }
+}
+
+impl Revocations for RevocationList {
+    fn is_revoked(&self, claims: &VerifiedClaims) -> bool {
+        // Most of the time nothing is revoked, and nobody need wait for a lock.
+        if self.0.count.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let issuers = self
+            .0
+            .issuers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let principal = claims.principal();
+        let Some(of) = issuers.get(principal.issuer()) else {
+            return false;
+        };
+        let by_token = principal
+            .token_id()
+            .is_some_and(|id| of.tokens.contains_key(id));
+        let by_session = claims
+            .session_id()
+            .is_some_and(|id| of.sessions.contains_key(id));
+        let by_subject = of
+            .subjects
+            .get(principal.subject())
+            .is_some_and(|(before, _)| claims.issued_at().is_none_or(|issued| issued < *before));
+        by_token || by_session || by_subject
+    }
+}
+
+impl fmt::Debug for RevocationList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevocationList")
+            .field("entries", &self.0.count.load(Ordering::Relaxed))
+            .field("capacity", &self.0.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::{self, ISSUER, NOW, header, keys, now, rules, sign, with};
+    use crate::verify::verify;
+
+    fn is_revoked(list: &RevocationList, changes: Value) -> bool {
+        let token = sign(&header(), &with(testing::claims(), changes));
+        let rules = rules().allow_missing_issued_at().build().unwrap();
+        let token = verify(&token, &keys(), &rules, now()).unwrap();
+        list.is_revoked(token.claims())
+    }
+
+    fn end() -> WallTime {
+        now() + Duration::from_secs(300)
+    }
+
+    #[test]
+    fn a_token_is_revoked_by_its_identifier() {
+        let list = RevocationList::new(10);
+        assert!(!is_revoked(&list, json!({})));
+        list.revoke_token(ISSUER, "t-1", end()).unwrap();
+        assert!(is_revoked(&list, json!({})));
+        assert!(!is_revoked(&list, json!({ "jti": "t-2" })));
+        assert!(!is_revoked(
+            &list,
+            json!({ "jti": "t-2", "sid": "t-1", "sub": "t-1" })
+        ));
+    }
+
+    #[test]
+    fn a_token_is_revoked_by_its_session() {
+        let list = RevocationList::new(10);
+        list.revoke_session(ISSUER, "s-1", end()).unwrap();
+        assert!(is_revoked(&list, json!({ "sid": "s-1" })));
+        assert!(!is_revoked(&list, json!({ "sid": "s-2" })));
+        assert!(!is_revoked(&list, json!({})));
+    }
+
+    #[test]
+    fn a_subjects_tokens_are_revoked_up_to_a_time() {
+        let list = RevocationList::new(10);
+        list.revoke_subject(
+            ISSUER,
+            "alice",
+            WallTime::from_unix_seconds(NOW - 10),
+            end(),
+        )
+        .unwrap();
+        assert!(!is_revoked(&list, json!({ "iat": NOW - 10 })));
+        assert!(is_revoked(&list, json!({ "iat": NOW - 11 })));
+        assert!(is_revoked(&list, json!({ "iat": null })));
+        assert!(!is_revoked(&list, json!({ "iat": NOW - 11, "sub": "bob" })));
+    }
+
+    #[test]
+    fn an_issuer_revokes_its_own_alone() {
+        let list = RevocationList::new(10);
+        list.revoke_token("https://other.example", "t-1", end())
+            .unwrap();
+        assert!(!is_revoked(&list, json!({})));
+    }
+
+    #[test]
+    fn a_full_list_forgets_nothing_before_its_time() {
+        let list = RevocationList::new(2);
+        list.revoke_token(ISSUER, "t-1", now()).unwrap();
+        list.revoke_token(ISSUER, "t-9", end()).unwrap();
+        let full = list.revoke_session(ISSUER, "s-1", end());
+        assert_eq!(full, Err(RevocationListFull { capacity: 2 }));
+        assert!(is_revoked(&list, json!({})));
+        assert_eq!(list.forget_expired(now()), 1);
+        assert!(!is_revoked(&list, json!({})));
+        assert!(is_revoked(&list, json!({ "jti": "t-9" })));
+        assert_eq!(list.revoke_session(ISSUER, "s-1", end()), Ok(()));
+    }
+}
