@@ -2,18 +2,20 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bartizan_core::{Clock, Code, Event, LifecycleEvent, LifecycleKind, Observe, Peer};
 use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsStream, server};
 
+use crate::crowd::{Admission, Crowd, Stage};
 use crate::handshake::Failure;
+use crate::proxied::HeaderSenders;
 use crate::stream::{MtlsStream, Proof};
 use crate::tls::Configurations;
 use crate::trust::Trust;
@@ -32,42 +34,58 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 64 * 1024;
 
+/// How often a full crowd is looked through for somebody who has become idle.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
 /// What all handshakes of one listener share.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     pub(crate) configurations: Configurations<ServerConfig>,
     pub(crate) handshake_timeout: Duration,
+    pub(crate) header_senders: HeaderSenders,
     pub(crate) observer: Option<Arc<dyn Observe>>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) crowd: Mutex<Crowd>,
+    /// Told whenever a place becomes free.
+    pub(crate) freed: Notify,
 }
 
 /// Accepts until the receiving end is gone.
 ///
-/// A slot is taken before a connection is: with all slots in use, further connections wait in the
-/// kernel's backlog, which costs us nothing.
+/// While nobody in the crowd can make room, further connections wait in the kernel's backlog, which
+/// costs us nothing.
 pub(crate) async fn accept_loop(
     listener: TcpListener,
     acceptor: Arc<Acceptor>,
-    slots: Arc<Semaphore>,
     finished: mpsc::Sender<MtlsStream>,
 ) {
     let mut pause = FIRST_PAUSE;
     loop {
         let accepted = tokio::select! {
             () = finished.closed() => return,
-            accepted = next(&listener, &slots) => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((tcp, remote, slot)) => {
+            Ok((tcp, remote)) => {
                 pause = FIRST_PAUSE;
+                let admitted = tokio::select! {
+                    () = finished.closed() => return,
+                    admitted = acceptor.admit(remote) => admitted,
+                };
+                let Some(place) = admitted else {
+                    acceptor.tell_failure(remote, &Failure::Shed);
+                    continue;
+                };
                 let acceptor = Arc::clone(&acceptor);
                 let finished = finished.clone();
                 tokio::spawn(async move {
                     tokio::select! {
                         () = finished.closed() => {}
-                        () = acceptor.serve(tcp, remote, &finished) => {}
+                        () = place.must_go.notified() => {
+                            acceptor.tell_failure(remote, &Failure::Shed);
+                        }
+                        () = acceptor.serve(tcp, remote, &place, &finished) => {}
                     }
-                    drop(slot);
                 });
             }
             // The client went away before we came to it.
@@ -85,16 +103,24 @@ pub(crate) async fn accept_loop(
     }
 }
 
-async fn next(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    let (tcp, remote) = listener.accept().await?;
-    Ok((tcp, remote, slot))
+/// A place in the crowd, which is free again when this is dropped.
+struct Place {
+    number: u64,
+    must_go: Arc<Notify>,
+    acceptor: Arc<Acceptor>,
+}
+
+impl Place {
+    fn advance(&self, stage: Stage) {
+        self.acceptor.crowd().advance(self.number, stage);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.acceptor.crowd().leave(self.number);
+        self.acceptor.freed.notify_one();
+    }
 }
 
 fn peer_of(tls: &server::TlsStream<TcpStream>, trust: &Trust) -> Result<Peer, Failure> {
@@ -124,14 +150,47 @@ fn longer(pause: Duration) -> Duration {
 }
 
 impl Acceptor {
-    async fn serve(&self, tcp: TcpStream, remote: SocketAddr, finished: &mpsc::Sender<MtlsStream>) {
-        match self.establish(tcp, remote).await {
-            // The slot stays taken while the application is behind with accepting, so that
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for this client; `None` if its address has more than its share. Waits while there
+    /// is no place for anybody.
+    async fn admit(self: &Arc<Self>, remote: SocketAddr) -> Option<Place> {
+        loop {
+            let admission = self.crowd().admit(remote.ip(), Instant::now());
+            match admission {
+                Admission::Admitted { place, must_go } => {
+                    return Some(Place {
+                        number: place,
+                        must_go,
+                        acceptor: Arc::clone(self),
+                    });
+                }
+                Admission::Refused => return None,
+                // Somebody leaves, or has been idle for long enough by then.
+                Admission::Wait => drop(timeout(ASK_AGAIN, self.freed.notified()).await),
+            }
+        }
+    }
+
+    async fn serve(
+        &self,
+        tcp: TcpStream,
+        remote: SocketAddr,
+        place: &Place,
+        finished: &mpsc::Sender<MtlsStream>,
+    ) {
+        match self.establish(tcp, remote, place).await {
+            // The place stays taken while the application is behind with accepting, so that
             // finished connections cannot pile up beyond the cap either.
-            Ok(stream) => drop(finished.send(stream).await),
+            Ok(stream) => {
+                place.advance(Stage::Finished);
+                drop(finished.send(stream).await);
+            }
             Err((failure, tcp)) => {
-                let kind = LifecycleKind::HandshakeFailed;
-                self.tell(kind, failure.code(), Some(remote), &failure);
+                place.advance(Stage::Refused);
+                self.tell_failure(remote, &failure);
                 if let Some(tcp) = tcp.filter(|_| failure.is_refusal()) {
                     linger(tcp).await;
                 }
@@ -139,10 +198,15 @@ impl Acceptor {
         }
     }
 
+    fn tell_failure(&self, remote: SocketAddr, failure: &Failure) {
+        let kind = LifecycleKind::HandshakeFailed;
+        self.tell(kind, failure.code(), Some(remote), failure);
+    }
+
     /// The connection; or why there is none, with the socket if there is still one.
     async fn establish(
         &self,
-        tcp: TcpStream,
+        mut tcp: TcpStream,
         remote: SocketAddr,
     ) -> Result<MtlsStream, (Failure, Option<TcpStream>)> {
         let built = match self.configurations.newest() {
@@ -153,10 +217,20 @@ impl Acceptor {
         // Without it, small HTTP/2 frames wait for acknowledgements. It cannot fail in a way that
         // matters: a dead socket shows in the handshake.
         let _ = tcp.set_nodelay(true);
+        let client = self.header_senders.client(&mut tcp, remote);
+        let remote = match timeout(self.handshake_timeout, client).await {
+            Err(_) => return Err((Failure::Timeout, None)),
+            Ok(Err(error)) => return Err((Failure::Transport(error), None)),
+            Ok(Ok(client)) => client,
+        };
         let began = self.clock.wall();
-        let handshake = TlsAcceptor::from(Arc::clone(&built.config))
-            .accept(tcp)
-            .into_fallible();
+        let handshake = async {
+            // What is wrong with the socket, the handshake will say.
+            let _ = tcp.readable().await;
+            place.advance(Stage::Busy);
+            let acceptor = TlsAcceptor::from(Arc::clone(&built.config));
+            acceptor.accept(tcp).into_fallible().await
+        };
         let tls = match timeout(self.handshake_timeout, handshake).await {
             Err(_) => return Err((Failure::Timeout, None)),
             Ok(Err((error, tcp))) => return Err((Failure::of(error), Some(tcp))),

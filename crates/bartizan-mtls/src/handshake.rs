@@ -7,6 +7,7 @@ use std::io;
 use bartizan_core::Code;
 use rustls::{AlertDescription, CertificateError, Error};
 
+use crate::proxied;
 use crate::svid_error::SvidError;
 use crate::tls::PeerNotAllowed;
 
@@ -16,8 +17,12 @@ pub const ALERT_RECEIVED: Code = Code::new("mtls.alert_received");
 pub const EXPIRED: Code = Code::new("mtls.expired");
 /// The handshake failed for another reason: no TLS, no common version, a broken connection.
 pub const HANDSHAKE_FAILED: Code = Code::new("mtls.handshake_failed");
+/// The far end had to make room for others: it was idle, or its address had more than its share.
+pub const HANDSHAKE_SHED: Code = Code::new("mtls.handshake_shed");
 /// The far end did not complete the handshake in its time.
 pub const HANDSHAKE_TIMEOUT: Code = Code::new("mtls.handshake_timeout");
+/// A load balancer's header of the PROXY protocol is missing or malformed.
+pub const PROXY_PROTOCOL: Code = Code::new("mtls.proxy_protocol");
 /// The far end presented no certificate.
 pub const NO_CERTIFICATE: Code = Code::new("mtls.no_certificate");
 /// We have no identity of our own yet, because its source has published none.
@@ -35,6 +40,7 @@ pub const UNKNOWN_AUTHORITY: Code = Code::new("mtls.unknown_authority");
 #[derive(Debug)]
 pub(crate) enum Failure {
     NoIdentity,
+    Shed,
     Timeout,
     Tls(Error),
     Transport(io::Error),
@@ -53,10 +59,12 @@ impl Failure {
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::NoIdentity => NO_IDENTITY,
+            Self::Shed => HANDSHAKE_SHED,
             Self::Timeout => HANDSHAKE_TIMEOUT,
             Self::Tls(Error::AlertReceived(_)) => ALERT_RECEIVED,
             Self::Tls(Error::NoCertificatesPresented) => NO_CERTIFICATE,
             Self::Tls(Error::InvalidCertificate(error)) => certificate_code(error),
+            Self::Transport(error) if proxied::fault(error).is_some() => PROXY_PROTOCOL,
             Self::Tls(_) | Self::Transport(_) => HANDSHAKE_FAILED,
         }
     }
@@ -93,6 +101,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoIdentity => f.write_str("no identity published yet"),
+            Self::Shed => f.write_str("had to make room for others"),
             Self::Timeout => f.write_str("handshake not completed in time"),
             Self::Tls(Error::InvalidCertificate(CertificateError::Other(other))) => {
                 fmt::Display::fmt(&other.0, f)

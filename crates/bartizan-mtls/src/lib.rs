@@ -159,8 +159,9 @@
 //!   [`serve`] they end. The layer refuses requests of a peer whose certificate has expired
 //!   and ends responses that are under way; a connection that was upgraded goes on.
 //! * **DNS names** of one set of roots are all alike: each of its authorities can claim each name.
-//! * **Floods**: handshakes have a time limit and a cap. Clients that hold all slots delay others
-//!   for as long as the time limit. Limit connections per address in front of the service.
+//! * **Floods**: handshakes have a time limit and caps, and idle clients make room for others. A
+//!   flood from very many addresses, of clients that do begin a handshake, still delays others by
+//!   up to a second; stopping it is the network's part.
 //! * **axum's `serve`** has no time limit for request headers. Behind it, an authenticated peer can
 //!   hold a connection open by sending a header slowly; behind [`serve`] it cannot.
 //! * **Routes that axum adds after `.layer`** are not guarded. Add the layer last.
@@ -187,6 +188,7 @@ mod client_cert;
 mod config;
 mod connect_error;
 mod connector;
+mod crowd;
 mod der;
 mod error;
 mod files;
@@ -199,7 +201,9 @@ mod layer;
 mod listener;
 mod material;
 mod pass;
+mod proxied;
 mod proxy;
+mod proxy_protocol;
 mod revocation;
 mod roots;
 mod rules;
@@ -227,8 +231,8 @@ pub use self::error::{
 pub use self::files::{MaterialError, MaterialFiles};
 pub use self::guard::MtlsGuard;
 pub use self::handshake::{
-    ALERT_RECEIVED, EXPIRED, HANDSHAKE_FAILED, HANDSHAKE_TIMEOUT, NO_CERTIFICATE, NO_IDENTITY,
-    NOT_AN_SVID, REVOCATION_UNKNOWN, REVOKED, UNKNOWN_AUTHORITY,
+    ALERT_RECEIVED, EXPIRED, HANDSHAKE_FAILED, HANDSHAKE_SHED, HANDSHAKE_TIMEOUT, NO_CERTIFICATE, NO_IDENTITY,
+    NOT_AN_SVID, PROXY_PROTOCOL, REVOCATION_UNKNOWN, REVOKED, UNKNOWN_AUTHORITY,
 };
 pub use self::identity::{Identity, IdentityError};
 pub use self::layer::{Mtls, MtlsLayer};
@@ -236,6 +240,7 @@ pub use self::listener::{MtlsListener, MtlsListenerBuilder};
 pub use self::material::Material;
 pub use self::pass::MtlsPass;
 pub use self::proxy::{ForwardedError, ProxyGrant};
+pub use self::proxy_protocol::{ProxyHeader, ProxyHeaderProgress, ProxyProtocolError};
 pub use self::revocation::{RevocationError, RevocationLists};
 pub use self::roots::{Roots, RootsError};
 pub use self::rules::Role;

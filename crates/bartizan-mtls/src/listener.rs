@@ -6,18 +6,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bartizan_core::{Clock, Observe, SystemClock};
+use bartizan_core::{Clock, IpNetwork, Observe, SystemClock};
 use bartizan_source::Published;
 use futures_core::Stream;
 use tokio::net::{TcpListener, ToSocketAddrs};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 
 use crate::accept::{Acceptor, accept_loop};
+use crate::crowd::Crowd;
 use crate::material::Material;
+use crate::proxied::HeaderSenders;
 use crate::stream::MtlsStream;
 use crate::tls::Configurations;
 
@@ -25,8 +27,12 @@ use crate::tls::Configurations;
 /// lost packets needs three; a silent one holds a slot for no longer than this.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// 256: at about 0.3 ms of processor time per handshake, a core works through them within 0.1 s.
-const MAX_HANDSHAKES: usize = 256;
+/// 1,024: at about 0.3 ms of processor time per handshake, a core works through them within 0.3 s,
+/// and they take about 20 MB.
+const MAX_HANDSHAKES: usize = 1024;
+
+/// Half of them: all clients may come through one proxy, and another address still gets in.
+const SHARE_OF_ADDRESS: usize = 2;
 
 /// Finished connections that wait for the application. Few, because they wait in vain if it is
 /// stuck, and the slots of further ones stay taken meanwhile.
@@ -44,7 +50,9 @@ const MAX_WAITING: usize = 32;
 /// # How it works
 ///
 /// 1. A task of its own accepts; each handshake runs in a task of its own, with a time limit
-///    and a cap on how many run at once. A silent client delays nobody else.
+///    and a cap on how many run at once, in total and per address (IPv6: per /64 network). Beyond
+///    a cap, those who have been idle make room, silent ones first; if none is, clients of a
+///    crowded address are turned away, and others wait in the kernel's backlog.
 /// 2. Each handshake uses the newest published [`Material`]. Connections that are open keep what
 ///    they were made with.
 /// 3. TLS 1.3 only, a client certificate always, no resumption, no early data, ALPN `h2` and
@@ -67,7 +75,9 @@ impl MtlsListener {
         MtlsListenerBuilder {
             material,
             handshake_timeout: HANDSHAKE_TIMEOUT,
+            header_senders: HeaderSenders::default(),
             max_handshakes: MAX_HANDSHAKES,
+            max_handshakes_per_address: None,
             observer: None,
             clock: Arc::new(SystemClock),
         }
@@ -120,7 +130,9 @@ impl fmt::Debug for MtlsListener {
 pub struct MtlsListenerBuilder {
     material: Published<Material>,
     handshake_timeout: Duration,
+    header_senders: HeaderSenders,
     max_handshakes: usize,
+    max_handshakes_per_address: Option<usize>,
     observer: Option<Arc<dyn Observe>>,
     clock: Arc<dyn Clock>,
 }
@@ -132,10 +144,33 @@ impl MtlsListenerBuilder {
         self
     }
 
-    /// Sets how many handshakes may run at once. 256 unless said. Beyond it, connections wait in
-    /// the kernel's backlog.
+    /// Sets how many handshakes may run at once. 1,024 unless said: a core works through them
+    /// within a third of a second.
     pub fn with_max_handshakes(mut self, limit: NonZeroUsize) -> Self {
-        self.max_handshakes = limit.get().min(Semaphore::MAX_PERMITS);
+        self.max_handshakes = limit.get();
+        self
+    }
+
+    /// Sets how many handshakes may run at once with clients of one address (IPv6: of one /64
+    /// network). Half of all unless said: where all clients come through one proxy, that is
+    /// enough, and one address can never take all places.
+    pub fn with_max_handshakes_per_address(mut self, limit: NonZeroUsize) -> Self {
+        self.max_handshakes_per_address = Some(limit.get());
+        self
+    }
+
+    /// Takes the client's address from the [PROXY protocol], version 1 or 2, on connections from
+    /// these networks. Nobody's unless said.
+    ///
+    /// From these networks a header is then required, and must come within the time that a
+    /// handshake has; name load balancers alone, and only those that write the header. Everybody
+    /// else's connections begin with TLS, so that a header from them fails the handshake.
+    ///
+    /// The address is what the balancer says; the peer is proven by the handshake as always.
+    ///
+    /// [PROXY protocol]: https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
+    pub fn allow_proxy_protocol(mut self, networks: impl IntoIterator<Item = IpNetwork>) -> Self {
+        self.header_senders.add(networks);
         self
     }
 
@@ -173,14 +208,18 @@ impl MtlsListenerBuilder {
     pub fn listen_on(self, listener: TcpListener) -> io::Result<MtlsListener> {
         let local_address = listener.local_addr()?;
         let (sender, finished) = mpsc::channel(MAX_WAITING);
+        let share = (self.max_handshakes / SHARE_OF_ADDRESS).max(1);
+        let per_address = self.max_handshakes_per_address.unwrap_or(share);
         let acceptor = Arc::new(Acceptor {
             configurations: Configurations::server(self.material, Arc::clone(&self.clock)),
             handshake_timeout: self.handshake_timeout,
+            header_senders: self.header_senders,
             observer: self.observer,
             clock: self.clock,
+            crowd: Mutex::new(Crowd::new(self.max_handshakes, per_address)),
+            freed: Notify::new(),
         });
-        let slots = Arc::new(Semaphore::new(self.max_handshakes));
-        tokio::spawn(accept_loop(listener, Arc::clone(&acceptor), slots, sender));
+        tokio::spawn(accept_loop(listener, Arc::clone(&acceptor), sender));
         Ok(MtlsListener {
             finished,
             local_address,

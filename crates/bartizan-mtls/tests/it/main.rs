@@ -17,6 +17,7 @@ mod handshakes;
 mod hostile;
 mod layer;
 mod revocation;
+mod proxied;
 mod rotation;
 #[cfg(feature = "serve")]
 mod serve;
