@@ -28,6 +28,9 @@ pub enum ConfigError {
         /// What was given.
         keys: usize,
     },
+    /// A limit on requests at once cannot work like this.
+    #[error("load limit: {0}")]
+    Load(&'static str),
     /// A name cannot be sent in a header.
     #[error("policy name {0:?} is not 1 to 64 visible ascii characters or spaces")]
     Name(String),
@@ -68,6 +71,8 @@ pub enum RateLimitErrorKind {
     NoKey,
     /// No policy applies to the request.
     NoPolicy,
+    /// There is too much to do already.
+    Overloaded,
 }
 
 /// The caller is banned.
@@ -80,6 +85,8 @@ const EXCEEDED: Code = Code::new("ratelimit.exceeded");
 const NO_KEY: Code = Code::new("ratelimit.no_key");
 /// No policy applies to the request.
 const NO_POLICY: Code = Code::new("ratelimit.no_policy");
+/// There is too much to do already.
+const OVERLOADED: Code = Code::new("ratelimit.overloaded");
 
 impl RateLimitError {
     pub(crate) const fn new(kind: RateLimitErrorKind, wait: Option<Duration>) -> Self {
@@ -104,6 +111,7 @@ impl RateLimitError {
             RateLimitErrorKind::Exceeded => EXCEEDED,
             RateLimitErrorKind::NoKey => NO_KEY,
             RateLimitErrorKind::NoPolicy => NO_POLICY,
+            RateLimitErrorKind::Overloaded => OVERLOADED,
         }
     }
 
@@ -121,6 +129,8 @@ impl RateLimitError {
             RateLimitErrorKind::NoPolicy => {
                 rejection(RejectionKind::Forbidden).with_detail("no limit is set for this caller")
             }
+            RateLimitErrorKind::Overloaded => rejection(RejectionKind::Unavailable)
+                .with_detail("the service has too much to do at present"),
         };
         match self.wait {
             Some(wait) => rejection.with_retry_after(wait),
@@ -137,6 +147,7 @@ impl fmt::Display for RateLimitError {
             RateLimitErrorKind::Exceeded => "limit exceeded",
             RateLimitErrorKind::NoKey => "nothing to count the request by",
             RateLimitErrorKind::NoPolicy => "no policy applies",
+            RateLimitErrorKind::Overloaded => "too much to do",
         })?;
         match self.wait {
             Some(wait) => write!(f, ": to be admitted in {wait:?}"),

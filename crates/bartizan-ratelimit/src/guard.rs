@@ -2,6 +2,7 @@
 
 mod bans;
 mod fields;
+mod load;
 mod pass;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use bartizan_core::{
 
 pub use self::bans::BanGuard;
 use self::fields::write_refusal;
+pub use self::load::{LoadGuard, LoadPass};
 use self::pass::Owed;
 pub use self::pass::RateLimitPass;
 use crate::config::{MissingKey, RateLimitConfig, Rules};

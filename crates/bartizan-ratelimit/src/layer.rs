@@ -1,11 +1,13 @@
 //! The layer.
 
 mod bans;
+mod load;
 
 use bartizan_core::{Entrance, GuardLayer, Guarded};
 use tower_layer::Layer;
 
 pub use self::bans::{BanLayer, Banned};
+pub use self::load::{Load, LoadLayer};
 use crate::config::RateLimitConfig;
 use crate::guard::RateLimitGuard;
 use crate::limiter::Limiter;

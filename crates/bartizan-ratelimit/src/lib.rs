@@ -74,6 +74,12 @@
 //! [`Bans`] shut somebody out for a while, twice as long each time; [`BanLayer`] looks at them
 //! before anything else. They are bounded in number and in pace, and begin in shadow mode.
 //!
+//! # Load
+//!
+//! [`LoadLayer`] serves so many requests at once, each counted to the end of its response's body,
+//! and sheds what is beyond instead of letting it queue. The [`LoadLimit`] may adapt itself to how
+//! fast responses come, and keeps a part free for what is critical.
+//!
 //! # Deployment notes
 //!
 //! What this layer does not protect against:
@@ -105,6 +111,7 @@ mod guard;
 mod key;
 mod layer;
 mod limiter;
+mod load;
 mod newcomers;
 mod policy;
 mod rate;
@@ -117,10 +124,11 @@ pub use self::bans::{BanRefused, BanSubject, Bans, BansBuilder};
 pub use self::config::{Fields, MissingKey, RateLimitConfig, RateLimitConfigBuilder, Settlement};
 pub use self::error::{ConfigError, RateLimitError, RateLimitErrorKind};
 pub use self::gcra::{Denied, Gcra};
-pub use self::guard::{BanGuard, RateLimitGuard, RateLimitPass};
+pub use self::guard::{BanGuard, LoadGuard, LoadPass, RateLimitGuard, RateLimitPass};
 pub use self::key::{Key, KeyWriter};
-pub use self::layer::{BanLayer, Banned, RateLimit, RateLimitLayer};
+pub use self::layer::{BanLayer, Banned, Load, LoadLayer, RateLimit, RateLimitLayer};
 pub use self::limiter::{Limiter, LimiterBuilder, Occupancy};
+pub use self::load::{LoadLimit, LoadLimitBuilder, Priority};
 pub use self::policy::Policy;
 pub use self::rate::Rate;
 pub use self::ticks::Ticks;

@@ -8,4 +8,5 @@ mod fields;
 mod keys;
 mod layer;
 mod limiter;
+mod load;
 mod support;
