@@ -208,6 +208,7 @@ impl Acceptor {
         &self,
         mut tcp: TcpStream,
         remote: SocketAddr,
+        place: &Place,
     ) -> Result<MtlsStream, (Failure, Option<TcpStream>)> {
         let built = match self.configurations.newest() {
             Ok(Some(built)) => built,

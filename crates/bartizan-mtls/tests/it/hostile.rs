@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use bartizan_mtls::{HANDSHAKE_FAILED, HANDSHAKE_TIMEOUT, MtlsListener, MtlsListenerBuilder};
+use bartizan_mtls::{
+    HANDSHAKE_FAILED, HANDSHAKE_SHED, HANDSHAKE_TIMEOUT, MtlsListener, MtlsListenerBuilder,
+    NOT_AN_SVID,
+};
 use bartizan_source::Published;
-use bartizan_testkit::DevelopmentCa;
+use bartizan_testkit::{DevelopmentCa, ManualClock};
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -69,26 +72,140 @@ async fn silent_clients_are_let_go_after_the_handshake_timeout() {
     is_closed(silent).await;
 }
 
+/// A client that begins a handshake and never goes on.
+async fn half_open(address: SocketAddr) -> TcpStream {
+    let mut tcp = TcpStream::connect(address).await.unwrap();
+    tcp.write_all(&[0x16, 0x03, 0x01]).await.unwrap();
+    tcp
+}
+
 #[tokio::test]
-async fn handshakes_beyond_the_cap_wait_for_a_slot() {
+async fn silent_clients_make_room_when_all_places_are_taken() {
+    let ca = ca();
+    let recorder = Recorder::default();
+    let builder = builder(&ca)
+        .with_handshake_timeout(FOR_EVER)
+        .with_max_handshakes(NonZeroUsize::new(2).unwrap())
+        .with_max_handshakes_per_address(NonZeroUsize::new(2).unwrap())
+        .with_observer(recorder.shared());
+    let address = serve(builder, allow(ORDERS)).await;
+    let first = TcpStream::connect(address).await.unwrap();
+    let second = TcpStream::connect(address).await.unwrap();
+    // Turned away while the others have just come, and let in once they have been idle.
+    let good = ca.workload("/ns/shop/sa/orders").unwrap();
+    let served = async { while foreign_get(&ca, Some(&good), address).await.is_err() {} };
+    timeout(PATIENCE, served).await.expect("served in time");
+    is_closed(first).await;
+    assert!(recorder.codes().iter().all(|code| *code == HANDSHAKE_SHED));
+    drop(second);
+}
+
+#[tokio::test]
+async fn half_open_clients_make_room_when_all_places_are_taken() {
     let ca = ca();
     let builder = builder(&ca)
         .with_handshake_timeout(FOR_EVER)
-        .with_max_handshakes(NonZeroUsize::new(2).unwrap());
+        .with_max_handshakes(NonZeroUsize::new(2).unwrap())
+        .with_max_handshakes_per_address(NonZeroUsize::new(3).unwrap());
     let address = serve(builder, allow(ORDERS)).await;
-    let silent = [
-        TcpStream::connect(address).await.unwrap(),
-        TcpStream::connect(address).await.unwrap(),
-    ];
-    let mut waiting = Box::pin(good_client_is_served(&ca, address));
-    // Both slots are taken and stay so: the good client waits, as the operator asked for.
-    assert!(
-        timeout(Duration::from_millis(200), &mut waiting)
-            .await
-            .is_err()
-    );
+    let first = half_open(address).await;
+    let second = half_open(address).await;
+    good_client_is_served(&ca, address).await;
+    is_closed(first).await;
+    drop(second);
+}
+
+#[tokio::test]
+async fn a_thousand_silent_clients_delay_nobody() {
+    let ca = ca();
+    let address = serve(builder(&ca).with_handshake_timeout(FOR_EVER), allow(ORDERS)).await;
+    let mut silent = Vec::new();
+    for number in 0..1000 {
+        // From many addresses, as a flood is: loopback has sixteen million.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        let from = [
+            127,
+            0,
+            1 + u8::try_from(number / 250).unwrap(),
+            1 + u8::try_from(number % 250).unwrap(),
+        ];
+        socket.bind((from, 0).into()).unwrap();
+        silent.push(socket.connect(address).await.unwrap());
+    }
+    for _ in 0..20 {
+        good_client_is_served(&ca, address).await;
+    }
     drop(silent);
-    waiting.await;
+}
+
+#[tokio::test]
+async fn a_flood_of_one_address_leaves_places_for_others() {
+    let ca = ca();
+    let builder = builder(&ca)
+        .with_handshake_timeout(FOR_EVER)
+        .with_max_handshakes(NonZeroUsize::new(8).unwrap());
+    let address = serve(builder, allow(ORDERS)).await;
+    let mut flood = Vec::new();
+    for _ in 0..200 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
+        let mut tcp = socket.connect(address).await.unwrap();
+        // The server may have had enough before it is written.
+        let _ = tcp.write_all(&[0x16, 0x03, 0x01]).await;
+        flood.push(tcp);
+    }
+    good_client_is_served(&ca, address).await;
+    drop(flood);
+}
+
+#[tokio::test]
+async fn long_chains_and_certificates_of_many_names_are_refused() {
+    let ca = ca();
+    let recorder = Recorder::default();
+    let address = serve(builder(&ca).with_observer(recorder.shared()), allow(ORDERS)).await;
+
+    let mut between = Vec::new();
+    let mut parent = ca.intermediate().unwrap();
+    for _ in 0..50 {
+        between.push(parent.certificate_der().clone());
+        parent = ca.intermediate().unwrap();
+    }
+    let leaf = ca.workload("/ns/shop/sa/orders").unwrap();
+    let long = leaf.with_intermediates(between.iter());
+    let many = (0..129)
+        .fold(ca.leaf().add_uri(ORDERS), |leaf, number| {
+            leaf.add_dns(format!("n{number}.test"))
+        })
+        .issue()
+        .unwrap();
+    let wide = (0..2000)
+        .fold(ca.leaf().add_uri(ORDERS), |leaf, number| {
+            leaf.add_dns(format!("n{number}.test"))
+        })
+        .issue()
+        .unwrap();
+    for (count, hostile) in [long, many, wide].iter().enumerate() {
+        assert!(foreign_get(&ca, Some(hostile), address).await.is_err());
+        let seen = recorder.wait_for(count + 1).await;
+        assert_eq!(seen[count].0, NOT_AN_SVID, "{seen:?}");
+    }
+    good_client_is_served(&ca, address).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_refuses_and_accepts_as_it_says() {
+    let ca = ca();
+    let clock = ManualClock::at(ca.reference_time());
+    let address = serve(builder(&ca).with_clock(self::clock(&clock)), allow(ORDERS)).await;
+    let good = ca.workload("/ns/shop/sa/orders").unwrap();
+    let year = Duration::from_secs(365 * 86_400);
+    good_client_is_served(&ca, address).await;
+    clock.advance(year);
+    assert!(foreign_get(&ca, Some(&good), address).await.is_err());
+    clock.set_wall_back(2 * year);
+    assert!(foreign_get(&ca, Some(&good), address).await.is_err());
+    clock.set_wall(ca.reference_time());
+    good_client_is_served(&ca, address).await;
 }
 
 #[tokio::test]
