@@ -211,6 +211,9 @@ mod tests {
         // A quote that the client left open cannot swallow what the proxy appended.
         check("10.0.0.1", Fwd, &["for=\"6.6.6.6, for=1.2.3.4"], "1.2.3.4");
         check("10.0.0.1", Fwd, &["for=\"", "for=1.2.3.4"], "1.2.3.4");
+        // Nor can an escaped quote, which a proxy may have copied, make up an element.
+        let copied = r#"for=1.2.3.4;host="a\", for=6.6.6.6;by=\"""#;
+        check("10.0.0.1", Fwd, &[copied], "10.0.0.1");
         check(
             "10.0.0.1",
             Fwd,

@@ -10,8 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::code::Code;
-use crate::guard::Pass;
-use crate::protocol::Protocol;
+use crate::pass::{Pass, Settled};
 use crate::rejection::{Rejection, RejectionBody};
 
 /// After so many frames in a row without a wait, the pass is asked all the same whether the
@@ -27,8 +26,9 @@ pin_project! {
     pub struct GuardBody<B, P> {
         #[pin]
         arm: Arm<B>,
-        pass: Option<P>,
-        protocol: Protocol,
+        pass: Option<Settled<P>>,
+        // Whether a status in the trailers can end the response.
+        trailers: bool,
         frames: u8,
     }
 }
@@ -43,11 +43,11 @@ pin_project! {
 }
 
 impl<B, P> GuardBody<B, P> {
-    pub(crate) fn inner(body: B, pass: Option<P>, protocol: Protocol) -> Self {
+    pub(crate) fn inner(body: B, pass: Option<Settled<P>>, trailers: bool) -> Self {
         Self {
             arm: Arm::Inner { body },
             pass,
-            protocol,
+            trailers,
             frames: 0,
         }
     }
@@ -56,7 +56,7 @@ impl<B, P> GuardBody<B, P> {
         Self {
             arm: Arm::Refusal { body },
             pass: None,
-            protocol: Protocol::Http,
+            trailers: false,
             frames: 0,
         }
     }
@@ -108,13 +108,14 @@ where
             Poll::Pending => {
                 let skipped_inner = *this.frames == FRAMES_BETWEEN_CUTS;
                 *this.frames = 0;
-                match this.pass.poll_cut(cx) {
+                let cut_by = |pass: &mut Settled<P>| pass.poll_cut(cx);
+                match this.pass.as_mut().map_or(Poll::Pending, cut_by) {
                     Poll::Ready(rejection) => {
                         *this.pass = None;
                         // Drops the inner body, so that what feeds it stops.
                         let body = RejectionBody::default();
                         this.arm.set(Arm::Refusal { body });
-                        Poll::Ready(Some(cut(rejection, *this.protocol)))
+                        Poll::Ready(Some(cut(rejection, *this.trailers)))
                     }
                     Poll::Pending if skipped_inner => {
                         cx.waker().wake_by_ref();
@@ -142,10 +143,11 @@ where
 }
 
 /// How a response ends in the middle: gRPC has trailers for it, HTTP only a broken body.
-fn cut<E>(rejection: Rejection, protocol: Protocol) -> Result<Frame<Bytes>, GuardBodyError<E>> {
-    match protocol {
-        Protocol::Grpc => Ok(Frame::trailers(rejection.into_trailers())),
-        _ => Err(GuardBodyError(Failure::Cut(rejection.code()))),
+fn cut<E>(rejection: Rejection, trailers: bool) -> Result<Frame<Bytes>, GuardBodyError<E>> {
+    if trailers {
+        Ok(Frame::trailers(rejection.into_trailers()))
+    } else {
+        Err(GuardBodyError(Failure::Cut(rejection.code())))
     }
 }
 

@@ -7,6 +7,7 @@ use pin_project_lite::pin_project;
 
 use crate::duty::{Duty, settle};
 use crate::guard::{Check, Guard, Inquiry, Inspection};
+use crate::pass::Settled;
 use crate::rejection::Rejection;
 
 /// Two guards as one: the first decides before the second is asked.
@@ -31,7 +32,7 @@ impl<A: Guard, B: Guard> Chain<A, B> {
     }
 }
 
-type ChainPass<A, B> = (Option<<A as Guard>::Pass>, Option<<B as Guard>::Pass>);
+type ChainPass<A, B> = (Settled<<A as Guard>::Pass>, Settled<<B as Guard>::Pass>);
 
 impl<A: Guard, B: Guard> Guard for Chain<A, B> {
     type Pass = ChainPass<A, B>;
@@ -57,7 +58,7 @@ impl<A: Guard, B: Guard> Guard for Chain<A, B> {
 
 fn ask_second<A: Guard, B: Guard>(
     second: &B,
-    first: Option<A::Pass>,
+    first: Settled<A::Pass>,
     inspection: &mut Inspection<'_>,
 ) -> Check<ChainPass<A, B>, ChainInquiry<A, B>> {
     match second.check(inspection) {
@@ -85,7 +86,7 @@ pin_project! {
         First { #[pin] inquiry: A::Inquiry, chain: Option<Chain<A, B>> },
         /// The second guard is waiting.
         #[doc(hidden)]
-        Second { #[pin] inquiry: B::Inquiry, guard: B, first: Option<Option<A::Pass>> },
+        Second { #[pin] inquiry: B::Inquiry, guard: B, first: Option<Settled<A::Pass>> },
     }
 }
 

@@ -142,6 +142,23 @@ impl SecurityContext {
         }
     }
 
+    /// Records a principal and the claims behind it: both, or neither.
+    ///
+    /// # Errors
+    ///
+    /// If another principal or other claims are recorded already.
+    pub fn set_authenticated<T: Any + Send + Sync>(
+        &self,
+        principal: Principal,
+        claims: Arc<T>,
+    ) -> Result<(), ContextConflict> {
+        if self.principal().is_some_and(|held| *held != principal) {
+            return Err(ContextConflict { field: "principal" });
+        }
+        self.set_claims(claims)?;
+        self.set_principal(principal)
+    }
+
     /// Appends a decision. Does not allocate for the first eight.
     pub fn record(&self, decision: Decision) {
         self.0.decisions.record(decision);
@@ -226,18 +243,26 @@ impl SecurityContext {
     }
 
     /// Looks the path up in a route table, once.
+    ///
+    /// A router compares the path as it was sent; rules are written for its canonical spelling.
+    /// Where the two lead to different templates, no rule would be about what is going to run.
     pub(crate) fn resolve(&self, table: &RouteTable) -> Result<(), PathError> {
-        let path = CanonicalPath::parse(self.path()?)?;
-        let _ = self.0.template.set(table.template(&path));
+        if self.0.template.get().is_some() {
+            return Ok(());
+        }
+        let template = table.lookup(self.path()?);
+        if template != table.lookup(self.0.uri.path()) {
+            return Err(PathError::Spelling);
+        }
+        let _ = self.0.template.set(template);
         Ok(())
     }
 }
 
 impl fmt::Debug for SecurityContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URI's query may hold anything; it stays out of logs.
+        // Path and query may hold anything, such as the token of a link; they stay out of logs.
         f.debug_struct("SecurityContext")
-            .field("path", &self.0.uri.path())
             .field("peer", &self.peer())
             .field("forwarded", &self.forwarded())
             .field("principal", &self.principal())

@@ -9,6 +9,7 @@ use crate::code::Code;
 pub struct Decision {
     layer: &'static str,
     outcome: Outcome,
+    enforcement: Enforcement,
     code: Option<Code>,
     detail: Option<Arc<str>>,
 }
@@ -54,12 +55,24 @@ pub enum Enforcement {
 impl Decision {
     /// A decision of the layer with this name, such as `jwt`.
     pub fn new(layer: &'static str, outcome: Outcome) -> Self {
+        let enforcement = match outcome {
+            Outcome::WouldHaveDenied => Enforcement::Shadow,
+            _ => Enforcement::Enforce,
+        };
         Self {
             layer,
             outcome,
+            enforcement,
             code: None,
             detail: None,
         }
+    }
+
+    /// States whether the layer acted on its conclusion.
+    #[must_use]
+    pub fn with_enforcement(mut self, enforcement: Enforcement) -> Self {
+        self.enforcement = enforcement;
+        self
     }
 
     /// Names the reason.
@@ -85,6 +98,11 @@ impl Decision {
     /// What it concluded.
     pub fn outcome(&self) -> Outcome {
         self.outcome
+    }
+
+    /// Whether it acted on it. A layer in shadow mode that could not decide let the request pass.
+    pub fn enforcement(&self) -> Enforcement {
+        self.enforcement
     }
 
     /// Why, if there is a reason to name.

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::context::SecurityContext;
 use crate::decision::{Decision, Enforcement, Outcome};
 use crate::event::{DecisionEvent, Event, Observe};
 use crate::guard::Inspection;
+use crate::pass::{Pass, Settled};
+use crate::protocol::Protocol;
 use crate::rejection::Rejection;
 
 /// Under which name a guard decides, whether it enforces, and who is told.
@@ -58,20 +61,30 @@ impl Duty {
     /// Records a decision beside the verdict, such as that of one rule among many that only
     /// watches, and tells the observer. The verdict itself is recorded by the engine.
     pub fn record(&self, inspection: &Inspection<'_>, decision: Decision) {
+        self.conclude(inspection.context, inspection.protocol, decision);
+    }
+
+    /// Records a decision, and tells the observer.
+    pub(crate) fn conclude(
+        &self,
+        context: &SecurityContext,
+        protocol: Protocol,
+        decision: Decision,
+    ) {
         if let Some(observer) = &self.observer {
-            let event = DecisionEvent::new(&decision, inspection.context, inspection.protocol);
+            let event = DecisionEvent::new(&decision, context, protocol);
             observer.observe(&Event::Decision(event));
         }
-        inspection.context.record(decision);
+        context.record(decision);
     }
 
     /// Records a verdict and turns it into what happens: the pass, if there is one, or the
     /// refusal. In shadow mode a refusal becomes a passage without a pass.
-    pub(crate) fn settle<P>(
+    pub(crate) fn settle<P: Pass>(
         &self,
         inspection: &mut Inspection<'_>,
         verdict: Result<P, Rejection>,
-    ) -> Result<Option<P>, Rejection> {
+    ) -> Result<Settled<P>, Rejection> {
         let note = inspection.note.take();
         let (outcome, code) = match &verdict {
             Ok(_) => (Outcome::Allowed, None),
@@ -83,7 +96,7 @@ impl Duty {
                 (outcome, Some(rejection.code()))
             }
         };
-        let mut decision = Decision::new(self.layer, outcome);
+        let mut decision = Decision::new(self.layer, outcome).with_enforcement(self.enforcement);
         if let Some(code) = code {
             decision = decision.with_code(code);
         }
@@ -92,8 +105,13 @@ impl Duty {
         }
         self.record(inspection, decision);
         match verdict {
-            Ok(pass) => Ok(Some(pass)),
-            Err(_) if self.enforcement == Enforcement::Shadow => Ok(None),
+            Ok(pass) => Ok(Settled::watched(
+                pass,
+                self,
+                inspection.context,
+                inspection.protocol,
+            )),
+            Err(_) if self.enforcement == Enforcement::Shadow => Ok(Settled::shadowed()),
             Err(rejection) => Err(rejection),
         }
     }
@@ -109,14 +127,14 @@ impl fmt::Debug for Duty {
 }
 
 /// Settles a verdict under a guard's duty; a guard made of others has settled already.
-pub(crate) fn settle<P>(
+pub(crate) fn settle<P: Pass>(
     duty: Option<&Duty>,
     inspection: &mut Inspection<'_>,
     verdict: Result<P, Rejection>,
-) -> Result<Option<P>, Rejection> {
+) -> Result<Settled<P>, Rejection> {
     match duty {
         Some(duty) => duty.settle(inspection, verdict),
-        None => verdict.map(Some),
+        None => verdict.map(Settled::unwatched),
     }
 }
 
@@ -127,7 +145,6 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::context::SecurityContext;
     use crate::event::observe_fn;
 
     #[test]

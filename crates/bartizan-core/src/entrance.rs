@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::Uri;
 use http::request::Parts;
 
 use crate::address::{TrustedProxies, fold};
@@ -21,9 +22,14 @@ const AMBIGUOUS_PATH: Code = Code::new("route.ambiguous_path");
 /// What the outermost layer of a service knows of the outside: which proxies to believe about the
 /// client's address, and which routes there are.
 ///
-/// The layer that creates a request's [`SecurityContext`] applies it; layers further in find the
-/// context made and ignore theirs. With a route table, a request whose path has no one meaning is
-/// refused there with `route.ambiguous_path`, before any rule is asked. That has no shadow mode:
+/// Give it to the outermost layer: the one that creates a request's [`SecurityContext`] finds the
+/// client's address, and a layer further in can no longer change it. The first layer that has a
+/// route table looks the path up; a request whose path has no one meaning is refused there with
+/// `route.ambiguous_path`, before its guard is asked. So is one whose path leads a router
+/// elsewhere than its canonical spelling does.
+///
+/// A layer inside a nested axum router sees a shortened path; with feature `axum` it goes by
+/// axum's `OriginalUri`, without it the outermost layer must stand outside of `nest`. That has no shadow mode:
 /// no rule could say what it would have decided.
 #[derive(Clone, Debug)]
 pub struct Entrance {
@@ -64,8 +70,9 @@ impl Entrance {
     }
 
     /// Creates the request's context and puts it into the extensions; without an entrance, as
-    /// the default one would.
-    pub(crate) fn open(
+    /// the default one would. For layers that have a service of their own, when the request has
+    /// no context yet; guards find it made.
+    pub fn open(
         this: Option<&Self>,
         parts: &mut Parts,
         protocol: Protocol,
@@ -86,13 +93,14 @@ impl Entrance {
                 },
             );
         let peer = connection.and_then(Connection::peer);
-        let context = SecurityContext::of_connection(parts.uri.clone(), peer, address);
+        let context = SecurityContext::of_connection(received_uri(parts), peer, address);
         parts.extensions.insert(context.clone());
         let opened = this.map_or(Ok(()), |this| this.resolve(&context, parts, protocol));
         (context, opened)
     }
 
-    fn resolve(
+    /// Finds the route template, unless an outer layer has.
+    pub(crate) fn resolve(
         &self,
         context: &SecurityContext,
         parts: &mut Parts,
@@ -117,6 +125,15 @@ impl Entrance {
             .settle::<()>(&mut inspection, Err(rejection))
             .map(drop)
     }
+}
+
+/// The URI as it was received. A router that nests others shortens what these see.
+fn received_uri(parts: &Parts) -> Uri {
+    #[cfg(feature = "axum")]
+    if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
+        return original.0.clone();
+    }
+    parts.uri.clone()
 }
 
 impl Default for Entrance {

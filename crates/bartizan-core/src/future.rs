@@ -2,19 +2,59 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::body::GuardBody;
 use crate::context::SecurityContext;
 use crate::duty::settle;
-use crate::guard::{Guard, Inquiry, Inspection, Pass};
+use crate::guard::{Guard, Inquiry, Inspection};
+use crate::pass::{Pass, Settled};
 use crate::protocol::Protocol;
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, RejectionBody};
+
+/// What a refusal must look like, read from the request before it is gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    pub(crate) protocol: Protocol,
+    head: bool,
+}
+
+impl Form {
+    pub(crate) fn of(request: &Parts) -> Self {
+        Self {
+            protocol: Protocol::of(request),
+            head: request.method == Method::HEAD,
+        }
+    }
+
+    /// Renders a refusal. The answer to `HEAD` has the head of any other and no body: HTTP/2
+    /// servers do not take one away by themselves.
+    fn render<B, P>(self, rejection: Rejection) -> Response<GuardBody<B, P>> {
+        let response = rejection.into_response(self.protocol);
+        response.map(|body| {
+            GuardBody::refusal(if self.head {
+                RejectionBody::empty()
+            } else {
+                body
+            })
+        })
+    }
+}
+
+/// A request that a guard is still asked about.
+pub(crate) struct Asked<G, S, ReqBody> {
+    pub(crate) guard: G,
+    pub(crate) service: S,
+    pub(crate) request: (Parts, ReqBody),
+    pub(crate) context: SecurityContext,
+    pub(crate) note: Option<Arc<str>>,
+}
 
 pin_project! {
     /// The response of a [`Guarded`](crate::Guarded) service.
@@ -23,7 +63,7 @@ pin_project! {
         G: Guard,
         S: Service<Request<ReqBody>>,
     {
-        protocol: Protocol,
+        form: Form,
         #[pin]
         state: State<S, G, ReqBody>,
     }
@@ -40,16 +80,19 @@ pin_project! {
         Asking {
             #[pin]
             inquiry: G::Inquiry,
-            guard: G,
+            asked: Option<Asked<G, S, ReqBody>>,
+        },
+        // The request passed after a wait, and the service is not ready yet.
+        Readying {
             service: S,
-            request: Option<(Parts, ReqBody)>,
-            context: SecurityContext,
+            request: Option<Request<ReqBody>>,
+            pass: Option<Settled<G::Pass>>,
         },
         // The request passed.
         Calling {
             #[pin]
             response: S::Future,
-            pass: Option<G::Pass>,
+            pass: Option<Settled<G::Pass>>,
         },
         // The request was refused.
         Refused { rejection: Option<Rejection> },
@@ -61,37 +104,29 @@ where
     G: Guard,
     S: Service<Request<ReqBody>>,
 {
-    pub(crate) fn asking(
-        inquiry: G::Inquiry,
-        guard: G,
-        service: S,
-        request: (Parts, ReqBody),
-        context: SecurityContext,
-        protocol: Protocol,
-    ) -> Self {
-        let request = Some(request);
+    pub(crate) fn asking(inquiry: G::Inquiry, asked: Asked<G, S, ReqBody>, form: Form) -> Self {
         Self {
-            protocol,
+            form,
             state: State::Asking {
                 inquiry,
-                guard,
-                service,
-                request,
-                context,
+                asked: Some(asked),
             },
         }
     }
 
-    pub(crate) fn calling(response: S::Future, pass: Option<G::Pass>, protocol: Protocol) -> Self {
+    pub(crate) fn calling(response: S::Future, pass: Settled<G::Pass>, form: Form) -> Self {
         Self {
-            protocol,
-            state: State::Calling { response, pass },
+            form,
+            state: State::Calling {
+                response,
+                pass: Some(pass),
+            },
         }
     }
 
-    pub(crate) fn refused(rejection: Rejection, protocol: Protocol) -> Self {
+    pub(crate) fn refused(rejection: Rejection, form: Form) -> Self {
         Self {
-            protocol,
+            form,
             state: State::Refused {
                 rejection: Some(rejection),
             },
@@ -108,62 +143,81 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let protocol = *this.protocol;
+        let form = *this.form;
         loop {
             let next = match this.state.as_mut().project() {
-                StateOf::Asking {
-                    inquiry,
-                    guard,
-                    service,
-                    request,
-                    context,
-                } => {
-                    let (mut parts, body) = take(request);
+                StateOf::Asking { inquiry, asked } => {
+                    let mut held = take(asked);
+                    let (parts, _) = &mut held.request;
+                    let context = &held.context;
+                    let note = held.note.take();
                     let mut inspection = Inspection {
-                        parts: &mut parts,
+                        parts,
                         context,
-                        protocol,
-                        note: None,
+                        protocol: form.protocol,
+                        note,
                     };
-                    match inquiry.poll_verdict(cx, &mut inspection) {
+                    let verdict = inquiry.poll_verdict(cx, &mut inspection);
+                    let settled =
+                        verdict.map(|verdict| settle(held.guard.duty(), &mut inspection, verdict));
+                    let note = inspection.note.take();
+                    match settled {
                         Poll::Pending => {
-                            *request = Some((parts, body));
+                            held.note = note;
+                            *asked = Some(held);
                             return Poll::Pending;
                         }
-                        Poll::Ready(verdict) => {
-                            match settle(guard.duty(), &mut inspection, verdict) {
-                                Ok(pass) => {
-                                    let request = Request::from_parts(parts, body);
-                                    State::Calling {
-                                        response: service.call(request),
-                                        pass,
-                                    }
-                                }
-                                Err(rejection) => State::Refused {
-                                    rejection: Some(rejection),
-                                },
+                        Poll::Ready(Err(rejection)) => State::Refused {
+                            rejection: Some(rejection),
+                        },
+                        Poll::Ready(Ok(pass)) => {
+                            let (parts, body) = held.request;
+                            let request = Some(Request::from_parts(parts, body));
+                            State::Readying {
+                                service: held.service,
+                                request,
+                                pass: Some(pass),
                             }
                         }
                     }
                 }
+                StateOf::Readying {
+                    service,
+                    request,
+                    pass,
+                } => match ready!(service.poll_ready(cx)) {
+                    Ok(()) => {
+                        let response = service.call(take(request));
+                        State::Calling {
+                            response,
+                            pass: pass.take(),
+                        }
+                    }
+                    Err(error) => return Poll::Ready(Err(error)),
+                },
                 StateOf::Calling { response, pass } => match response.poll(cx) {
                     Poll::Ready(Ok(response)) => {
                         let (mut parts, body) = response.into_parts();
-                        pass.respond(&mut parts);
-                        let body = GuardBody::inner(body, pass.take(), protocol);
+                        if let Some(pass) = pass {
+                            pass.respond(&mut parts);
+                        }
+                        // The trailers of anything else would be lost, and its end look regular.
+                        let trailers = form.protocol == Protocol::Grpc
+                            && Protocol::of_content(&parts.headers) == Protocol::Grpc;
+                        let body = GuardBody::inner(body, pass.take(), trailers);
                         return Poll::Ready(Ok(Response::from_parts(parts, body)));
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Pending => {
-                        let rejection = ready!(pass.poll_cut(cx));
+                        let cut_by = |pass: &mut Settled<G::Pass>| pass.poll_cut(cx);
+                        let rejection = ready!(pass.as_mut().map_or(Poll::Pending, cut_by));
                         State::Refused {
                             rejection: Some(rejection),
                         }
                     }
                 },
                 StateOf::Refused { rejection } => {
-                    let response = take(rejection).into_response(protocol);
-                    return Poll::Ready(Ok(response.map(GuardBody::refusal)));
+                    return Poll::Ready(Ok(form.render(take(rejection))));
                 }
             };
             this.state.set(next);
@@ -188,6 +242,7 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.state {
             State::Asking { .. } => "GuardFuture::Asking",
+            State::Readying { .. } => "GuardFuture::Readying",
             State::Calling { .. } => "GuardFuture::Calling",
             State::Refused { .. } => "GuardFuture::Refused",
         })

@@ -1,13 +1,15 @@
 //! The seam that every layer without a hand on the body is made of.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{request, response};
+use http::request;
 
 use crate::context::SecurityContext;
 use crate::duty::Duty;
+use crate::pass::Pass;
 use crate::protocol::Protocol;
 use crate::rejection::Rejection;
 
@@ -80,7 +82,6 @@ pub enum Check<P, I> {
 }
 
 /// What a guard sees of a request.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Inspection<'r> {
     /// The head of the request. A guard may change headers, such as removing a credential.
@@ -95,7 +96,7 @@ pub struct Inspection<'r> {
 impl<'r> Inspection<'r> {
     /// An inspection of this request; for testing a guard by itself.
     pub fn new(parts: &'r mut request::Parts, context: &'r SecurityContext) -> Self {
-        let protocol = Protocol::of(&parts.headers);
+        let protocol = Protocol::of(parts);
         Self {
             parts,
             context,
@@ -108,6 +109,17 @@ impl<'r> Inspection<'r> {
     /// not hold a secret.
     pub fn note(&mut self, note: Arc<str>) {
         self.note = Some(note);
+    }
+}
+
+impl fmt::Debug for Inspection<'_> {
+    /// Without the request's head, which holds credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inspection")
+            .field("method", &self.parts.method)
+            .field("context", self.context)
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
     }
 }
 
@@ -148,59 +160,5 @@ impl<P> Inquiry<P> for Never {
         _: &mut Inspection<'_>,
     ) -> Poll<Result<P, Rejection>> {
         match *self {}
-    }
-}
-
-/// What a guard still owes after it let a request pass.
-///
-/// It is dropped when the response body has ended, failed or been abandoned, and when the request
-/// was cancelled before: a permit needs no more than that.
-pub trait Pass: Send + Unpin + 'static {
-    /// Called once with the head of the inner service's response: to add headers, or to take
-    /// the outcome into account.
-    fn respond(&mut self, response: &mut response::Parts) {
-        let _ = response;
-    }
-
-    /// Asks whether what the request rests on has ended: a token that expired, a certificate
-    /// that was revoked. `Ready` ends the response, also in the middle of its body.
-    ///
-    /// Called when the inner service or body has nothing to give, and now and then while it has
-    /// plenty; the waker must be registered as for a future. A short response is never asked.
-    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
-        let _ = cx;
-        Poll::Pending
-    }
-}
-
-impl Pass for () {}
-
-impl<P: Pass> Pass for Option<P> {
-    fn respond(&mut self, response: &mut response::Parts) {
-        if let Some(pass) = self {
-            pass.respond(response);
-        }
-    }
-
-    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
-        match self {
-            Some(pass) => pass.poll_cut(cx),
-            None => Poll::Pending,
-        }
-    }
-}
-
-impl<A: Pass, B: Pass> Pass for (A, B) {
-    // The inner guard first, as if each had a service of its own.
-    fn respond(&mut self, response: &mut response::Parts) {
-        self.1.respond(response);
-        self.0.respond(response);
-    }
-
-    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
-        match self.0.poll_cut(cx) {
-            Poll::Pending => self.1.poll_cut(cx),
-            cut => cut,
-        }
     }
 }

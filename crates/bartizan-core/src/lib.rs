@@ -109,6 +109,7 @@ mod forwarded;
 mod future;
 mod guard;
 mod layer;
+mod pass;
 mod peer;
 mod principal;
 mod protocol;
@@ -144,8 +145,9 @@ pub use self::event::{
 };
 pub use self::forwarded::{Forwarded, ForwardedBy};
 pub use self::future::GuardFuture;
-pub use self::guard::{Check, Guard, Inquiry, Inspection, Never, Pass};
+pub use self::guard::{Check, Guard, Inquiry, Inspection, Never};
 pub use self::layer::GuardLayer;
+pub use self::pass::{Pass, Settled};
 pub use self::peer::{Peer, PeerIdentity, VerifiedCertificate};
 pub use self::principal::{Caller, Principal, PrincipalBuilder, Scheme};
 pub use self::protocol::Protocol;

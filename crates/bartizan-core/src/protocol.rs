@@ -1,7 +1,8 @@
 //! Which protocol a request speaks, and so which form a refusal takes.
 
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderMap, Method};
 
 /// The protocol of a request, read from its content type.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -19,12 +20,26 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// Reads the protocol from the request's headers.
+    /// Reads the protocol from the head of a request.
+    ///
+    /// gRPC is a `POST` ([gRPC over HTTP/2]): with another method the content type is a client's
+    /// attempt to have its refusal dressed as `200 OK`, which for `CONNECT` would even open a tunnel.
+    ///
+    /// [gRPC over HTTP/2]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
+    pub fn of(request: &Parts) -> Self {
+        if request.method == Method::POST {
+            Self::of_content(&request.headers)
+        } else {
+            Self::Http
+        }
+    }
+
+    /// Reads the protocol from a content type alone.
     ///
     /// `application/grpc` counts when nothing, `+`, `;` or a space follows it, in any case of
     /// letters; `application/grpcfoo` is plain HTTP. Of several content types the first is
     /// decisive, as for tonic.
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of_content(headers: &HeaderMap) -> Self {
         let Some(value) = headers.get(CONTENT_TYPE) else {
             return Self::Http;
         };
@@ -87,8 +102,24 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-            assert_eq!(Protocol::of(&headers), expected, "{content_type:?}");
+            assert_eq!(Protocol::of_content(&headers), expected, "{content_type:?}");
         }
-        assert_eq!(Protocol::of(&HeaderMap::new()), Protocol::Http);
+        assert_eq!(Protocol::of_content(&HeaderMap::new()), Protocol::Http);
+    }
+
+    #[test]
+    fn only_a_post_is_grpc() {
+        for (method, expected) in [
+            (Method::POST, Protocol::Grpc),
+            (Method::GET, Protocol::Http),
+            (Method::CONNECT, Protocol::Http),
+        ] {
+            let request = http::Request::builder()
+                .method(method.clone())
+                .header(CONTENT_TYPE, "application/grpc")
+                .body(())
+                .unwrap();
+            assert_eq!(Protocol::of(&request.into_parts().0), expected, "{method}");
+        }
     }
 }

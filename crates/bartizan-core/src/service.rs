@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::request::Parts;
 use http::{Request, Response};
 use tower_service::Service;
 
@@ -11,9 +12,10 @@ use crate::body::GuardBody;
 use crate::context::SecurityContext;
 use crate::duty::settle;
 use crate::entrance::Entrance;
-use crate::future::GuardFuture;
+use crate::future::{Asked, Form, GuardFuture};
 use crate::guard::{Check, Guard, Inspection};
 use crate::protocol::Protocol;
+use crate::rejection::Rejection;
 
 /// A service behind a guard.
 ///
@@ -59,51 +61,68 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> GuardFuture<S, G, ReqBody> {
         let (mut parts, body) = request.into_parts();
-        let protocol = Protocol::of(&parts.headers);
-        let context = match SecurityContext::of(&parts.extensions) {
-            Some(context) if !self.outbound => context.clone(),
-            _ if self.outbound => SecurityContext::new(parts.uri.clone()),
-            _ => {
-                let entrance = self.entrance.as_deref();
-                let (context, opened) = Entrance::open(entrance, &mut parts, protocol);
-                if let Err(rejection) = opened {
-                    self.release_permit();
-                    return GuardFuture::refused(rejection, protocol);
-                }
-                context
-            }
-        };
+        let form = Form::of(&parts);
+        let (context, entered) = self.enter(&mut parts, form.protocol);
+        if let Err(rejection) = entered {
+            self.release_permit();
+            return GuardFuture::refused(rejection, form);
+        }
         let mut inspection = Inspection {
             parts: &mut parts,
             context: &context,
-            protocol,
+            protocol: form.protocol,
             note: None,
         };
         match self.guard.check(&mut inspection) {
             Check::Now(verdict) => match settle(self.guard.duty(), &mut inspection, verdict) {
                 Ok(pass) => {
                     let request = Request::from_parts(parts, body);
-                    GuardFuture::calling(self.inner.call(request), pass, protocol)
+                    GuardFuture::calling(self.inner.call(request), pass, form)
                 }
                 Err(rejection) => {
                     self.release_permit();
-                    GuardFuture::refused(rejection, protocol)
+                    GuardFuture::refused(rejection, form)
                 }
             },
             Check::Later(inquiry) => {
-                // The instance that was polled ready must be the one that is called: a clone
-                // may hold no permit.
-                let fresh = self.inner.clone();
-                let ready = mem::replace(&mut self.inner, fresh);
-                GuardFuture::asking(
-                    inquiry,
-                    self.guard.clone(),
-                    ready,
-                    (parts, body),
+                let note = inspection.note.take();
+                // Nothing that `poll_ready` reserved is held while the guard waits: whoever can
+                // make it wait could otherwise use up what the service has for everybody. The
+                // future gets the service ready again once the request has passed.
+                let service = self.inner.clone();
+                self.release_permit();
+                let guard = self.guard.clone();
+                let request = (parts, body);
+                let asked = Asked {
+                    guard,
+                    service,
+                    request,
                     context,
-                    protocol,
-                )
+                    note,
+                };
+                GuardFuture::asking(inquiry, asked, form)
             }
+        }
+    }
+}
+
+impl<S, G> Guarded<S, G> {
+    /// The request's context: the one that it has, or a new one.
+    fn enter(
+        &self,
+        parts: &mut Parts,
+        protocol: Protocol,
+    ) -> (SecurityContext, Result<(), Rejection>) {
+        if self.outbound {
+            return (SecurityContext::new(parts.uri.clone()), Ok(()));
+        }
+        let entrance = self.entrance.as_deref();
+        match SecurityContext::of(&parts.extensions).cloned() {
+            Some(context) => {
+                let entered = entrance.map_or(Ok(()), |it| it.resolve(&context, parts, protocol));
+                (context, entered)
+            }
+            None => Entrance::open(entrance, parts, protocol),
         }
     }
 }

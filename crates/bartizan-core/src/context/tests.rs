@@ -100,3 +100,26 @@ fn resolves_the_template_of_the_path_as_it_was_received() {
     assert_eq!(ambiguous.resolve(&table), Err(PathError::DotSegment));
     assert_eq!(ambiguous.path(), Err(PathError::DotSegment));
 }
+
+#[test]
+fn a_path_whose_spelling_leads_a_router_elsewhere_is_refused() {
+    let table = RouteTable::new(["/public/{x}", "/{tenant}/admin"]).unwrap();
+    let disguised = context("/%70ublic/admin");
+    assert_eq!(disguised.resolve(&table), Err(PathError::Spelling));
+    assert_eq!(disguised.template(), None);
+    let plain = context("/acme/admin");
+    plain.resolve(&table).unwrap();
+    assert_eq!(plain.template(), Some("/{tenant}/admin"));
+}
+
+#[test]
+fn principal_and_claims_are_written_together_or_not_at_all() {
+    let context = context("/");
+    let alice = Principal::builder(Scheme::Jwt, "i", "alice").assert_verified();
+    context.set_claims(Arc::new(7_u8)).unwrap();
+    let conflict = context
+        .set_authenticated(alice.clone(), Arc::new(String::new()))
+        .unwrap_err();
+    assert_eq!(conflict.field(), "claims");
+    assert_eq!(context.principal(), None);
+}

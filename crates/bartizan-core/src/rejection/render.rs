@@ -58,7 +58,9 @@ impl Rejection {
 
     fn write_headers(self, headers: &mut HeaderMap) {
         if let Some(wait) = self.0.retry_after {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            let seconds = wait
+                .as_secs()
+                .saturating_add(u64::from(wait.subsec_nanos() > 0));
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         for challenge in &self.0.challenges {
@@ -78,6 +80,11 @@ impl Rejection {
 pub struct RejectionBody(Option<Bytes>);
 
 impl RejectionBody {
+    /// The body of an answer to `HEAD`: nothing, whatever the head says of its length.
+    pub(crate) fn empty() -> Self {
+        Self(None)
+    }
+
     /// The bytes, if any are left.
     pub fn into_bytes(self) -> Bytes {
         self.0.unwrap_or_default()
@@ -181,6 +188,14 @@ mod tests {
                 r#""code":"test.refused","detail":"say \"please\""}"#
             )
         );
+    }
+
+    #[test]
+    fn a_wait_of_any_length_is_written() {
+        let response = Rejection::new(RejectionKind::Unavailable, CODE)
+            .with_retry_after(Duration::MAX)
+            .into_response(Protocol::Http);
+        assert_eq!(response.headers()["retry-after"], u64::MAX.to_string());
     }
 
     #[test]

@@ -11,11 +11,13 @@ use std::fmt;
 /// * encoded separators `%2f` and `%5c`, and a plain backslash;
 /// * `.` and `..` segments, plain or encoded;
 /// * empty segments (`//`), but a single trailing slash is kept: it is another path;
-/// * an encoded control character (`%00`), a bad percent-encoding, and a `;` parameter;
+/// * an encoded control character (`%00`), a bad percent-encoding, a character beyond ASCII that
+///   is not encoded, and a `;` parameter;
 /// * a path that does not begin with `/`.
 ///
-/// What remains is normalised as [RFC 3986 §6.2.2] says: percent-encoded unreserved characters
-/// are decoded and hexadecimal digits are upper-case. Case is kept: paths are case-sensitive.
+/// What remains is normalised as [RFC 3986 §6.2.2] says: percent-encoded characters that may stand
+/// in a segment as they are (`a`, `~`, `:`, `@`) are decoded, and hexadecimal digits are upper-case.
+/// Case is kept: paths are case-sensitive.
 ///
 /// [RFC 3986 §6.2.2]: https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2
 ///
@@ -68,13 +70,12 @@ impl<'p> CanonicalPath<'p> {
 /// Decodes unreserved characters, upper-cases hexadecimal digits, and refuses the rest of what
 /// the type's documentation lists.
 fn decode(path: &str) -> Result<Cow<'_, str>, PathError> {
-    if let Some(byte) = path
-        .bytes()
-        .find(|b| b.is_ascii_control() || matches!(b, b'\\' | b';'))
-    {
+    let refused = |b: &u8| !b.is_ascii() || b.is_ascii_control() || matches!(b, b'\\' | b';');
+    if let Some(byte) = path.as_bytes().iter().copied().find(refused) {
         return Err(match byte {
             b';' => PathError::Parameter,
             b'\\' => PathError::EncodedSeparator,
+            128.. => PathError::NotAscii,
             _ => PathError::Control,
         });
     }
@@ -95,8 +96,7 @@ fn decode(path: &str) -> Result<Cow<'_, str>, PathError> {
             b'/' | b'\\' => return Err(PathError::EncodedSeparator),
             b';' => return Err(PathError::Parameter),
             _ if byte.is_ascii_control() => return Err(PathError::Control),
-            b'-' | b'.' | b'_' | b'~' => decoded.push(char::from(byte)),
-            _ if byte.is_ascii_alphanumeric() => decoded.push(char::from(byte)),
+            _ if stands_in_a_segment(byte) => decoded.push(char::from(byte)),
             _ => {
                 decoded.push('%');
                 decoded.extend(digits.chars().map(|digit| digit.to_ascii_uppercase()));
@@ -109,6 +109,12 @@ fn decode(path: &str) -> Result<Cow<'_, str>, PathError> {
     } else {
         Cow::Owned(decoded)
     })
+}
+
+//= RFC 3986 §3.3: pchar = unreserved / pct-encoded / sub-delims / ":" / "@". The semicolon, which
+//= is one of them, was refused before.
+fn stands_in_a_segment(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte)
 }
 
 /// Why a path has no one meaning.
@@ -127,8 +133,12 @@ pub enum PathError {
     Encoding,
     /// The path does not begin with a slash.
     NotAbsolute,
+    /// A character beyond ASCII that is not percent-encoded.
+    NotAscii,
     /// A `;`, which some routers take for the start of a parameter.
     Parameter,
+    /// The path as it was sent matches another route than its canonical spelling does.
+    Spelling,
 }
 
 impl fmt::Display for PathError {
@@ -140,7 +150,9 @@ impl fmt::Display for PathError {
             Self::EncodedSeparator => "path has a backslash or an encoded separator",
             Self::Encoding => "path has a bad percent-encoding",
             Self::NotAbsolute => "path does not begin with a slash",
+            Self::NotAscii => "path has a character beyond ascii that is not encoded",
             Self::Parameter => "path has a semicolon",
+            Self::Spelling => "path matches another route as it is spelled",
         })
     }
 }
@@ -173,6 +185,8 @@ mod tests {
         check("/pkg.Service/Method", Ok("/pkg.Service/Method"));
         check("/...", Ok("/..."));
         check("/a%25b", Ok("/a%25b"));
+        check("/users/a%3Ab%40c", Ok("/users/a:b@c"));
+        check("/a%2C%3D", Ok("/a,="));
     }
 
     #[test]
@@ -198,7 +212,8 @@ mod tests {
         check("/a%4", Err(Encoding));
         check("/a%zz", Err(Encoding));
         check("/a%+1", Err(Encoding));
-        check("/a%ü", Err(Encoding));
+        check("/a%ü", Err(NotAscii));
+        check("/ü", Err(NotAscii));
         check("/a;b=c", Err(Parameter));
         check("/a%3bb", Err(Parameter));
     }

@@ -51,8 +51,13 @@ impl RouteTable {
 
     /// The template that the path matches. No allocation, for up to four parameters.
     pub fn template(&self, path: &super::CanonicalPath<'_>) -> Option<Arc<str>> {
+        self.lookup(path.as_str())
+    }
+
+    /// The template that a router which compares paths as they were sent would choose.
+    pub(crate) fn lookup(&self, path: &str) -> Option<Arc<str>> {
         self.router
-            .at(path.as_str())
+            .at(path)
             .ok()
             .map(|found| Arc::clone(found.value))
     }

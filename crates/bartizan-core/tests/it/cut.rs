@@ -103,7 +103,13 @@ async fn a_stalled_http_stream_breaks_off_with_the_reason() {
 #[tokio::test]
 async fn a_stalled_grpc_stream_ends_with_a_status() {
     let guard = Revocable::new();
-    let service = GuardLayer::new(guard.clone()).layer(service_fn(stall));
+    let service =
+        GuardLayer::new(guard.clone()).layer(service_fn(async |request: Request<Full<Bytes>>| {
+            let content = request.headers()["content-type"].clone();
+            let mut response = stall(request).await?;
+            response.headers_mut().insert("content-type", content);
+            Ok::<_, Infallible>(response)
+        }));
     let mut body = service.oneshot(grpc(true)).await.unwrap().into_body();
     assert!(body.frame().await.unwrap().unwrap().is_data());
     guard.revoke();
@@ -151,4 +157,67 @@ async fn a_service_that_does_not_answer_is_answered_for() {
     tokio::task::yield_now().await;
     guard.revoke();
     assert_eq!(waiting.await.unwrap().unwrap().status(), 401);
+}
+
+#[tokio::test]
+async fn a_cut_is_recorded_and_told() {
+    use bartizan_core::{Outcome, SecurityContext, observe_fn};
+
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    let observer = observe_fn(move |event| {
+        if let bartizan_core::Event::Decision(d) = event {
+            log.lock().unwrap().push(d.outcome());
+        }
+    });
+    let mut guard = Revocable::new();
+    guard.duty = guard.duty.with_observer(Arc::new(observer));
+    let context = SecurityContext::new("/hello".parse().unwrap());
+    let mut request = http(true);
+    request.extensions_mut().insert(context.clone());
+    let service = GuardLayer::new(guard.clone()).layer(service_fn(stall));
+    let mut body = service.oneshot(request).await.unwrap().into_body();
+    assert!(body.frame().await.unwrap().is_ok());
+    guard.revoke();
+    assert!(body.frame().await.unwrap().is_err());
+    let outcomes: Vec<_> = context.decisions().iter().map(|d| d.outcome()).collect();
+    assert_eq!(outcomes, [Outcome::Allowed, Outcome::Denied]);
+    assert_eq!(context.decisions()[1].code(), Some(EXPIRED));
+    assert_eq!(*told.lock().unwrap(), outcomes);
+}
+
+#[tokio::test]
+async fn shadow_mode_records_a_cut_and_goes_on() {
+    use bartizan_core::{Enforcement, Outcome, SecurityContext};
+
+    let mut guard = Revocable::new();
+    guard.duty = guard.duty.with_enforcement(Enforcement::Shadow);
+    let context = SecurityContext::new("/hello".parse().unwrap());
+    let mut request = http(true);
+    request.extensions_mut().insert(context.clone());
+    let service =
+        GuardLayer::new(guard.clone()).layer(service_fn(async |_: Request<Full<Bytes>>| {
+            let frames = futures_util::stream::repeat_with(|| {
+                Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"more")))
+            });
+            Ok::<_, Infallible>(Response::new(StreamBody::new(frames)))
+        }));
+    let mut body = service.oneshot(request).await.unwrap().into_body();
+    guard.revoke();
+    for _ in 0..300 {
+        assert!(body.frame().await.unwrap().is_ok());
+    }
+    let outcomes: Vec<_> = context.decisions().iter().map(|d| d.outcome()).collect();
+    assert_eq!(outcomes, [Outcome::Allowed, Outcome::WouldHaveDenied]);
+}
+
+#[tokio::test]
+async fn a_response_that_is_not_grpc_is_broken_off_and_not_ended() {
+    let guard = Revocable::new();
+    // The request says gRPC; what `stall` answers does not.
+    let service = GuardLayer::new(guard.clone()).layer(service_fn(stall));
+    let mut body = service.oneshot(grpc(true)).await.unwrap().into_body();
+    assert!(body.frame().await.unwrap().is_ok());
+    guard.revoke();
+    assert!(body.frame().await.unwrap().is_err());
 }

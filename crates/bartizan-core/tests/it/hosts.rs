@@ -139,3 +139,19 @@ async fn an_outbound_layer_does_not_touch_the_context_of_the_request() {
     assert_eq!(client.oneshot(request).await.unwrap().status(), 200);
     assert_eq!(context.decisions(), []);
 }
+
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn a_layer_inside_a_nested_router_knows_the_path_as_it_was_received() {
+    use bartizan_core::SecurityContext;
+
+    let path = async |context: SecurityContext| context.path().unwrap().to_owned();
+    let inner = Router::new()
+        .route("/public/{x}", post(path))
+        .layer(GuardLayer::new(Gate::new()));
+    let app = Router::new().nest("/admin", inner);
+    let mut request = http(true).map(axum::body::Body::new);
+    *request.uri_mut() = "/admin/public/x".parse().unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    assert_eq!(text(response.into_body()).await, "/admin/public/x");
+}

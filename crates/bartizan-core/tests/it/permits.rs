@@ -89,3 +89,21 @@ async fn readiness_is_kept() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_request_whose_guard_waits_holds_no_permit() {
+    let limited = ConcurrencyLimit::new(service_fn(hello), 1);
+    let mut waiting = GuardLayer::new(Gate::new().later()).layer(limited.clone());
+    let mut at_once = GuardLayer::new(Gate::new()).layer(limited);
+    // Asked about, and never polled again.
+    let asked = waiting.ready().await.unwrap().call(http(false));
+    let response = at_once
+        .ready()
+        .await
+        .unwrap()
+        .call(http(true))
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    drop(asked);
+}

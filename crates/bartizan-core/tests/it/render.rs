@@ -113,3 +113,40 @@ async fn an_extractor_without_any_layer_is_a_fault_of_ours() {
     assert_eq!(response.status(), 500);
     assert!(text(response.into_body()).await.contains("context.missing"));
 }
+
+#[tokio::test]
+async fn a_refused_head_request_has_no_body() {
+    use http_body::Body as _;
+    use tower::service_fn;
+
+    use crate::support::request;
+
+    let service = GuardLayer::new(Gate::new()).layer(service_fn(async |_: http::Request<()>| {
+        Ok::<_, std::convert::Infallible>(http::Response::new(axum::body::Body::empty()))
+    }));
+    let head = request(false).method("HEAD").body(()).unwrap();
+    let response = service.oneshot(head).await.unwrap();
+    assert_eq!(response.status(), 403);
+    assert_ne!(response.headers()["content-length"], "0");
+    assert!(response.body().is_end_stream());
+}
+
+#[tokio::test]
+async fn a_content_type_alone_does_not_dress_a_refusal_as_success() {
+    use tower::service_fn;
+
+    let service = GuardLayer::new(Gate::new()).layer(service_fn(
+        async |_: http::Request<http_body_util::Full<bytes::Bytes>>| {
+            Ok::<_, std::convert::Infallible>(http::Response::new(axum::body::Body::empty()))
+        },
+    ));
+    for method in ["GET", "CONNECT", "OPTIONS"] {
+        let mut request = grpc(false);
+        *request.method_mut() = method.parse().unwrap();
+        assert_eq!(
+            service.clone().oneshot(request).await.unwrap().status(),
+            403,
+            "{method}"
+        );
+    }
+}

@@ -390,6 +390,6 @@ async fn shadow_mode_writes_nothing_and_leaves_the_request_alone() {
     assert_eq!(seen.context.forwarded(), None);
     assert_eq!(
         seen.context.decisions(),
-        [Decision::new("mtls", Outcome::Allowed)]
+        [Decision::new("mtls", Outcome::Allowed).with_enforcement(Enforcement::Shadow)]
     );
 }

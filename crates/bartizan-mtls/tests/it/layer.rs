@@ -44,6 +44,7 @@ fn connection(peer: Option<Peer>) -> Connection {
 
 fn request(peer: Option<Peer>) -> Request<Empty<Bytes>> {
     let mut request = Request::new(Empty::new());
+    *request.method_mut() = http::Method::POST;
     request.extensions_mut().insert(connection(peer));
     request
 }
@@ -277,8 +278,14 @@ async fn a_response_that_goes_on_ends_when_its_peer_expires() {
         .with_clock(self::clock(&clock))
         .build()
         .unwrap();
-    let service = layer.layer(service_fn(async |_: Request<Empty<Bytes>>| {
-        Ok::<_, Infallible>(Response::new(Silent))
+    // It answers in the protocol that it is asked in.
+    let service = layer.layer(service_fn(async |request: Request<Empty<Bytes>>| {
+        let mut response = Response::new(Silent);
+        if let Some(content_type) = request.headers().get("content-type") {
+            let content_type = content_type.clone();
+            response.headers_mut().insert("content-type", content_type);
+        }
+        Ok::<_, Infallible>(response)
     }));
     for grpc in [false, true] {
         clock.set_wall(EXPIRY);
