@@ -11,6 +11,8 @@
 #[cfg(feature = "axum")]
 mod axum_host;
 mod connector;
+#[cfg(feature = "spiffe-bundle")]
+mod federation;
 mod files;
 mod forwarded;
 mod handshakes;
@@ -19,6 +21,8 @@ mod layer;
 mod revocation;
 mod proxied;
 mod rotation;
+#[cfg(feature = "serve")]
+mod rotation_under_load;
 #[cfg(feature = "serve")]
 mod serve;
 mod support;
