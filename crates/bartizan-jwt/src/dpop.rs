@@ -110,6 +110,34 @@ impl Dpop {
         }
     }
 
+    /// Checks a proof by itself, all but whether it was seen before: for services that verify the
+    /// token by other means, such as an opaque one. `path` is that of the request as it was
+    /// received, and `key` the thumbprint that the token is bound to.
+    ///
+    /// Whoever calls it must keep the [`ProofId`] and refuse it the second time.
+    ///
+    /// # Errors
+    ///
+    /// [`JwtErrorKind::ProofInvalid`] or [`JwtErrorKind::NonceRequired`].
+    pub fn check_proof(
+        &self,
+        proof: &str,
+        method: &str,
+        path: &str,
+        token: &str,
+        key: [u8; 32],
+        now: WallTime,
+    ) -> Result<ProofId, JwtError> {
+        let request = ProvenRequest {
+            method,
+            path,
+            token: token.as_bytes(),
+            key,
+        };
+        let checked = self.check(proof.as_bytes(), &request, now)?;
+        Ok(checked.id)
+    }
+
     /// The algorithms that a proof may be signed with, as a challenge names them.
     pub(crate) fn algorithm_names(&self) -> String {
         let names = Algorithm::ALL

@@ -172,6 +172,8 @@ pub enum JwtErrorKind {
     UnsupportedHeader,
     /// The token is meant for somebody else.
     WrongAudience,
+    /// The token was issued to a client that is not accepted here.
+    WrongClient,
     /// The token comes from another issuer.
     WrongIssuer,
     /// The token is of a type that is not accepted here.
@@ -227,6 +229,7 @@ impl JwtErrorKind {
             Self::UnknownKey => const { Code::new("jwt.unknown_key") },
             Self::UnsupportedHeader => const { Code::new("jwt.unsupported_header") },
             Self::WrongAudience => const { Code::new("jwt.wrong_audience") },
+            Self::WrongClient => const { Code::new("jwt.wrong_client") },
             Self::WrongIssuer => const { Code::new("jwt.wrong_issuer") },
             Self::WrongType => const { Code::new("jwt.wrong_type") },
         }
@@ -262,6 +265,7 @@ impl JwtErrorKind {
             Self::UnknownKey => "no key fits the token",
             Self::UnsupportedHeader => "unsupported header parameter",
             Self::WrongAudience => "the token is for another audience",
+            Self::WrongClient => "the token is of a client that is not accepted",
             Self::WrongIssuer => "the token is from another issuer",
             Self::WrongType => "token type not accepted",
         }

@@ -68,6 +68,7 @@ struct Requirements {
     needs_issued_at: bool,
     needs_token_id: bool,
     needs_client: bool,
+    clients: Vec<Box<str>>,
     leeway: Duration,
     max_lifetime: Option<Duration>,
     max_token: usize,
@@ -87,6 +88,7 @@ impl Rules {
                 needs_issued_at: true,
                 needs_token_id: true,
                 needs_client: true,
+                clients: Vec::new(),
                 leeway: DEFAULT_LEEWAY,
                 max_lifetime: None,
                 max_token: DEFAULT_MAX_TOKEN,
@@ -200,6 +202,12 @@ impl Rules {
         if self.wanted.needs_client && claims.client.is_none() {
             return Err(JwtError::claim("client_id", "is missing"));
         }
+        if !self.wanted.clients.is_empty() {
+            let stated = claims.client.as_ref().or(claims.authorized_party.as_ref());
+            if stated.is_none_or(|stated| self.wanted.clients.iter().all(|one| **one != **stated)) {
+                return Err(JwtError::new(JwtErrorKind::WrongClient));
+            }
+        }
         // A binding that is not understood cannot be checked, and taking the token without it would
         // turn it into a bearer token.
         if claims.confirmation == Some(None) {
@@ -311,6 +319,13 @@ impl RulesBuilder {
     /// Accepts tokens without `jti`, which then cannot be revoked one by one.
     pub fn allow_missing_token_id(mut self) -> Self {
         self.wanted.needs_token_id = false;
+        self
+    }
+
+    /// Accepts tokens of this client, and of others only if they are named as well. The client is
+    /// `client_id`, or else `azp`. Without it, every client of the issuer is accepted.
+    pub fn require_client(mut self, client: &str) -> Self {
+        self.wanted.clients.push(client.into());
         self
     }
 

@@ -15,6 +15,7 @@ mod jose_cookbook;
 mod jwk;
 mod jwt_cases;
 mod material;
+mod possession;
 mod ratelimit_traces;
 mod report;
 mod spiffe_id;

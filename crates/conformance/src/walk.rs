@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::material::Material;
 use crate::tally::Tally;
 use crate::{
-    client_ip, deliberate, envoy_jwt_verify, http_attacks, jose_cookbook, jwt_cases,
+    client_ip, deliberate, envoy_jwt_verify, http_attacks, jose_cookbook, jwt_cases, possession,
     ratelimit_traces, spiffe_id, spiffe_svid_cases, structured_fields, wycheproof, x509_limbo,
 };
 
@@ -75,6 +75,7 @@ fn reader(path: &str) -> Option<(Read, bool)> {
     let confirmed: Read = match (folder, name) {
         ("client-ip", "realclientip.json") => client_ip::realclientip,
         ("client-ip", "xff.json") => return Some((client_ip::xff, false)),
+        ("dpop", "rfc9449-examples.json") => possession::examples,
         ("envoy-jwt-verify", "jwks_parse.json") => envoy_jwt_verify::key_sets,
         ("envoy-jwt-verify", "jwt_parse.json") => envoy_jwt_verify::tokens,
         ("envoy-jwt-verify", "verify.json") => envoy_jwt_verify::signatures,
@@ -83,6 +84,8 @@ fn reader(path: &str) -> Option<(Read, bool)> {
         ("http-attacks", "json-test-suite.json") => http_attacks::documents,
         ("jose-cookbook", _) => return Some((jose_cookbook::reader(name)?, true)),
         ("jwt-cases", "cases.json") => jwt_cases::tokens,
+        ("jwt-cases", "dpop.json") => possession::proofs,
+        ("jwt-cases", "mtls-bound.json") => possession::certificates,
         ("jwt-cases", "jwks-documents.json") => return Some((jwt_cases::key_sets, false)),
         ("ratelimit-headers", "draft-examples.json") => structured_fields::draft,
         ("ratelimit-traces", "gcra.jsonl") => return Some((ratelimit_traces::gcra, false)),
@@ -97,6 +100,7 @@ fn reader(path: &str) -> Option<(Read, bool)> {
             structured_fields::integers
         }
         ("wycheproof", "json_web_signature_test.json") => wycheproof::signatures,
+        ("wycheproof", name) if signs_bytes(name) => wycheproof::raw_signatures,
         ("x509-limbo", "limbo.json") => x509_limbo::chains,
         _ => return None,
     };
@@ -112,10 +116,15 @@ fn inexpressible(path: &str) -> Option<&'static str> {
         return Some("neither fixed windows nor logs of arrivals are offered");
     }
     let name = path.strip_prefix("wycheproof/")?;
-    let is_signature = ["ecdsa_", "ed25519_", "rsa_pss_", "rsa_signature_"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix));
-    is_signature.then_some("signs bytes that are no JWS, which the public API does not verify")
+    let is_ecdsa = name.starts_with("ecdsa_") && !signs_bytes(name);
+    is_ecdsa.then_some("has signatures in DER, which no JWS has")
+}
+
+/// Whether a file of Wycheproof has signatures as JOSE writes them.
+fn signs_bytes(name: &str) -> bool {
+    let prefixes = ["ed25519_", "rsa_pss_", "rsa_signature_"];
+    let is_signature = prefixes.iter().any(|prefix| name.starts_with(prefix));
+    is_signature || name.starts_with("ecdsa_") && name.contains("_p1363_")
 }
 
 fn collect(folder: &Path, prefix: &str, paths: &mut Vec<String>) -> Result<()> {

@@ -26,14 +26,20 @@ fn streaming() -> (
     mpsc::Receiver<Frames>,
 ) {
     let (begun, senders) = mpsc::channel(1);
-    let service = service_fn(move |_: Request<Empty<Bytes>>| {
+    // It answers in the protocol that it is asked in.
+    let service = service_fn(move |request: Request<Empty<Bytes>>| {
+        let content_type = request.headers().get("content-type").cloned();
         let begun = begun.clone();
         async move {
             let (frames, body) = mpsc::channel(4);
             let first = Frame::data(Bytes::from_static(b"first"));
             frames.send(Ok(first)).await.unwrap();
             begun.send(frames).await.unwrap();
-            Ok(Response::new(StreamBody::new(ReceiverStream::new(body))))
+            let mut response = Response::new(StreamBody::new(ReceiverStream::new(body)));
+            if let Some(content_type) = content_type {
+                response.headers_mut().insert("content-type", content_type);
+            }
+            Ok(response)
         }
     });
     (service, senders)
