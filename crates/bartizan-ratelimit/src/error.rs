@@ -20,6 +20,9 @@ pub enum ConfigError {
     /// Two policies have the same name.
     #[error("two policies are called {0:?}")]
     DuplicatePolicy(String),
+    /// Rules about the heads of requests cannot work like this.
+    #[error("intake: {0}")]
+    Intake(String),
     /// A policy is told to remember no key, or more than 2³².
     #[error("policy {policy:?} is to remember {keys} keys, which is not within 1 and 2^32")]
     Keys {
@@ -63,30 +66,46 @@ pub struct RateLimitError {
 pub enum RateLimitErrorKind {
     /// The caller is banned for a while.
     Banned,
+    /// The body is declared to be larger than allowed.
+    BodyTooLarge,
     /// A policy has no room for new callers at present.
     Crowded,
     /// The caller has spent what a policy allows.
     Exceeded,
+    /// The headers are larger than allowed, or more.
+    HeadersTooLarge,
     /// The request lacks what it would be counted by.
     NoKey,
     /// No policy applies to the request.
     NoPolicy,
     /// There is too much to do already.
     Overloaded,
+    /// The body is of a type that is not on the list.
+    UnsupportedMedia,
+    /// Path and query are longer than allowed.
+    UriTooLong,
 }
 
 /// The caller is banned.
 const BANNED: Code = Code::new("ratelimit.banned");
+/// The body is declared to be too large.
+const BODY_TOO_LARGE: Code = Code::new("ratelimit.body_too_large");
 /// There is no room for new callers.
 const CROWDED: Code = Code::new("ratelimit.crowded");
 /// The caller has spent what is allowed.
 const EXCEEDED: Code = Code::new("ratelimit.exceeded");
+/// The headers are too large, or too many.
+const HEADERS_TOO_LARGE: Code = Code::new("ratelimit.headers_too_large");
 /// The request lacks what it would be counted by.
 const NO_KEY: Code = Code::new("ratelimit.no_key");
 /// No policy applies to the request.
 const NO_POLICY: Code = Code::new("ratelimit.no_policy");
 /// There is too much to do already.
 const OVERLOADED: Code = Code::new("ratelimit.overloaded");
+/// The body is of a type that is not on the list.
+const UNSUPPORTED_MEDIA: Code = Code::new("ratelimit.unsupported_media");
+/// Path and query are too long.
+const URI_TOO_LONG: Code = Code::new("ratelimit.uri_too_long");
 
 impl RateLimitError {
     pub(crate) const fn new(kind: RateLimitErrorKind, wait: Option<Duration>) -> Self {
@@ -107,11 +126,15 @@ impl RateLimitError {
     pub fn code(&self) -> Code {
         match self.kind {
             RateLimitErrorKind::Banned => BANNED,
+            RateLimitErrorKind::BodyTooLarge => BODY_TOO_LARGE,
             RateLimitErrorKind::Crowded => CROWDED,
             RateLimitErrorKind::Exceeded => EXCEEDED,
+            RateLimitErrorKind::HeadersTooLarge => HEADERS_TOO_LARGE,
             RateLimitErrorKind::NoKey => NO_KEY,
             RateLimitErrorKind::NoPolicy => NO_POLICY,
             RateLimitErrorKind::Overloaded => OVERLOADED,
+            RateLimitErrorKind::UnsupportedMedia => UNSUPPORTED_MEDIA,
+            RateLimitErrorKind::UriTooLong => URI_TOO_LONG,
         }
     }
 
@@ -121,6 +144,10 @@ impl RateLimitError {
         let rejection = |kind| Rejection::new(kind, self.code());
         let rejection = match self.kind {
             RateLimitErrorKind::Banned => rejection(RejectionKind::Forbidden),
+            RateLimitErrorKind::BodyTooLarge => rejection(RejectionKind::TooLarge),
+            RateLimitErrorKind::HeadersTooLarge => rejection(RejectionKind::HeadersTooLarge),
+            RateLimitErrorKind::UnsupportedMedia => rejection(RejectionKind::UnsupportedMedia),
+            RateLimitErrorKind::UriTooLong => rejection(RejectionKind::UriTooLong),
             RateLimitErrorKind::Exceeded => rejection(RejectionKind::RateLimited),
             RateLimitErrorKind::Crowded => rejection(RejectionKind::Unavailable)
                 .with_detail("there is no room for new callers at present"),
@@ -143,6 +170,10 @@ impl fmt::Display for RateLimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             RateLimitErrorKind::Banned => "banned",
+            RateLimitErrorKind::BodyTooLarge => "the declared body is too large",
+            RateLimitErrorKind::HeadersTooLarge => "the headers are too large",
+            RateLimitErrorKind::UnsupportedMedia => "the content type is not taken",
+            RateLimitErrorKind::UriTooLong => "the target is too long",
             RateLimitErrorKind::Crowded => "no room for new callers",
             RateLimitErrorKind::Exceeded => "limit exceeded",
             RateLimitErrorKind::NoKey => "nothing to count the request by",

@@ -2,6 +2,7 @@
 
 mod bans;
 mod fields;
+mod intake;
 mod load;
 mod pass;
 
@@ -14,6 +15,7 @@ use bartizan_core::{
 
 pub use self::bans::BanGuard;
 use self::fields::write_refusal;
+pub use self::intake::IntakeGuard;
 pub use self::load::{LoadGuard, LoadPass};
 use self::pass::Owed;
 pub use self::pass::RateLimitPass;

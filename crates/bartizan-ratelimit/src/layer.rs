@@ -1,12 +1,14 @@
 //! The layer.
 
 mod bans;
+mod intake;
 mod load;
 
 use bartizan_core::{Entrance, GuardLayer, Guarded};
 use tower_layer::Layer;
 
 pub use self::bans::{BanLayer, Banned};
+pub use self::intake::{Intake, IntakeLayer};
 pub use self::load::{Load, LoadLayer};
 use crate::config::RateLimitConfig;
 use crate::guard::RateLimitGuard;

@@ -78,7 +78,8 @@
 //!
 //! [`LoadLayer`] serves so many requests at once, each counted to the end of its response's body,
 //! and sheds what is beyond instead of letting it queue. The [`LoadLimit`] may adapt itself to how
-//! fast responses come, and keeps a part free for what is critical.
+//! fast responses come, and keeps a part free for what is critical. [`IntakeLayer`] refuses what
+//! is too large or of the wrong kind by its head.
 //!
 //! # Deployment notes
 //!
@@ -108,6 +109,7 @@ mod error;
 mod field;
 mod gcra;
 mod guard;
+mod intake;
 mod key;
 mod layer;
 mod limiter;
@@ -124,9 +126,12 @@ pub use self::bans::{BanRefused, BanSubject, Bans, BansBuilder};
 pub use self::config::{Fields, MissingKey, RateLimitConfig, RateLimitConfigBuilder, Settlement};
 pub use self::error::{ConfigError, RateLimitError, RateLimitErrorKind};
 pub use self::gcra::{Denied, Gcra};
-pub use self::guard::{BanGuard, LoadGuard, LoadPass, RateLimitGuard, RateLimitPass};
+pub use self::guard::{BanGuard, IntakeGuard, LoadGuard, LoadPass, RateLimitGuard, RateLimitPass};
+pub use self::intake::{IntakeRules, IntakeRulesBuilder};
 pub use self::key::{Key, KeyWriter};
-pub use self::layer::{BanLayer, Banned, Load, LoadLayer, RateLimit, RateLimitLayer};
+pub use self::layer::{
+    BanLayer, Banned, Intake, IntakeLayer, Load, LoadLayer, RateLimit, RateLimitLayer,
+};
 pub use self::limiter::{Limiter, LimiterBuilder, Occupancy};
 pub use self::load::{LoadLimit, LoadLimitBuilder, Priority};
 pub use self::policy::Policy;

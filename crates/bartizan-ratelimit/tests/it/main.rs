@@ -5,6 +5,7 @@
 mod bans;
 mod facts;
 mod fields;
+mod intake;
 mod keys;
 mod layer;
 mod limiter;
