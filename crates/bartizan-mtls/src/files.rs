@@ -45,6 +45,8 @@ pub struct MaterialFiles {
     chain: PathBuf,
     key: PathBuf,
     trust: TrustFiles,
+    #[cfg(feature = "spiffe-bundle")]
+    documents: std::collections::BTreeSet<TrustDomain>,
     revocation: BTreeMap<Option<TrustDomain>, PathBuf>,
     allow_unknown_status: bool,
     interval: Duration,
@@ -82,9 +84,21 @@ impl MaterialFiles {
     /// Sets the file with the roots of one trust domain. On a DNS identity it has no effect:
     /// the roots given there are the only ones.
     pub fn with_bundle(mut self, domain: TrustDomain, roots: impl Into<PathBuf>) -> Self {
+        #[cfg(feature = "spiffe-bundle")]
+        self.documents.remove(&domain);
         if let TrustFiles::Spiffe(bundles) = &mut self.trust {
             bundles.insert(domain, roots.into());
         }
+        self
+    }
+
+    /// Sets the file with the bundle of one trust domain as a SPIFFE bundle document, such as
+    /// `spire-server bundle show -format spiffe` prints: see
+    /// [`SpiffeBundle`](crate::SpiffeBundle). On a DNS identity it has no effect.
+    #[cfg(feature = "spiffe-bundle")]
+    pub fn with_spiffe_bundle(mut self, domain: TrustDomain, document: impl Into<PathBuf>) -> Self {
+        self = self.with_bundle(domain.clone(), document);
+        self.documents.insert(domain);
         self
     }
 
@@ -157,6 +171,8 @@ impl MaterialFiles {
             chain,
             key,
             trust,
+            #[cfg(feature = "spiffe-bundle")]
+            documents: std::collections::BTreeSet::new(),
             revocation: BTreeMap::new(),
             allow_unknown_status: false,
             interval: INTERVAL,
@@ -192,10 +208,7 @@ impl MaterialFiles {
         let content = |path: &Path| set.get(path).unwrap_or_default();
         let (chain, key) = (content(&self.chain), content(&self.key));
         let roots = |domain: Option<&TrustDomain>, path: &Path| {
-            let roots = Roots::from_pem(content(path)).map_err(|cause| MaterialError::Roots {
-                path: path.to_owned(),
-                cause,
-            })?;
+            let roots = self.roots(domain, path, content(path))?;
             match self.revocation.get(&domain.cloned()) {
                 Some(path) => Ok(roots.with_revocation_lists(self.lists(path, content(path))?)),
                 None => Ok(roots),
@@ -223,6 +236,30 @@ impl MaterialFiles {
             .check_own(identity.chain(), identity.name(), now)
             .map_err(MaterialError::OwnBundle)?;
         Ok(Material::new(identity, trust))
+    }
+
+    fn roots(
+        &self,
+        domain: Option<&TrustDomain>,
+        path: &Path,
+        content: &[u8],
+    ) -> Result<Roots, MaterialError> {
+        #[cfg(feature = "spiffe-bundle")]
+        if domain.is_some_and(|domain| self.documents.contains(domain)) {
+            let bundle = crate::SpiffeBundle::from_json(content);
+            return match bundle {
+                Ok(bundle) => Ok(bundle.roots().clone()),
+                Err(cause) => Err(MaterialError::SpiffeBundle {
+                    path: path.to_owned(),
+                    cause,
+                }),
+            };
+        }
+        let _ = domain;
+        Roots::from_pem(content).map_err(|cause| MaterialError::Roots {
+            path: path.to_owned(),
+            cause,
+        })
     }
 
     fn lists(&self, path: &Path, content: &[u8]) -> Result<RevocationLists, MaterialError> {
@@ -267,6 +304,16 @@ pub enum MaterialError {
         /// Why.
         #[source]
         cause: RootsError,
+    },
+    /// A file with a SPIFFE bundle document is unfit.
+    #[cfg(feature = "spiffe-bundle")]
+    #[error("spiffe bundle in {} is unfit", .path.display())]
+    SpiffeBundle {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: crate::SpiffeBundleError,
     },
     /// The leaf certificate is outside its validity period.
     #[error("certificate cannot be used now")]

@@ -172,6 +172,7 @@
 //! |---|---|
 //! | `axum` | [`MtlsListener`] is an `axum::serve::Listener` |
 //! | `serve` | [`serve`], a server loop on hyper with limits, connection age and graceful ends |
+//! | `spiffe-bundle` | `SpiffeBundle`: bundle documents of federated trust domains, also as files |
 //! | `tonic` | [`MtlsStream`] is tonic's `Connected`, for `serve_with_incoming` |
 //! | `workload-api` | `WorkloadApi`: material from SPIRE and other agents, over gRPC |
 //!
@@ -209,6 +210,8 @@ mod roots;
 mod rules;
 #[cfg(feature = "serve")]
 mod serve;
+#[cfg(feature = "spiffe-bundle")]
+mod spiffe_bundle;
 mod stream;
 mod svid_error;
 mod tls;
@@ -248,6 +251,8 @@ pub use self::rules::Role;
 pub use self::serve::{
     CONNECTION_AGED, CONNECTION_CUT, EndConnection, Serve, Serving, TRUST_WITHDRAWN, serve,
 };
+#[cfg(feature = "spiffe-bundle")]
+pub use self::spiffe_bundle::{SpiffeBundle, SpiffeBundleError};
 pub use self::stream::MtlsStream;
 pub use self::svid_error::{KeyUsageFault, PathFault, SvidError};
 pub use self::trust::{Trust, TrustBundles};
