@@ -236,6 +236,18 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     let token = scene.token().scope("orders:write").sign()?;
     let scope = ("403", "orders.missing_scope");
     rows.read("HTTP: token without the scope", scope, &web, Some(token));
+    let token = scene.token().scope("orders:write").sign()?;
+    let call = HttpCall {
+        method: Method::POST,
+        path: "/orders",
+        token: Some(token),
+    };
+    let create = http(web.clone(), scene.orders, call);
+    rows.add(
+        "HTTP: a scope that ends at orders",
+        ("403", "orders.payment_failed"),
+        create,
+    );
 
     Ok(rows.rows)
 }

@@ -3,8 +3,9 @@
 //! It takes orders and has payments charge for them: over mutual TLS under its own identity, with
 //! the user's token passed on.
 
+mod config;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,57 +26,7 @@ use payments::proto::payments_client::PaymentsClient;
 use tonic::transport::{Channel, Endpoint};
 use tower::ServiceBuilder;
 
-/// Where orders finds what it needs; each is a flag and an environment variable.
-#[derive(Clone, Debug, clap::Parser)]
-pub struct Config {
-    /// Where to listen.
-    #[arg(long, env = "ORDERS_LISTEN", default_value = "127.0.0.1:8443")]
-    pub listen: SocketAddr,
-    /// Our certificate chain, PEM.
-    #[arg(
-        long,
-        env = "ORDERS_CERTIFICATE",
-        default_value = "target/demo/orders.pem"
-    )]
-    pub certificate: PathBuf,
-    /// Our private key, PEM.
-    #[arg(long, env = "ORDERS_KEY", default_value = "target/demo/orders-key.pem")]
-    pub key: PathBuf,
-    /// Our trust domain.
-    #[arg(long, env = "ORDERS_TRUST_DOMAIN", default_value = "example.org")]
-    pub trust_domain: TrustDomain,
-    /// The certificate authorities of our trust domain, PEM.
-    #[arg(long, env = "ORDERS_BUNDLE", default_value = "target/demo/ca.pem")]
-    pub bundle: PathBuf,
-    /// The workloads that may call.
-    #[arg(
-        long,
-        env = "ORDERS_CALLERS",
-        default_value = "spiffe://example.org/web"
-    )]
-    pub callers: SpiffePattern,
-    /// Who issues the users' tokens.
-    #[arg(long, env = "ORDERS_ISSUER", default_value = "https://127.0.0.1:8445")]
-    pub issuer: String,
-    /// The certificate authorities behind the issuer, PEM. For an issuer on the public web, give
-    /// `Roots::public_web()` in `run` instead.
-    #[arg(
-        long,
-        env = "ORDERS_ISSUER_BUNDLE",
-        default_value = "target/demo/ca.pem"
-    )]
-    pub issuer_bundle: PathBuf,
-    /// Where payments listens.
-    #[arg(long, env = "ORDERS_PAYMENTS", default_value = "127.0.0.1:8444")]
-    pub payments: SocketAddr,
-    /// Who must answer there.
-    #[arg(
-        long,
-        env = "ORDERS_PAYMENTS_ID",
-        default_value = "spiffe://example.org/payments"
-    )]
-    pub payments_id: SpiffeId,
-}
+pub use self::config::Config;
 
 /// Serves until it fails; calls `listening` once requests are accepted.
 ///
@@ -158,10 +109,17 @@ async fn create(
         .clone()
         .charge(charge)
         .await
-        .map_err(|status| {
-            Rejection::new(RejectionKind::Unavailable, PAYMENT_FAILED).with_cause(status)
-        })?;
+        .map_err(not_paid)?;
     Ok(Json(order(&caller, id, Some(charged.into_inner().payment))))
+}
+
+/// What payments says of the token concerns the caller; anything else is between the two of us.
+fn not_paid(status: tonic::Status) -> Rejection {
+    let kind = match status.code() {
+        tonic::Code::PermissionDenied | tonic::Code::Unauthenticated => RejectionKind::Forbidden,
+        _ => RejectionKind::Unavailable,
+    };
+    Rejection::new(kind, PAYMENT_FAILED).with_cause(status)
 }
 
 fn order(caller: &Caller, id: String, payment: Option<String>) -> Order {

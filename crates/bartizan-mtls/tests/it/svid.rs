@@ -544,3 +544,51 @@ proptest! {
         let _ = Identity::from_pem(text.as_bytes(), text.as_bytes());
     }
 }
+
+/// The same name and key twice: as the authority was, and as it was renewed.
+#[test]
+fn an_expired_root_does_not_lift_the_constraints_of_its_renewal() {
+    use rcgen::{DnType, GeneralSubtree, NameConstraints, date_time_ymd};
+
+    let key = KeyPair::generate().unwrap();
+    let authority = |years: (i32, i32), permitted: &[&str]| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "root");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.not_before = date_time_ymd(years.0, 1, 1);
+        params.not_after = date_time_ymd(years.1, 1, 1);
+        if !permitted.is_empty() {
+            let names = permitted
+                .iter()
+                .map(|name| GeneralSubtree::DnsName((*name).into()));
+            params.name_constraints = Some(NameConstraints {
+                permitted_subtrees: names.collect(),
+                excluded_subtrees: Vec::new(),
+            });
+        }
+        params
+    };
+    let expired = authority((2020, 2021), &[]);
+    let renewed = authority((2024, 2040), &["internal.example"]);
+    let roots = [
+        expired.self_signed(&key).unwrap().der().clone(),
+        renewed.self_signed(&key).unwrap().der().clone(),
+    ];
+    let now = WallTime::from_unix_seconds(1_790_000_000);
+    let leaf = |name: &str| {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2024, 1, 1);
+        params.not_after = date_time_ymd(2039, 1, 1);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        let issuer = Issuer::from_params(&renewed, &key);
+        let leaf_key = KeyPair::generate().unwrap();
+        params.signed_by(&leaf_key, &issuer).unwrap().der().clone()
+    };
+    for order in [[0, 1], [1, 0]] {
+        let set = Roots::from_der(order.map(|index: usize| &roots[index])).unwrap();
+        let check = |name| verify_dns(&[leaf(name)], &set, Role::Client, now);
+        assert!(check("orders.internal.example").is_ok(), "{order:?}");
+        assert!(check("bank.example").is_err(), "{order:?}");
+    }
+}
