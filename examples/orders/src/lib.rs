@@ -13,10 +13,7 @@ use anyhow::Context as _;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bartizan_core::{
-    AxumListener, Caller, Code, Connection, Rejection, RejectionKind, SpiffeId, SpiffePattern,
-    TrustDomain,
-};
+use bartizan_core::{AxumListener, Caller, Code, Connection, Rejection, RejectionKind};
 use bartizan_jwt::{JwtConfig, JwtLayer, Roots, Rules};
 use bartizan_mtls::{AllowedPeers, MaterialFiles, MtlsConnector, MtlsLayer, MtlsListener};
 use http::HeaderMap;
