@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use bartizan_core::Code;
+use bartizan_core::{Code, Rejection, RejectionKind};
 
 /// A configuration that cannot work; names the offending value.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +12,9 @@ pub enum ConfigError {
     /// The application has no name, or one that is too long.
     #[error("the application's name has {0} bytes, which is not within 1 and 65535")]
     Application(usize),
+    /// The collection has no name, or one that is too long.
+    #[error("the collection's name has {0} bytes, which is not within 1 and 65535")]
+    Collection(usize),
     /// A blind index of too few or too many bits.
     #[error("an index of {0} bits; 8 to 64 are possible")]
     IndexBits(u8),
@@ -23,10 +26,24 @@ pub enum ConfigError {
         /// How long they serve at most.
         hard: Duration,
     },
+    /// There is no field to seal, so that the layer would do nothing.
+    #[error("no field is named")]
+    NoField,
+    /// A path cannot be used.
+    #[error("path {path:?} {problem}")]
+    Path {
+        /// The path.
+        path: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// A limit is zero.
     #[error("the limit of {0} is zero")]
     Zero(&'static str),
 }
+
+/// When a client may come back after keys could not be had.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Why something could not be sealed or opened.
 ///
@@ -38,10 +55,18 @@ pub struct EncryptError(EncryptErrorKind);
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum EncryptErrorKind {
+    /// The caller may not see a field of the response.
+    AccessDenied,
+    /// The body of the request broke off.
+    BodyFailed,
+    /// A client sent a ciphertext where a value is expected.
+    CiphertextInjected,
     /// The ciphertext was sealed for another place, under another key, or was changed in front.
     ContextMismatch,
     /// The ciphertext was changed.
     Corrupt,
+    /// A member that is sealed is there twice.
+    DuplicateMember,
     /// A part of the context is empty or too long.
     InvalidContext,
     /// The value does not have the type that it was sealed as, or none that can be sealed.
@@ -52,16 +77,32 @@ pub enum EncryptErrorKind {
     KeysUnavailable,
     /// What should be a ciphertext is none.
     MalformedCiphertext,
+    /// The body is no JSON document.
+    MalformedJson,
     /// There is no key to seal with.
     NoActiveKey,
+    /// The request does not say whose fields they are.
+    NoPlace,
     /// The system gave no random bytes.
     NoRandomness,
     /// The place's keys were not prepared.
     NotPrepared,
+    /// A value is stored that is not sealed.
+    PlaintextFound,
+    /// The response is none that fields can be shown in.
+    ResponseUnusable,
     /// The key was destroyed: what it sealed can never be read again.
     Shredded,
+    /// The document nests deeper than 64.
+    TooDeep,
+    /// The body is larger than allowed.
+    TooLarge,
+    /// Something else is where a path expects an object or an array.
+    UnexpectedShape,
     /// No key has the ciphertext's id.
     UnknownKey,
+    /// The body is not JSON, or is compressed.
+    UnsupportedMedia,
     /// The ciphertext is of a version that is not known.
     UnsupportedVersion,
 }
@@ -76,42 +117,104 @@ impl EncryptError {
     pub fn code(self) -> Code {
         self.0.code()
     }
+
+    /// The same, met in a response: what would be the client's fault there is the service's.
+    pub(crate) fn in_response(self) -> Self {
+        match self.0.rejection() {
+            RejectionKind::Malformed
+            | RejectionKind::TooLarge
+            | RejectionKind::UnsupportedMedia => EncryptErrorKind::ResponseUnusable.into(),
+            _ => self,
+        }
+    }
+
+    /// The refusal that a client sees. Of what is wrong with stored values it learns nothing.
+    pub(crate) fn into_rejection(self) -> Rejection {
+        let kind = self.0.rejection();
+        let rejection = Rejection::new(kind, self.code());
+        match kind {
+            RejectionKind::Internal => rejection,
+            RejectionKind::Unavailable => rejection.with_retry_after(RETRY_AFTER),
+            _ => rejection.with_detail(self.0.phrase()),
+        }
+        .with_cause(self)
+    }
 }
 
 impl EncryptErrorKind {
     /// The stable code, which dashboards may rely on.
     pub const fn code(self) -> Code {
         match self {
+            Self::AccessDenied => const { Code::new("encrypt.access_denied") },
+            Self::BodyFailed => const { Code::new("encrypt.body_failed") },
+            Self::CiphertextInjected => const { Code::new("encrypt.ciphertext_injected") },
             Self::ContextMismatch => const { Code::new("encrypt.context_mismatch") },
             Self::Corrupt => const { Code::new("encrypt.corrupt") },
+            Self::DuplicateMember => const { Code::new("encrypt.duplicate_member") },
             Self::InvalidContext => const { Code::new("encrypt.invalid_context") },
             Self::InvalidValue => const { Code::new("encrypt.invalid_value") },
             Self::KeyDisabled => const { Code::new("encrypt.key_disabled") },
             Self::KeysUnavailable => const { Code::new("encrypt.keys_unavailable") },
             Self::MalformedCiphertext => const { Code::new("encrypt.malformed_ciphertext") },
+            Self::MalformedJson => const { Code::new("encrypt.malformed_json") },
             Self::NoActiveKey => const { Code::new("encrypt.no_active_key") },
+            Self::NoPlace => const { Code::new("encrypt.no_place") },
             Self::NoRandomness => const { Code::new("encrypt.no_randomness") },
             Self::NotPrepared => const { Code::new("encrypt.not_prepared") },
+            Self::PlaintextFound => const { Code::new("encrypt.plaintext_found") },
+            Self::ResponseUnusable => const { Code::new("encrypt.response_unusable") },
             Self::Shredded => const { Code::new("encrypt.shredded") },
+            Self::TooDeep => const { Code::new("encrypt.too_deep") },
+            Self::TooLarge => const { Code::new("encrypt.too_large") },
+            Self::UnexpectedShape => const { Code::new("encrypt.unexpected_shape") },
             Self::UnknownKey => const { Code::new("encrypt.unknown_key") },
+            Self::UnsupportedMedia => const { Code::new("encrypt.unsupported_media") },
             Self::UnsupportedVersion => const { Code::new("encrypt.unsupported_version") },
+        }
+    }
+
+    const fn rejection(self) -> RejectionKind {
+        match self {
+            Self::AccessDenied => RejectionKind::Forbidden,
+            Self::BodyFailed
+            | Self::CiphertextInjected
+            | Self::DuplicateMember
+            | Self::MalformedJson
+            | Self::TooDeep
+            | Self::UnexpectedShape => RejectionKind::Malformed,
+            Self::KeysUnavailable => RejectionKind::Unavailable,
+            Self::TooLarge => RejectionKind::TooLarge,
+            Self::UnsupportedMedia => RejectionKind::UnsupportedMedia,
+            _ => RejectionKind::Internal,
         }
     }
 
     const fn phrase(self) -> &'static str {
         match self {
+            Self::AccessDenied => "the caller may not see the field",
+            Self::BodyFailed => "the body ended too early",
+            Self::CiphertextInjected => "a ciphertext where a value is expected",
             Self::ContextMismatch => "sealed for another place or under another key",
             Self::Corrupt => "the ciphertext was changed",
+            Self::DuplicateMember => "a sealed member is there twice",
             Self::InvalidContext => "a part of the context is empty or too long",
             Self::InvalidValue => "the value is not of the expected type",
             Self::KeyDisabled => "the key is disabled",
             Self::KeysUnavailable => "the keys cannot be had at present",
             Self::MalformedCiphertext => "not a ciphertext",
+            Self::MalformedJson => "not a JSON document",
             Self::NoActiveKey => "there is no key to seal with",
+            Self::NoPlace => "the request does not say whose fields they are",
             Self::NoRandomness => "the system gives no random bytes",
             Self::NotPrepared => "the keys of this place were not prepared",
+            Self::PlaintextFound => "a value is stored that is not sealed",
+            Self::ResponseUnusable => "the response is none that fields can be shown in",
             Self::Shredded => "the key was destroyed",
+            Self::TooDeep => "the document nests too deep",
+            Self::TooLarge => "the body is too large",
+            Self::UnexpectedShape => "something else where an object or array is expected",
             Self::UnknownKey => "no key has this id",
+            Self::UnsupportedMedia => "not plain JSON",
             Self::UnsupportedVersion => "a ciphertext of an unknown version",
         }
     }

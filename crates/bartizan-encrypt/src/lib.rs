@@ -64,12 +64,102 @@
 //! 7. A [`Keyring`] keeps unwrapped keys for a while, and fetches them again in the background.
 //!    When they cannot be fetched, they serve until a hard limit; then nothing is sealed or opened.
 //!
+//! # The layer
+//!
+//! [`EncryptLayer`] does the same to the JSON bodies of a service that knows nothing of it:
+//!
+//! ```
+//! use bartizan_encrypt::{
+//!     EncryptConfig, EncryptLayer, FieldRule, Grant, KeyFile, Keyring, Mask, Place, Shown,
+//! };
+//! # use bartizan_encrypt::{EncryptBody, KeyBytes, LocalKek};
+//! # use bartizan_core::{Principal, Scheme, SecurityContext};
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use http_body_util::{BodyExt, Full};
+//! # use tower::{Layer, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = std::env::temp_dir().join(format!("bartizan-layer-doc-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! # let kek = LocalKek::new(&KeyBytes::generate()?);
+//! # let store = KeyFile::create(&folder.join("keys.json"), kek.clone())?;
+//! # let keyring = Keyring::builder("clinic", store, kek).build()?;
+//! let ssn = FieldRule::new("/ssn")
+//!     .show(Grant::scope("pii:read"), Shown::Plain)
+//!     .show(Grant::scope("support"), Shown::Masked(Mask::Last4));
+//! let config = EncryptConfig::builder(keyring, "patient", |parts: &http::request::Parts, _: &_| {
+//!     Place::new("acme").ok()?.with_record(parts.uri.path()).ok()
+//! });
+//! let layer = EncryptLayer::new(config.add_field(ssn).build()?);
+//! # let stored = std::sync::Arc::new(std::sync::Mutex::new(Bytes::new()));
+//! # let handler_stored = stored.clone();
+//! # let handler = service_fn(move |request: Request<EncryptBody<Full<Bytes>>>| {
+//! #     let stored = handler_stored.clone();
+//! #     async move {
+//! #         let body = request.into_body().collect().await.expect("a whole body").to_bytes();
+//! #         *stored.lock().expect("no panic") = body.clone();
+//! #         let response = Response::builder().header("content-type", "application/json");
+//! #         Ok::<_, std::convert::Infallible>(response.body(Full::new(body)).expect("a response"))
+//! #     }
+//! # });
+//! # let service = layer.layer(handler);
+//! # let send = async |scope: &str, body: &'static str| {
+//! #     let context = SecurityContext::new("/p/17".parse().expect("a path"));
+//! #     let principal = Principal::builder(Scheme::Jwt, "https://issuer.example", "caller");
+//! #     context.set_principal(principal.with_scopes([scope]).assert_verified()).expect("once");
+//! #     let request = Request::put("/p/17").header("content-type", "application/json");
+//! #     let request = request.extension(context).body(Full::new(Bytes::from(body)));
+//! #     let response = service.clone().oneshot(request.expect("a request")).await.expect("one");
+//! #     let status = response.status();
+//! #     (status, response.into_body().collect().await.expect("whole").to_bytes())
+//! # };
+//!
+//! // The handler stores what it gets, and answers with what it has stored.
+//! let (_, answer) = send("pii:read", r#"{"ssn":"078-05-1120"}"#).await;
+//! assert_eq!(answer, r#"{"ssn":"078-05-1120"}"#);
+//! let (_, answer) = send("support", r#"{"ssn":"078-05-1120"}"#).await;
+//! assert_eq!(answer, r#"{"ssn":"****1120"}"#);
+//! assert!(stored.lock().expect("no panic").starts_with(br#"{"ssn":"fe1."#));
+//!
+//! // A document that parsers read differently is refused.
+//! let (status, _) = send("pii:read", r#"{"ssn":"1","ssn":"2"}"#).await;
+//! assert_eq!(status, 400);
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How the layer decides
+//!
+//! 1. [`Locate`] says whose fields they are; without an answer the request is refused.
+//! 2. A request with a body must be one JSON document, not compressed, within a size (1 MiB) and
+//!    a depth (64). It is refused if it names a field twice, if there is something else where a
+//!    path expects an object or an array, or if a field holds a ciphertext already.
+//! 3. Fields are sealed in one pass; every other byte stays as it is. Escapes in names are
+//!    decoded first, as the handler will.
+//! 4. On the way out each field is shown by the first [`Grant`] that holds, or as the rule says
+//!    for everybody else: the ciphertext, unless said otherwise. A value of a forgotten person
+//!    becomes `null`. Anything else that does not open refuses the response.
+//! 5. `Content-Length` is corrected; `ETag` and checksums are removed; a response in which
+//!    anything was opened is not to be stored (`Cache-Control: no-store`). `Range` is not passed
+//!    on.
+//! 6. A successful response that is no JSON document is refused; one that tells of a failure
+//!    passes as it is.
+//! 7. Each request leaves one decision, which names paths, what was done, and key ids.
+//!
+//! In shadow mode everything passes as it is, and the decision tells what would have been done.
+//!
+//! # What there is
+//!
 //! | what | for |
 //! |---|---|
 //! | [`Encrypted`], [`Plain`], [`Field`] | values in their two states, with the field in their type |
 //! | [`Keyring`], [`Prepared`] | keys that are fetched, then used without waiting |
 //! | [`KeyFile`], [`LocalKek`] | keys in one sealed file, under a key from a file, variable or passphrase |
 //! | [`BlindIndex`], [`PseudonymDomain`] | finding sealed values; naming people otherwise |
+//! | [`EncryptLayer`], [`FieldRule`] | JSON bodies of HTTP |
 //! | [`Mask`], [`Generalizer`], [`Redacted`] | showing part of a value, or none |
 //!
 //! The [`Keyring`] is the [`SubjectKeyring`] of the family: audit logs and fields share one way to
@@ -83,6 +173,8 @@
 //!   destroyed since; and backups of it keep destroyed keys until they expire.
 //! * An older ciphertext of the same place in place of the newer: both are genuine. Bind to a
 //!   version of the record where that matters.
+//! * JSON bodies while they are in the buffers of the connection and of the handler: only the
+//!   layer's own are wiped.
 //! * What lengths tell beyond the steps of [`Padding`], and what a [`BlindIndex`] tells by
 //!   equality.
 //!
@@ -100,34 +192,48 @@
 //! [`SubjectKeyring`]: bartizan_core::SubjectKeyring
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod body;
 mod ciphertext;
 mod cobblestone;
+mod config;
 mod context;
 mod error;
+mod future;
 mod index;
+mod json;
 mod kek;
 mod key;
 mod key_file;
 mod keyring;
+mod layer;
 mod mask;
 mod padding;
 mod prepared;
+mod rules;
 mod scope_keys;
+mod service;
 mod store;
 mod suite;
+mod transform;
 mod value;
 
+pub use self::body::EncryptBody;
 pub use self::ciphertext::{Ciphertext, KeyId, TEXT_PREFIX};
+pub use self::config::{EncryptConfig, EncryptConfigBuilder, Locate};
 pub use self::context::{LONGEST_PART, Place};
 pub use self::error::{ConfigError, EncryptError, EncryptErrorKind};
+pub use self::future::EncryptFuture;
 pub use self::index::{BlindIndex, IndexValue, IndexValues, Normalizer, PseudonymDomain};
 pub use self::kek::{Kek, KekAnswer, KekError, LocalKek, LocalKekError, PassphraseParameters};
 pub use self::key::{KeyBytes, KeyPurpose, KeyRecord, KeyScope, KeyStage};
 pub use self::key_file::{KeyFile, KeyFileError};
 pub use self::keyring::{KeyChangeError, Keyring, KeyringBuilder, Rewrapped};
+pub use self::layer::EncryptLayer;
 pub use self::mask::{Generalizer, Mask, Redacted};
 pub use self::padding::Padding;
 pub use self::prepared::Prepared;
+pub use self::rules::{FieldRule, Grant, PlaintextPolicy, Shown};
+pub use self::service::Encrypt;
 pub use self::store::{KeyChange, KeyStore, StoreAnswer, StoreError};
 pub use self::suite::Suite;
 pub use self::value::{Encrypted, Field, Plain};

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod keys;
+mod layer;
 mod search;
 mod secrecy;
 mod support;
