@@ -8,12 +8,11 @@ use bartizan_core::{Clock, Duty, Enforcement, Observe, SystemClock};
 use bartizan_source::{HttpsFetcher, RefreshAheadBuilder, Roots};
 
 use crate::dpop::Dpop;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Refusals};
 use crate::guard::Behaviour;
 use crate::issuer;
 use crate::key_set::KeySet;
 use crate::key_source::Loader;
-use crate::refusal::Refusals;
 use crate::revocation::Revocations;
 use crate::rules::{Rules, within};
 use crate::step_up::StepUp;

@@ -1,11 +1,15 @@
 //! What can go wrong: at configuration, and per request.
 
+mod refusal;
+
 use std::fmt;
 use std::time::Duration;
 
 use bartizan_core::{Code, WallTime};
 #[cfg(any(feature = "axum", feature = "tonic"))]
 use bartizan_core::{Rejection, RejectionKind};
+
+pub(crate) use self::refusal::{DPOP_NONCE, Refusals};
 
 /// A configuration that cannot work; names the offending value.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,7 @@
 //! Decides about one request.
 
+mod pass;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,14 +19,14 @@ use http::{HeaderMap, HeaderValue};
 use crate::confirmation::Confirmation;
 use crate::credential::{self, Credential, Presentation};
 use crate::dpop::{Checked, Dpop, ProvenRequest, Replay, ReplayAnswer};
-use crate::error::{JwtError, JwtErrorKind};
+use crate::error::{JwtError, JwtErrorKind, Refusals};
 use crate::key_source::Renewal;
-use crate::pass::JwtPass;
-use crate::refusal::Refusals;
 use crate::revocation::Revocations;
 use crate::rules::Rules;
 use crate::token::VerifiedClaims;
 use crate::verifier::{Holding, Verifier, Verifiers, cannot_check};
+
+pub use self::pass::JwtPass;
 
 /// The field that carries a proof of possession.
 const DPOP: HeaderName = HeaderName::from_static("dpop");

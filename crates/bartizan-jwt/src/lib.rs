@@ -81,23 +81,36 @@
 //!
 //! # How it decides
 //!
-//! 1. Exactly one `Authorization` field of scheme `Bearer` (in any case) with one token. gRPC
-//!    metadata is the same field. A token in the query or the body is not looked for. None: 401
-//!    with a bare challenge. Two: 400.
-//! 2. The token is at most 8 KiB and has three parts in canonical base64url.
-//! 3. The header and the payload are strict JSON: no member twice, no nesting deeper than 16.
+//! 1. Exactly one token: in the `Authorization` field, of scheme `Bearer` or, where proofs are
+//!    checked, `DPoP` (in any case); gRPC metadata is the same field. A cookie or a WebSocket's
+//!    subprotocol counts where that was chosen. A token in the query or the body is not looked
+//!    for. None: 401 with a bare challenge, unless
+//!    [`allow_anonymous`](JwtConfigBuilder::allow_anonymous). Two: 400.
+//! 2. A token that verified a moment ago is remembered, and its signature is not verified again.
+//!    Its time and whether its key is still published are checked as ever, and so are steps 10
+//!    to 12.
+//! 3. The token is at most 8 KiB and has three parts in canonical base64url.
+//! 4. `iss` says which issuer is responsible. There is no fallback to another.
+//! 5. The header and the payload are strict JSON: no member twice, no nesting deeper than 16.
 //!    `crit`, `b64`, `zip`, `enc` and `epk` are refused; `jwk`, `jku`, `x5u` and `x5c` are never
-//!    used. `alg` is on a closed list without `none` and without symmetric algorithms.
-//! 4. `typ` is `at+jwt`, or what [`Rules`] accept beside it.
-//! 5. `iss` is the configured issuer, `aud` names this service, `exp` is not reached, `nbf` and
-//!    `iat` are, each give or take 30 s; `sub`, `jti` and `client_id` are there. All are
-//!    type-checked.
-//! 6. A token that is bound to a key (`cnf`) is refused, since that binding is not checked yet.
+//!    used. `alg` is on a closed list without `none` and without symmetric algorithms. `typ` is
+//!    `at+jwt`, or what [`Rules`] accept beside it.
+//! 6. `aud` names this service, `exp` is not reached, `nbf` and `iat` are, each give or take 30 s;
+//!    `sub`, `jti` and `client_id` are there. All are type-checked.
 //! 7. `kid` names a key of the issuer. **The key decides the algorithm**: by its type, curve,
 //!    `alg`, `use` and `key_ops`; the token's `alg` must agree.
 //! 8. If there is no such key, the issuer's keys are fetched once more, at most once per
 //!    cool-down; requests whose key is known do not wait for that.
-//! 9. The signature verifies. Then, and only then, principal and claims are written down.
+//! 9. The signature verifies.
+//! 10. The token was not revoked ([`Revocations`]), and its user authenticated as this service
+//!     asks for ([`require_authentication_within`](JwtConfigBuilder::require_authentication_within)).
+//! 11. What the token is bound to (`cnf`) is possessed: the client certificate of the connection
+//!     ([RFC 8705 §3]), or a key that signed a proof for this one request ([`Dpop`], [RFC 9449
+//!     §7]). A bound token never passes as a bearer token, and a binding that is not understood
+//!     never passes.
+//! 12. Then, and only then, principal and claims are written down.
+//! 13. A response that goes on ends with its token: when it expires or is revoked, or when its key
+//!     is withdrawn; within five seconds of the latter two.
 //!
 //! A token that does not hold is answered 401 with `error="invalid_token"` (`UNAUTHENTICATED`). A
 //! token that cannot be judged, because the keys are away, is answered 503 with `Retry-After`
@@ -105,20 +118,29 @@
 //! [`Code`] is what decision events carry.
 //!
 //! In shadow mode ([`with_enforcement`](JwtConfigBuilder::with_enforcement)) the same decisions are
-//! made and recorded, every request passes, and only a token that holds names a principal.
+//! made and recorded, every request passes, no response is cut off, and only a token that holds
+//! names a principal.
 //!
 //! # Deployment notes
 //!
 //! What this layer does not protect against:
 //!
 //! * A bearer token that was stolen. Whoever has it may use it until it expires: keep lifetimes
-//!   short ([`require_max_lifetime`](RulesBuilder::require_max_lifetime)).
-//! * A token that was revoked, and a response that goes on for longer than its token is valid.
+//!   short ([`require_max_lifetime`](RulesBuilder::require_max_lifetime)), or bind tokens
+//!   ([`require_binding`](JwtConfigBuilder::require_binding)).
+//! * A proof that is replayed at another replica of the service, unless the replicas share a
+//!   [`ReplayStore`].
 //! * A principal that may not do what it asks for: that is authorization's to decide.
 //! * An issuer that signs wrongly, and an `iss` whose HTTPS discovery an attacker controls.
+//! * Requests that a browser sends for another site, where tokens are taken from cookies.
 //! * Routes that axum got after `.layer` was called: they are not guarded.
+//! * Streams outside a tokio runtime: without one there is no timer that could end them.
 //!
-//! The token stays in the request, so that a handler may pass it on.
+//! The token stays in the request, so that a handler may pass it on. Tokens that are remembered
+//! are overwritten with zeros when they leave.
+//!
+//! [RFC 8705 §3]: https://www.rfc-editor.org/rfc/rfc8705#section-3
+//! [RFC 9449 §7]: https://www.rfc-editor.org/rfc/rfc9449#section-7
 //!
 //! # Features
 //!
@@ -157,10 +179,9 @@ mod key_set;
 mod key_source;
 mod layer;
 mod metadata;
-mod pass;
-mod refusal;
 mod revocation;
 mod rules;
+mod service;
 mod step_up;
 #[cfg(test)]
 mod testing;
@@ -181,14 +202,14 @@ pub use self::error::{ConfigError, JwtError, JwtErrorKind};
 pub use self::extract::Claims;
 #[cfg(feature = "tonic")]
 pub use self::extract::ClaimsRequest;
-pub use self::guard::{JwtGuard, JwtInquiry};
+pub use self::guard::{JwtGuard, JwtInquiry, JwtPass};
 pub use self::issuer::Issuer;
 pub use self::key::{KeyProblem, Thumbprint, VerificationKey};
 pub use self::key_set::{KeyNotice, KeySet, KeySetError};
 pub use self::layer::{Jwt, JwtLayer};
-pub use self::metadata::{ResourceMetadata, ResourceMetadataService};
-pub use self::pass::JwtPass;
+pub use self::metadata::ResourceMetadata;
 pub use self::revocation::{RevocationList, RevocationListFull, Revocations};
 pub use self::rules::{Rules, RulesBuilder};
+pub use self::service::ResourceMetadataService;
 pub use self::token::{VerifiedClaims, VerifiedToken};
 pub use self::verify::{verify, verify_signature};

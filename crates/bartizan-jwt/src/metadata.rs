@@ -2,20 +2,12 @@
 //!
 //! [RFC 9728]: https://www.rfc-editor.org/rfc/rfc9728
 
-use std::convert::Infallible;
-use std::fmt;
-use std::future::{Ready, ready};
-use std::sync::Arc;
-use std::task::{Context, Poll};
-
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
-use tower_service::Service;
 
 use crate::config::JwtConfig;
 use crate::error::ConfigError;
 use crate::issuer;
+use crate::service::ResourceMetadataService;
 
 /// The metadata of a protected resource ([RFC 9728 §2]), and the route that serves it.
 ///
@@ -128,54 +120,12 @@ impl ResourceMetadata {
 
     /// A service that answers with the document.
     pub fn service(&self) -> ResourceMetadataService {
-        ResourceMetadataService(self.to_json().into())
+        ResourceMetadataService::new(&self.to_json())
     }
 
     fn with_member(mut self, name: &str, value: Value) -> Self {
         self.members.insert(name.to_owned(), value);
         self
-    }
-}
-
-/// Answers `GET` and `HEAD` with the metadata of a protected resource; made by
-/// [`ResourceMetadata::service`].
-#[derive(Clone)]
-pub struct ResourceMetadataService(Arc<str>);
-
-impl<B> Service<Request<B>> for ResourceMetadataService {
-    type Response = Response<String>;
-    type Error = Infallible;
-    type Future = Ready<Result<Response<String>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let mut response = Response::new(String::new());
-        let headers = response.headers_mut();
-        match *request.method() {
-            Method::GET | Method::HEAD => {
-                let kind = HeaderValue::from_static("application/json");
-                headers.insert(CONTENT_TYPE, kind);
-                let age = HeaderValue::from_static("public, max-age=3600");
-                headers.insert(CACHE_CONTROL, age);
-                // Hosts leave out the body that answers HEAD.
-                *response.body_mut() = self.0.to_string();
-            }
-            _ => {
-                let allowed = HeaderValue::from_static("GET, HEAD");
-                headers.insert(http::header::ALLOW, allowed);
-                *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-            }
-        }
-        ready(Ok(response))
-    }
-}
-
-impl fmt::Debug for ResourceMetadataService {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ResourceMetadataService({})", self.0)
     }
 }
 

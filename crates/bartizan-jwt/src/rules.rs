@@ -15,7 +15,7 @@ use crate::token::VerifiedClaims;
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 
 /// More than this is no difference of clocks any more.
-const MAX_LEEWAY: Duration = Duration::from_secs(300);
+pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
 /// What common proxies and servers accept as one header field. Tokens in use have 500 bytes to 3 KiB.
 const DEFAULT_MAX_TOKEN: usize = 8 * 1024;

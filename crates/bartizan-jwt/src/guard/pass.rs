@@ -10,8 +10,8 @@ use http::{HeaderValue, response};
 use tokio::runtime::Handle;
 use tokio::time::{Sleep, sleep};
 
+use crate::error::DPOP_NONCE;
 use crate::guard::JwtGuard;
-use crate::refusal::DPOP_NONCE;
 use crate::verifier::Holding;
 
 /// How often a response that goes on is checked for what no timer tells beforehand: a wall clock
