@@ -187,6 +187,8 @@ impl RateLimitConfigBuilder {
     /// # let _ = config;
     /// ```
     ///
+    /// A request that is dropped before its response has begun keeps its charge.
+    ///
     /// A gRPC service answers 200 and tells its status in `grpc-status`, in the head only if it
     /// refused at once.
     pub fn with_settlement<F>(mut self, settle: F) -> Self

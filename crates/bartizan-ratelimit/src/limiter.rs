@@ -26,9 +26,9 @@ use crate::verdict::{Applicable, Report, Verdict};
 /// refused costs nothing. The memory is described at [`Policy`]: no key is stored, nothing is
 /// allocated after build, and nothing sweeps.
 ///
-/// With more than one policy, a request that a later one refuses stands charged to the earlier
-/// ones for some ten nanoseconds; another request of the same key in between may be refused for
-/// it. No request is ever admitted for it.
+/// With more than one policy, two requests of one key that race for its last cells may both be
+/// refused, and a cell of the earlier policies may be lost then. No request is ever admitted for
+/// it.
 ///
 /// ```
 /// use bartizan_ratelimit::{Limiter, Policy, Rate};

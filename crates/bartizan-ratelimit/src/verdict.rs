@@ -73,10 +73,8 @@ pub(crate) enum Outcome {
     Absent,
     /// It has charged the request, and gave this receipt.
     Charged { after: Ticks, returned: u16 },
-    /// It has refused the request.
+    /// It, or another before it, has refused the request.
     Refused { due: Ticks },
-    /// Another policy has refused already.
-    Skipped { due: Ticks },
 }
 
 const _: () = assert!(size_of::<Outcome>() == 16);
@@ -106,7 +104,7 @@ impl Outcome {
     pub(crate) fn due(self) -> Ticks {
         match self {
             Self::Absent => Ticks::ZERO,
-            Self::Charged { after: due, .. } | Self::Refused { due } | Self::Skipped { due } => due,
+            Self::Charged { after: due, .. } | Self::Refused { due } => due,
         }
     }
 }

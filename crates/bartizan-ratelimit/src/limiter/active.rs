@@ -9,7 +9,7 @@ use crate::gcra::Gcra;
 use crate::newcomers::Newcomers;
 use crate::policy::Policy;
 use crate::rate::Rate;
-use crate::table::Table;
+use crate::table::{Refused, Table};
 use crate::ticks::Ticks;
 use crate::verdict::{Applicable, Denial, Outcome, Report, Verdict};
 
@@ -74,33 +74,68 @@ impl Active {
         applicable: Applicable,
         report: &mut Report,
     ) -> Verdict {
-        let mut denial: Option<Denial> = None;
-        for (index, limit) in self.limits.iter().enumerate() {
-            if !applicable.has(index) {
-                continue;
+        // What the first refuses was charged to nobody. The others are asked beforehand, so that
+        // charges need to be undone only where two requests of one key race.
+        let later = self.enforced(applicable).skip(1);
+        for (index, limit) in later {
+            let due = limit.table.due(hash, now);
+            if let Err(denied) = limit.gcra.charge(due, now, cost) {
+                let denial = Denial::new(index, Refused::Spent { denied, due });
+                return self.refuse(hash, now, cost, applicable, denial, report);
             }
-            let enforced = !limit.policy.is_shadow();
-            let outcome = match &mut denial {
-                None => {
-                    let charge = limit.table.charge(hash, now, &limit.gcra, cost);
-                    if enforced && let Err(refused) = charge {
-                        denial = Some(Denial::new(index, refused));
-                        self.refund(hash, now, cost, report);
-                    }
-                    Outcome::of_charge(&charge)
-                }
-                // Nothing is charged any more, but the client is told a wait that suits all.
-                Some(denial) => {
-                    let due = limit.table.due(hash, now);
-                    if enforced && let Err(denied) = limit.gcra.charge(due, now, cost) {
-                        denial.extend(denied.wait());
-                    }
-                    Outcome::Skipped { due }
-                }
-            };
-            report.set(index, outcome);
         }
-        denial.map_or(Verdict::Allowed, Verdict::Denied)
+        for (index, limit) in self.applicable(applicable) {
+            let charge = limit.table.charge(hash, now, &limit.gcra, cost);
+            report.set(index, Outcome::of_charge(&charge));
+            if !limit.policy.is_shadow()
+                && let Err(refused) = charge
+            {
+                self.refund(hash, now, cost, report);
+                let denial = Denial::new(index, refused);
+                return match refused {
+                    Refused::Crowded { .. } => Verdict::Denied(denial),
+                    Refused::Spent { .. } => {
+                        self.refuse(hash, now, cost, applicable, denial, report)
+                    }
+                };
+            }
+        }
+        Verdict::Allowed
+    }
+
+    /// Refuses a request for all policies that would: the client is told a wait that suits all.
+    fn refuse(
+        &self,
+        hash: u64,
+        now: Ticks,
+        cost: u64,
+        applicable: Applicable,
+        found: Denial,
+        report: &mut Report,
+    ) -> Verdict {
+        let mut denial: Option<Denial> = None;
+        for (index, limit) in self.enforced(applicable) {
+            let due = limit.table.due(hash, now);
+            report.set(index, Outcome::Refused { due });
+            if let Err(denied) = limit.gcra.charge(due, now, cost) {
+                match &mut denial {
+                    Some(denial) => denial.extend(denied.wait()),
+                    None => denial = Some(Denial::new(index, Refused::Spent { denied, due })),
+                }
+            }
+        }
+        // Another thread may have given cells back since; that came too late for this request.
+        Verdict::Denied(denial.unwrap_or(found))
+    }
+
+    fn applicable(&self, applicable: Applicable) -> impl Iterator<Item = (usize, &Limit)> {
+        let limits = self.limits.iter().enumerate();
+        limits.filter(move |(index, _)| applicable.has(*index))
+    }
+
+    fn enforced(&self, applicable: Applicable) -> impl Iterator<Item = (usize, &Limit)> {
+        self.applicable(applicable)
+            .filter(|(_, limit)| !limit.policy.is_shadow())
     }
 
     /// Gives back what a report says was charged.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bartizan_ratelimit::{Fields, Key, Policy, Rate};
 use bartizan_testkit::{Answer, Host, ManualClock};
+use proptest::prelude::*;
 use sfv::{BareItem, List, ListEntry, Parser};
 
 use crate::support::{call_from, config, layer};
@@ -172,4 +173,22 @@ async fn what_never_passes_is_told_no_time() {
         .unwrap();
     assert_eq!(answer.grpc_status, Some(8));
     assert_eq!(answer.header("grpc-retry-pushback-ms"), Some("-1"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever a policy is called and allows, a parser that is not ours reads it back.
+    #[test]
+    fn every_policy_is_read_back(name in "[ -~]{1,64}", quota in 1_u64..1 << 40, window in 1_u64..100_000) {
+        let policy = Policy::new(name.clone(), Rate::new(quota, Duration::from_secs(window)));
+        let list: List = Parser::new(&policy.to_string()).parse().unwrap();
+        let [ListEntry::Item(read)] = list.as_slice() else {
+            panic!("not one item");
+        };
+        prop_assert_eq!(read.bare_item.as_string().map(|it| it.as_str()), Some(name.as_str()));
+        let number = |key: &str| read.params.get(key)?.as_integer().map(i64::from);
+        prop_assert_eq!(number("q"), i64::try_from(quota).ok());
+        prop_assert_eq!(number("w"), i64::try_from(window).ok());
+    }
 }

@@ -1,6 +1,7 @@
 //! The limiter by itself.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bartizan_ratelimit::{ConfigError, Limiter, Policy, Rate, Verdict};
@@ -42,6 +43,32 @@ fn all_policies_are_charged_or_none() {
         wait > Duration::from_secs(890) && wait < Duration::from_secs(900),
         "{wait:?}"
     );
+}
+
+#[test]
+fn threads_together_never_get_more_than_the_policies_allow() {
+    for _ in 0..20 {
+        let policies = [
+            Policy::new("first", Rate::per_day(100)),
+            Policy::new("second", Rate::per_day(60)),
+            Policy::new("third", Rate::per_day(80)),
+        ];
+        let limiter = limiter(&ManualClock::default(), policies);
+        let admitted = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let verdict = limiter.check("alice");
+                        admitted.fetch_add(verdict.is_allowed().into(), Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        let admitted = admitted.into_inner();
+        // Those that race for the last cells may all be refused, one thread's worth at most.
+        assert!((53..=60).contains(&admitted), "{admitted}");
+    }
 }
 
 #[test]
