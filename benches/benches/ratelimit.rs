@@ -31,8 +31,8 @@ use support::{Bare, Open, send};
 /// How many checks each of two threads makes in one run.
 const CHECKS: u32 = 20_000;
 
-/// How many keys there are, and a rate at which none is ever refused while each is remembered.
-const CASES: [(u32, u64); 3] = [(1, 1 << 36), (1_000, 1 << 22), (1_000_000, 1 << 12)];
+/// How many keys there are, and a number per day at which none is refused while each stays known.
+const CASES: [(u32, u64); 3] = [(1, 1 << 36), (1_000, 1 << 25), (1_000_000, 1 << 12)];
 
 /// Keys in an order that no prefetcher guesses (xorshift).
 struct Keys {
@@ -56,9 +56,9 @@ impl Keys {
 }
 
 /// Memory of 32 bytes for each key.
-fn limiter(keys: u32, per_hour: u64, coarse: bool) -> Limiter {
+fn limiter(keys: u32, per_day: u64, coarse: bool) -> Limiter {
     let slots = (keys as usize * 32 / 128 * 7).max(64);
-    let rate = Rate::per_hour(per_hour);
+    let rate = Rate::per_day(per_day);
     let mut builder = Limiter::builder().add_policy(Policy::new("bench", rate).with_keys(slots));
     if coarse {
         builder = builder.with_coarse_clock();
@@ -80,18 +80,18 @@ fn both(check: impl Fn(IpAddr) -> bool + Sync, count: u32) {
     });
 }
 
-fn checks(count: u32, per_hour: u64) {
-    let exact = limiter(count, per_hour, false);
-    let coarse = limiter(count, per_hour, true);
-    let burst = NonZeroU32::new(u32::try_from(per_hour).unwrap_or(u32::MAX)).unwrap();
+fn checks(count: u32, per_day: u64) {
+    let exact = limiter(count, per_day, false);
+    let coarse = limiter(count, per_day, true);
+    let burst = NonZeroU32::new(u32::try_from(per_day).unwrap_or(u32::MAX)).unwrap();
     let quota = Quota::with_period(std::time::Duration::from_nanos(
-        3_600_000_000_000 / per_hour,
+        86_400_000_000_000 / per_day,
     ))
     .unwrap()
     .allow_burst(burst);
     let quanta = RateLimiter::dashmap(quota);
     let same_clock = RateLimiter::dashmap_with_clock(quota, MonotonicClock);
-    let gcra = Gcra::new(Rate::per_hour(per_hour)).unwrap();
+    let gcra = Gcra::new(Rate::per_day(per_day)).unwrap();
     let (word, origin) = (AtomicU64::new(0), MonotonicClock.now());
     let atomic = || {
         let now = MonotonicClock.now().duration_since(origin);
@@ -171,7 +171,7 @@ fn requests() {
     };
     let config = |limit| {
         RateLimitConfig::builder(Key::subject())
-            .add_policy(Policy::new("bench", Rate::per_hour(limit)).with_keys(4_000))
+            .add_policy(Policy::new("bench", Rate::per_day(limit)).with_keys(4_000))
     };
     let layer =
         |config: RateLimitConfigBuilder| RateLimitLayer::new(config.build().unwrap()).layer(Bare);
@@ -184,7 +184,7 @@ fn requests() {
             .with_coarse_clock()
             .with_fields(Fields::Standard),
     );
-    let two = config(many).add_policy(Policy::new("more", Rate::per_hour(many)).with_keys(4_000));
+    let two = config(many).add_policy(Policy::new("more", Rate::per_day(many)).with_keys(4_000));
     let mut two = layer(two.with_coarse_clock());
     let mut denied = layer(config(1).with_coarse_clock());
     for _ in 0..2_000 {
@@ -217,7 +217,7 @@ fn requests() {
 
 fn main() {
     requests();
-    for (count, per_hour) in CASES {
-        checks(count, per_hour);
+    for (count, per_day) in CASES {
+        checks(count, per_day);
     }
 }
