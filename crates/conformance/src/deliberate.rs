@@ -131,6 +131,20 @@ static GROUPS: &[Group] = &[
         ],
     },
     Group {
+        file: "spiffe-id/go-spiffe/bundle/x509bundle/testdata/cert.pem",
+        answer: Answer::Refused,
+        reason: "a certificate of version 1 does not say that it is an authority",
+        document: PATH_VALIDATION,
+        ids: &["roots"],
+    },
+    Group {
+        file: "spiffe-id/go-spiffe/bundle/x509bundle/testdata/certs.pem",
+        answer: Answer::Refused,
+        reason: "a certificate of version 1 does not say that it is an authority",
+        document: PATH_VALIDATION,
+        ids: &["roots"],
+    },
+    Group {
         file: "spiffe-svid-cases/cases.json",
         answer: Answer::Accepted,
         reason: "the file's list has no CRL number (RFC 5280 section 5.2.3): no such list is loaded",

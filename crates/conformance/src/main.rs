@@ -7,6 +7,7 @@
 //! `--strict` fails for files that nobody knows as well; `--details` lists deliberate differences
 //! and what was answered where either answer is right.
 
+mod bundles;
 mod client_ip;
 mod deliberate;
 mod envoy_jwt_verify;

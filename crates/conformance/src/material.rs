@@ -21,6 +21,11 @@ impl Material {
         }
     }
 
+    /// The path of the file, relative to the folder.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The bytes of the file.
     pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
         self.other(&self.path)

@@ -9,8 +9,9 @@ use anyhow::{Context, Result};
 use crate::material::Material;
 use crate::tally::Tally;
 use crate::{
-    client_ip, deliberate, envoy_jwt_verify, http_attacks, jose_cookbook, jwt_cases, possession,
-    ratelimit_traces, spiffe_id, spiffe_svid_cases, structured_fields, wycheproof, x509_limbo,
+    bundles, client_ip, deliberate, envoy_jwt_verify, http_attacks, jose_cookbook, jwt_cases,
+    possession, ratelimit_traces, spiffe_id, spiffe_svid_cases, structured_fields, wycheproof,
+    x509_limbo,
 };
 
 /// What became of one file.
@@ -90,8 +91,13 @@ fn reader(path: &str) -> Option<(Read, bool)> {
         ("ratelimit-headers", "draft-examples.json") => structured_fields::draft,
         ("ratelimit-traces", "gcra.jsonl") => return Some((ratelimit_traces::gcra, false)),
         ("spiffe-id", "spiffe-id.json") => spiffe_id::ids,
+        ("spiffe-id", name) if name.starts_with("go-spiffe/bundle/spiffebundle/") => {
+            bundles::document
+        }
+        ("spiffe-id", name) if name.starts_with("go-spiffe/bundle/x509bundle/") => bundles::pem,
         ("spiffe-id", "x509svid-parse.json") => spiffe_id::svid_files,
         ("spiffe-svid-cases", "cases.json") => spiffe_svid_cases::chains,
+        ("structured-fields", "binary.json") => bundles::byte_sequences,
         (
             "structured-fields",
             "string.json" | "string-generated.json" | "serialisation-tests/string-generated.json",
@@ -109,6 +115,9 @@ fn reader(path: &str) -> Option<(Read, bool)> {
 
 /// Why a file that looks as if it should be read is not.
 fn inexpressible(path: &str) -> Option<&'static str> {
+    if path.starts_with("spiffe-id/go-spiffe/bundle/jwtbundle/") {
+        return Some("a set of keys without uses, and so no bundle of a trust domain");
+    }
     if path.starts_with("structured-fields/") {
         return Some("nothing of the family reads or writes this kind of structured field");
     }
