@@ -16,6 +16,7 @@ use tokio_rustls::{TlsAcceptor, TlsStream, server};
 use crate::crowd::{Admission, Crowd, Stage};
 use crate::handshake::Failure;
 use crate::proxied::HeaderSenders;
+use crate::status::Outcomes;
 use crate::stream::{MtlsStream, Proof};
 use crate::tls::Configurations;
 use crate::trust::Trust;
@@ -48,6 +49,7 @@ pub(crate) struct Acceptor {
     pub(crate) crowd: Mutex<Crowd>,
     /// Told whenever a place becomes free.
     pub(crate) freed: Notify,
+    pub(crate) outcomes: Outcomes,
 }
 
 /// Accepts until the receiving end is gone.
@@ -154,6 +156,11 @@ impl Acceptor {
         self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many clients are in a handshake.
+    pub(crate) fn under_way(&self) -> usize {
+        self.crowd().len()
+    }
+
     /// A place for this client; `None` if its address has more than its share. Waits while there
     /// is no place for anybody.
     async fn admit(self: &Arc<Self>, remote: SocketAddr) -> Option<Place> {
@@ -186,6 +193,7 @@ impl Acceptor {
             // finished connections cannot pile up beyond the cap either.
             Ok(stream) => {
                 place.advance(Stage::Finished);
+                self.outcomes.complete();
                 drop(finished.send(stream).await);
             }
             Err((failure, tcp)) => {
@@ -199,8 +207,9 @@ impl Acceptor {
     }
 
     fn tell_failure(&self, remote: SocketAddr, failure: &Failure) {
-        let kind = LifecycleKind::HandshakeFailed;
-        self.tell(kind, failure.code(), Some(remote), failure);
+        let (kind, code) = (LifecycleKind::HandshakeFailed, failure.code());
+        self.outcomes.fail(code);
+        self.tell(kind, code, Some(remote), failure);
     }
 
     /// The connection; or why there is none, with the socket if there is still one.

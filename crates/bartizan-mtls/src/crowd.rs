@@ -77,7 +77,7 @@ impl Crowd {
     /// 3. Only those make room who have been idle, silent ones sooner than others.
     pub(crate) fn admit(&mut self, address: IpAddr, now: Instant) -> Admission {
         let address = network(address);
-        let (ours, all) = (self.of(address), self.members.len());
+        let (ours, all) = (self.of(address), self.len());
         if ours >= self.max_per_address {
             if !self.make_room(Some(address), now) {
                 return Admission::Refused;
@@ -123,6 +123,11 @@ impl Crowd {
                 self.addresses.remove(&member.address);
             }
         }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
     }
 
     fn of(&self, address: IpAddr) -> usize {

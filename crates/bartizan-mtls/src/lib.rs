@@ -212,6 +212,7 @@ mod rules;
 mod serve;
 #[cfg(feature = "spiffe-bundle")]
 mod spiffe_bundle;
+mod status;
 mod stream;
 mod svid_error;
 mod tls;
@@ -253,6 +254,7 @@ pub use self::serve::{
 };
 #[cfg(feature = "spiffe-bundle")]
 pub use self::spiffe_bundle::{SpiffeBundle, SpiffeBundleError};
+pub use self::status::{ListenerMonitor, ListenerStatus};
 pub use self::stream::MtlsStream;
 pub use self::svid_error::{KeyUsageFault, PathFault, SvidError};
 pub use self::trust::{Trust, TrustBundles};

@@ -20,6 +20,7 @@ use crate::accept::{Acceptor, accept_loop};
 use crate::crowd::Crowd;
 use crate::material::Material;
 use crate::proxied::HeaderSenders;
+use crate::status::{ListenerMonitor, Outcomes};
 use crate::stream::MtlsStream;
 use crate::tls::Configurations;
 
@@ -64,7 +65,6 @@ const MAX_WAITING: usize = 32;
 pub struct MtlsListener {
     finished: mpsc::Receiver<MtlsStream>,
     local_address: SocketAddr,
-    #[cfg(feature = "serve")]
     acceptor: Arc<Acceptor>,
 }
 
@@ -97,6 +97,11 @@ impl MtlsListener {
     /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_address
+    }
+
+    /// Tells how the listener fares, also once a server has it.
+    pub fn monitor(&self) -> ListenerMonitor {
+        ListenerMonitor(Arc::clone(&self.acceptor))
     }
 
     #[cfg(feature = "serve")]
@@ -218,12 +223,12 @@ impl MtlsListenerBuilder {
             clock: self.clock,
             crowd: Mutex::new(Crowd::new(self.max_handshakes, per_address)),
             freed: Notify::new(),
+            outcomes: Outcomes::default(),
         });
         tokio::spawn(accept_loop(listener, Arc::clone(&acceptor), sender));
         Ok(MtlsListener {
             finished,
             local_address,
-            #[cfg(feature = "serve")]
             acceptor,
         })
     }

@@ -79,7 +79,6 @@ impl<C> Configurations<C> {
     }
 
     /// What configurations are built from.
-    #[cfg(feature = "serve")]
     pub(crate) fn material(&self) -> &Published<Material> {
         &self.material
     }

@@ -313,3 +313,48 @@ async fn a_refused_client_may_finish_its_request_and_then_reads_why() {
         "{error:?}"
     );
 }
+
+#[tokio::test]
+async fn a_monitor_tells_how_the_listener_fares() {
+    let (ca, other) = (ca(), ca());
+    let publisher = Publisher::new(clock(&ManualClock::default()));
+    let mut listener = MtlsListener::builder(publisher.published())
+        .bind("127.0.0.1:0")
+        .await
+        .unwrap();
+    let (address, monitor) = (listener.local_addr(), listener.monitor());
+    let status = monitor.status();
+    assert_eq!((status.not_after, status.serial), (None, None));
+    assert_eq!(status.source.generation(), 0);
+
+    let issued = ca.workload("/ns/shop/sa/payments").unwrap();
+    let good = ca.workload("/ns/shop/sa/orders").unwrap();
+    let stranger = other.workload("/ns/shop/sa/orders").unwrap();
+    assert!(foreign_get(&ca, Some(&good), address).await.is_err());
+    publisher.publish(material(&issued, &bundles([&ca])));
+    publisher.fail("a later version was broken");
+    assert!(foreign_get(&ca, Some(&stranger), address).await.is_err());
+    assert!(foreign_get(&ca, None, address).await.is_err());
+    assert!(foreign_get(&ca, None, address).await.is_err());
+    let calling = tokio::spawn(async move {
+        let _ = foreign_get(&ca, Some(&good), address).await;
+    });
+    let stream = listener.accept().await.unwrap();
+
+    let status = monitor.status();
+    assert_eq!(status.handshakes_completed, 1);
+    let expected = [
+        (NO_CERTIFICATE, 2),
+        (NO_IDENTITY, 1),
+        (UNKNOWN_AUTHORITY, 1),
+    ];
+    assert_eq!(status.handshakes_failed, expected.into());
+    assert_eq!(status.serial.as_deref(), Some(issued.serial()));
+    assert_eq!(status.not_after, Some(identity(&issued).not_after()));
+    assert!(status.source.generation() == 1 && status.source.is_failing());
+    drop(stream);
+    calling.await.unwrap();
+    while monitor.status().handshakes_under_way > 0 {
+        tokio::task::yield_now().await;
+    }
+}
