@@ -452,3 +452,47 @@ fn needs_a_runtime() {
     let api = WorkloadApi::new("unix:///nowhere").unwrap();
     assert_eq!(api.start().unwrap_err(), EndpointError::NoRuntime);
 }
+
+/// A client that shares no code with ours takes the same messages from the agent, so that what
+/// ours reads is the protocol and no dialect of it.
+#[tokio::test]
+async fn the_agent_serves_a_foreign_client() {
+    let (ca, mut agent) = (ca(), agent("foreign"));
+    let partner = DevelopmentCa::new("partner.example").unwrap();
+    let (first, first_serial) = svid(&ca);
+    agent.publish(&first.add_federated(&partner));
+    let builder = spiffe::X509Source::builder().endpoint(agent.endpoint());
+    let foreign = timeout(PATIENCE, builder.build()).await.unwrap().unwrap();
+    let ours = api(&agent).start().unwrap();
+    until_serial(&ours, &first_serial).await;
+    let chain = |svid: &spiffe::X509Svid| {
+        let certificates = svid.cert_chain().iter();
+        certificates
+            .map(|der| der.as_bytes().to_vec())
+            .collect::<Vec<_>>()
+    };
+    let our_chain = || {
+        let version = ours.load().unwrap();
+        let certificates = version.value().identity().chain().iter();
+        certificates.map(|der| der.to_vec()).collect::<Vec<_>>()
+    };
+    let svid_seen = foreign.svid().unwrap();
+    assert_eq!(svid_seen.spiffe_id().to_string(), PAYMENTS);
+    assert_eq!(chain(&svid_seen), our_chain());
+    for (domain, authority) in [("example.org", &ca), ("partner.example", &partner)] {
+        let domain = spiffe::TrustDomain::new(domain).unwrap();
+        let bundle = foreign.try_bundle_for_trust_domain(&domain).unwrap();
+        let seen = bundle.authorities().iter().map(|der| der.as_bytes());
+        assert_eq!(seen.collect::<Vec<_>>(), [authority.root_der().as_ref()]);
+    }
+
+    // Both come back to an agent that was away.
+    let mut updates = foreign.updated();
+    agent.kill().await;
+    let (second, second_serial) = svid(&ca);
+    agent.publish(&second);
+    agent.restart().unwrap();
+    until_serial(&ours, &second_serial).await;
+    timeout(PATIENCE, updates.changed()).await.unwrap().unwrap();
+    assert_eq!(chain(&foreign.svid().unwrap()), our_chain());
+}
