@@ -11,6 +11,7 @@ use crate::dpop::Dpop;
 use crate::error::{ConfigError, Refusals};
 use crate::guard::Behaviour;
 use crate::issuer;
+use crate::key::Purpose;
 use crate::key_set::KeySet;
 use crate::key_source::Loader;
 use crate::revocation::Revocations;
@@ -429,6 +430,9 @@ impl JwtConfigBuilder {
                 problem,
             });
         }
+        if self.location.is_none() && self.rules.purpose() == Purpose::Svid {
+            return Err(ConfigError::NoBundle(self.rules.issuer().to_string()));
+        }
         let (least, day) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
         within("key lifetime", self.key_lifetime, least, day)?;
         within("stale limit", self.stale_limit, self.key_lifetime, day * 30)?;
@@ -448,7 +452,7 @@ impl JwtConfigBuilder {
             Some(fetcher) => fetcher,
             None => fetcher(location.as_deref().unwrap_or(issuer.as_str()), self.roots)?,
         };
-        let algorithms = self.rules.algorithms();
+        let (algorithms, purpose) = (self.rules.algorithms(), self.rules.purpose());
         let observer = self.observer;
         Ok(Keys::Remote(
             Loader {
@@ -456,6 +460,7 @@ impl JwtConfigBuilder {
                 issuer,
                 location,
                 algorithms,
+                purpose,
                 observer,
             },
             refresh,

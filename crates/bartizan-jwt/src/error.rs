@@ -77,6 +77,9 @@ pub enum ConfigError {
     /// The name of a cookie or of a subprotocol cannot be one.
     #[error("{0:?} is no name of a cookie or of a protocol")]
     InvalidName(String),
+    /// JWT-SVIDs are to be checked, and the trust domain's keys are neither given nor located.
+    #[error("no bundle of {0}: give its keys, or where they are")]
+    NoBundle(String),
     /// Two configurations speak of one issuer.
     #[error("the issuer {0} is configured twice")]
     IssuerTwice(String),

@@ -2,13 +2,16 @@
 
 use std::fmt;
 
+use bartizan_core::TrustDomain;
+
 use crate::error::ConfigError;
 
 /// Who issues tokens: an HTTPS URL without query and fragment ([RFC 8414 §2]).
 ///
 /// Compared code point by code point with `iss` ([RFC 7519 §2]): another case or a trailing slash
 /// is another issuer. `http` is accepted for `localhost`, `127.0.0.1` and `[::1]`, where
-/// development servers listen.
+/// development servers listen. The issuer of JWT-SVIDs is their trust domain, `spiffe://` and its
+/// name; see [`Rules::svid`](crate::Rules::svid).
 ///
 /// ```
 /// use bartizan_jwt::Issuer;
@@ -36,6 +39,11 @@ impl Issuer {
                 problem: problem.unwrap_or("has a query"),
             }),
         }
+    }
+
+    /// The trust domain that issues JWT-SVIDs.
+    pub(crate) fn trust_domain(domain: &TrustDomain) -> Self {
+        Self(format!("spiffe://{domain}").into())
     }
 
     /// The identifier.

@@ -79,18 +79,22 @@ pub enum KeyProblem {
 }
 
 impl VerificationKey {
-    /// Loads a key of a published set.
-    pub(crate) fn load(members: Map<String, Value>) -> Result<Self, KeyProblem> {
-        Self::load_with(members, PointCheck::Now)
+    /// Loads a key of a published set, if it is published for this purpose.
+    pub(crate) fn load(members: Map<String, Value>, purpose: Purpose) -> Result<Self, KeyProblem> {
+        Self::load_with(members, purpose, PointCheck::Now)
     }
 
     /// Loads a key that is used for one verification, which finds out whether its point is on the
     /// curve: checking that beforehand would cost as much again.
     pub(crate) fn load_unproven(members: Map<String, Value>) -> Result<Self, KeyProblem> {
-        Self::load_with(members, PointCheck::WhenUsed)
+        Self::load_with(members, Purpose::Signature, PointCheck::WhenUsed)
     }
 
-    fn load_with(members: Map<String, Value>, check: PointCheck) -> Result<Self, KeyProblem> {
+    fn load_with(
+        members: Map<String, Value>,
+        purpose: Purpose,
+        check: PointCheck,
+    ) -> Result<Self, KeyProblem> {
         if members.get("kty").and_then(Value::as_str) == Some("oct") {
             return Err(KeyProblem::Symmetric);
         }
@@ -109,13 +113,13 @@ impl VerificationKey {
         }
         let jwk: Jwk =
             serde_json::from_value(Value::Object(members)).map_err(|_| KeyProblem::Malformed)?;
+        if !may_verify(&jwk, purpose) {
+            return Err(KeyProblem::WrongUse);
+        }
         Self::load_jwk(&jwk, declared, check)
     }
 
     fn load_jwk(jwk: &Jwk, declared: AlgorithmSet, check: PointCheck) -> Result<Self, KeyProblem> {
-        if !may_verify(jwk) {
-            return Err(KeyProblem::WrongUse);
-        }
         let (material, suitable, thumbprint) = match &jwk.algorithm {
             AlgorithmParameters::RSA(rsa) => {
                 let key = load_rsa(&rsa.n, &rsa.e)?;
@@ -200,6 +204,15 @@ impl VerificationKey {
     }
 }
 
+/// What a key has to be published for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    /// Tokens of an OAuth issuer: `use` is `sig`, or is not said.
+    Signature,
+    /// JWT-SVIDs: `use` is `jwt-svid`.
+    Svid,
+}
+
 /// When a point is checked for being on its curve.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum PointCheck {
@@ -211,11 +224,17 @@ enum PointCheck {
 ///
 /// [RFC 7517 §4.2]: https://www.rfc-editor.org/rfc/rfc7517#section-4.2
 /// [§4.3]: https://www.rfc-editor.org/rfc/rfc7517#section-4.3
-fn may_verify(jwk: &Jwk) -> bool {
+fn may_verify(jwk: &Jwk, purpose: Purpose) -> bool {
     let by_use = jwk.common.public_key_use.as_ref();
     let by_operations = jwk.common.key_operations.as_ref();
-    by_use.is_none_or(|wanted| *wanted == PublicKeyUse::Signature)
-        && by_operations.is_none_or(|list| list.contains(&KeyOperations::Verify))
+    let is_for_purpose = match purpose {
+        Purpose::Signature => by_use.is_none_or(|stated| *stated == PublicKeyUse::Signature),
+        // A bundle holds keys of X.509 authorities as well, so that a key has to say what it is.
+        Purpose::Svid => {
+            matches!(by_use, Some(PublicKeyUse::Other(stated)) if stated == "jwt-svid")
+        }
+    };
+    is_for_purpose && by_operations.is_none_or(|list| list.contains(&KeyOperations::Verify))
 }
 
 /// ring checks length and parity only when it verifies, and rounds the length up to whole bytes.

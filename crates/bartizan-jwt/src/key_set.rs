@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::algorithm::{Algorithm, AlgorithmSet};
 use crate::json;
-use crate::key::{KeyProblem, Thumbprint, VerificationKey};
+use crate::key::{KeyProblem, Purpose, Thumbprint, VerificationKey};
 
 /// How many keys of a set are loaded.
 ///
@@ -74,6 +74,22 @@ impl KeySet {
     /// If the document as a whole is not a key set: not JSON, a member twice, nested deeper than
     /// 16, or without a list `keys`.
     pub fn from_json(document: &str) -> Result<Self, KeySetError> {
+        Self::read(document, Purpose::Signature)
+    }
+
+    /// Reads the bundle of a SPIFFE trust domain, of which the keys for JWT-SVIDs are loaded
+    /// ([SPIFFE Trust Domain and Bundle §4]).
+    ///
+    /// # Errors
+    ///
+    /// As [`from_json`](Self::from_json).
+    ///
+    /// [SPIFFE Trust Domain and Bundle §4]: https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE_Trust_Domain_and_Bundle.md#4-spiffe-bundle-format
+    pub fn from_spiffe_bundle(document: &str) -> Result<Self, KeySetError> {
+        Self::read(document, Purpose::Svid)
+    }
+
+    pub(crate) fn read(document: &str, purpose: Purpose) -> Result<Self, KeySetError> {
         let document =
             json::read_tree(document).map_err(|error| KeySetError::Json(error.into()))?;
         let Value::Object(mut members) = document else {
@@ -82,7 +98,7 @@ impl KeySet {
         let Some(Value::Array(list)) = members.remove("keys") else {
             return Err(KeySetError::NoList);
         };
-        Ok(Self::from_list(list))
+        Ok(Self::from_list(list, purpose))
     }
 
     /// Takes over a key set that was read with `jsonwebtoken`, holding it to the same rules.
@@ -96,11 +112,11 @@ impl KeySet {
             .iter()
             .map(serde_json::to_value)
             .collect::<Result<Vec<_>, _>>();
-        keys.map(Self::from_list)
+        keys.map(|list| Self::from_list(list, Purpose::Signature))
             .map_err(|error| KeySetError::Json(error.into()))
     }
 
-    fn from_list(list: Vec<Value>) -> Self {
+    fn from_list(list: Vec<Value>, purpose: Purpose) -> Self {
         let (mut keys, mut notices) = (Vec::new(), Vec::new());
         for (index, entry) in list.into_iter().enumerate() {
             let Value::Object(mut entry) = entry else {
@@ -121,7 +137,7 @@ impl KeySet {
                 break;
             }
             let is_private = remove_private_members(&mut entry);
-            let problem = match VerificationKey::load(entry) {
+            let problem = match VerificationKey::load(entry, purpose) {
                 Ok(key) => {
                     keys.push(key);
                     is_private.then_some(KeyProblem::PrivatePublished)

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::algorithm::AlgorithmSet;
 use crate::discovery;
 use crate::issuer::Issuer;
-use crate::key::KeyProblem;
+use crate::key::{KeyProblem, Purpose};
 use crate::key_set::KeySet;
 
 /// A key of the issuer's set was left out.
@@ -96,6 +96,7 @@ pub(crate) struct Loader {
     /// Where the keys are; found by discovery if it is not said.
     pub(crate) location: Option<Box<str>>,
     pub(crate) algorithms: AlgorithmSet,
+    pub(crate) purpose: Purpose,
     pub(crate) observer: Option<Arc<dyn Observe>>,
 }
 
@@ -127,7 +128,7 @@ impl Loader {
             None => self.discover().await?,
         };
         let document = self.fetcher.get(&location).await?;
-        let keys = KeySet::from_json(std::str::from_utf8(document.body())?)?;
+        let keys = KeySet::read(std::str::from_utf8(document.body())?, self.purpose)?;
         self.report(&keys);
         // A set without a usable key is taken for a mistake of the issuer's: the keys that it had
         // before stay in force until they are too old.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use bartizan_core::WallTime;
+use bartizan_core::{SpiffeId, TrustDomain, WallTime};
 
-use crate::algorithm::AlgorithmSet;
+use crate::algorithm::{Algorithm, AlgorithmSet};
 use crate::claims::ClaimSet;
 use crate::error::{ConfigError, Detail, JwtError, JwtErrorKind};
 use crate::issuer::Issuer;
+use crate::key::Purpose;
 use crate::token::VerifiedClaims;
 
 /// How far two clocks may differ. Machines that keep time by NTP are within a second; half a
@@ -54,8 +55,15 @@ pub struct Rules {
 #[derive(Clone, Debug)]
 #[must_use = "call build to get the rules"]
 pub struct RulesBuilder {
-    issuer: String,
+    issuer: Trusted,
     wanted: Requirements,
+}
+
+/// Whom the tokens come from.
+#[derive(Clone, Debug)]
+enum Trusted {
+    Issuer(String),
+    TrustDomain(TrustDomain),
 }
 
 /// Everything but the issuer.
@@ -69,6 +77,7 @@ struct Requirements {
     needs_token_id: bool,
     needs_client: bool,
     clients: Vec<Box<str>>,
+    trust_domain: Option<TrustDomain>,
     leeway: Duration,
     max_lifetime: Option<Duration>,
     max_token: usize,
@@ -79,7 +88,7 @@ impl Rules {
     /// identifier of this service.
     pub fn builder(issuer: &str, audience: &str) -> RulesBuilder {
         RulesBuilder {
-            issuer: issuer.to_owned(),
+            issuer: Trusted::Issuer(issuer.to_owned()),
             wanted: Requirements {
                 audiences: vec![audience.into()],
                 algorithms: AlgorithmSet::ALL,
@@ -89,10 +98,62 @@ impl Rules {
                 needs_token_id: true,
                 needs_client: true,
                 clients: Vec::new(),
+                trust_domain: None,
                 leeway: DEFAULT_LEEWAY,
                 max_lifetime: None,
                 max_token: DEFAULT_MAX_TOKEN,
             },
+        }
+    }
+
+    /// Begins with the rules of JWT-SVIDs ([SPIFFE JWT-SVID §3]): tokens by which a workload of
+    /// `trust_domain` proves itself to `audience`. `sub` is a SPIFFE ID of that trust domain, and
+    /// takes the place of `iss`; `typ` is `JWT`, `JOSE` or absent; `alg` is of RSA or ECDSA.
+    ///
+    /// The keys are those of [`KeySet::from_spiffe_bundle`](crate::KeySet::from_spiffe_bundle),
+    /// or are fetched from a location; there is no discovery. The peer of the connection is
+    /// another matter: a JWT-SVID is a bearer token, and names a principal.
+    ///
+    /// ```
+    /// use bartizan_jwt::Rules;
+    ///
+    /// let domain = "example.org".parse()?;
+    /// let rules = Rules::svid(&domain, "spiffe://example.org/api").build()?;
+    /// assert_eq!(rules.issuer().as_str(), "spiffe://example.org");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [SPIFFE JWT-SVID §3]: https://github.com/spiffe/spiffe/blob/main/standards/JWT-SVID.md#3-jwt-claims
+    pub fn svid(trust_domain: &TrustDomain, audience: &str) -> RulesBuilder {
+        let mut rules = Self::builder("", audience);
+        rules.issuer = Trusted::TrustDomain(trust_domain.clone());
+        rules.wanted = Requirements {
+            trust_domain: Some(trust_domain.clone()),
+            algorithms: AlgorithmSet::from([
+                Algorithm::Es256,
+                Algorithm::Es384,
+                Algorithm::Ps256,
+                Algorithm::Ps384,
+                Algorithm::Ps512,
+                Algorithm::Rs256,
+                Algorithm::Rs384,
+                Algorithm::Rs512,
+            ]),
+            types: vec!["JWT".into(), "JOSE".into()],
+            needs_type: false,
+            needs_issued_at: false,
+            needs_token_id: false,
+            needs_client: false,
+            ..rules.wanted
+        };
+        rules
+    }
+
+    /// What the keys have to be published for.
+    pub(crate) fn purpose(&self) -> Purpose {
+        match self.wanted.trust_domain {
+            Some(_) => Purpose::Svid,
+            None => Purpose::Signature,
         }
     }
 
@@ -155,6 +216,8 @@ impl Rules {
     ) -> Result<(), JwtError> {
         //= RFC 9068 §4: the issuer identifier MUST exactly match the value of the "iss" claim.
         match &claims.issuer {
+            // Who vouches for a JWT-SVID is its trust domain.
+            _ if self.wanted.trust_domain.is_some() => {}
             None => return Err(JwtError::claim("iss", "is missing")),
             Some(issuer) if **issuer != *self.issuer.as_str() => {
                 return Err(JwtError::new(JwtErrorKind::WrongIssuer));
@@ -181,6 +244,16 @@ impl Rules {
                 return Err(JwtError::claim("sub", "is longer than 255 bytes"));
             }
             Some(_) => {}
+        }
+        if let Some(domain) = &self.wanted.trust_domain {
+            let subject = claims.subject.as_deref().unwrap_or_default();
+            let Ok(id) = subject.parse::<SpiffeId>() else {
+                return Err(JwtError::claim("sub", "is no SPIFFE ID"));
+            };
+            // The keys of one trust domain vouch for no other.
+            if !domain.contains(&id) {
+                return Err(JwtError::new(JwtErrorKind::WrongIssuer));
+            }
         }
         // Names are compared, logged and shown: what is no text has no place in them.
         for (name, text) in [
@@ -372,7 +445,10 @@ impl RulesBuilder {
             });
         }
         Ok(Rules {
-            issuer: Issuer::new(&self.issuer)?,
+            issuer: match &self.issuer {
+                Trusted::Issuer(issuer) => Issuer::new(issuer)?,
+                Trusted::TrustDomain(domain) => Issuer::trust_domain(domain),
+            },
             wanted,
         })
     }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::claims::{ClaimSet, Strings};
 use crate::confirmation::Confirmation;
 use crate::error::{JwtError, JwtErrorKind};
+use crate::issuer::Issuer;
 use crate::key::Thumbprint;
 
 /// A token whose signature and claims were verified, as [`verify`](crate::verify) gives it.
@@ -70,11 +71,14 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// To be called for claims whose signature was verified, and which the rules admit.
-    pub(crate) fn assert_verified(claims: &ClaimSet<'_>) -> Result<Self, JwtError> {
+    pub(crate) fn assert_verified(
+        claims: &ClaimSet<'_>,
+        issuer: &Issuer,
+    ) -> Result<Self, JwtError> {
         let moment = |seconds: Option<u64>| seconds.map(WallTime::from_unix_seconds);
         let expires = moment(claims.expires).ok_or(JwtError::claim("exp", "is missing"))?;
         Ok(Self {
-            principal: principal(claims, expires)?,
+            principal: principal(claims, issuer, expires)?,
             issued_at: moment(claims.issued_at),
             not_before: moment(claims.not_before),
             expires,
@@ -99,7 +103,7 @@ impl VerifiedClaims {
     ///
     /// | of the principal | from |
     /// |---|---|
-    /// | issuer, subject | `iss`, `sub` |
+    /// | issuer, subject | `iss` (of a JWT-SVID: its trust domain), `sub` |
     /// | client | `client_id`, or else `azp` |
     /// | scopes | `scope`, or else `scp`: a string that spaces divide, or a list of strings |
     /// | roles | `roles` (as Entra writes them), or else `roles` in `realm_access` (as Keycloak does): a list of strings or a string |
@@ -191,16 +195,17 @@ impl fmt::Debug for VerifiedClaims {
     }
 }
 
-fn principal(claims: &ClaimSet<'_>, expires: WallTime) -> Result<Principal, JwtError> {
-    let issuer = claims
-        .issuer
-        .as_deref()
-        .ok_or(JwtError::claim("iss", "is missing"))?;
+fn principal(
+    claims: &ClaimSet<'_>,
+    issuer: &Issuer,
+    expires: WallTime,
+) -> Result<Principal, JwtError> {
     let subject = claims
         .subject
         .as_deref()
         .ok_or(JwtError::claim("sub", "is missing"))?;
-    let mut principal = Principal::builder(Scheme::Jwt, issuer, subject).with_expires(expires);
+    let mut principal =
+        Principal::builder(Scheme::Jwt, issuer.as_str(), subject).with_expires(expires);
     if let Some(client) = claims
         .client
         .as_deref()

@@ -1,6 +1,6 @@
 //! The verification of one token.
 
-use bartizan_core::WallTime;
+use bartizan_core::{SpiffeId, WallTime};
 
 use crate::algorithm::{Algorithm, AlgorithmSet};
 use crate::base64url;
@@ -85,7 +85,7 @@ pub(crate) fn verify_claims(
     let claims = ClaimSet::parse(&payload)?;
     rules.check_claims(&claims, now)?;
     let key = parts.check_signature(&header, keys)?;
-    let facts = Facts::assert_verified(&claims)?;
+    let facts = Facts::assert_verified(&claims, rules.issuer())?;
     Ok(VerifiedToken::new(
         facts.with_payload(payload),
         key.thumbprint(),
@@ -96,10 +96,16 @@ pub(crate) fn verify_claims(
 pub(crate) fn peek_issuer(token: &str, max_bytes: usize) -> Result<String, JwtError> {
     let payload = Parts::split(token, max_bytes)?.payload()?;
     let payload = String::from_utf8(payload).map_err(|_| JwtError::malformed("payload"))?;
-    let issuer = ClaimSet::parse(&payload)?.issuer;
-    issuer
-        .map(String::from)
-        .ok_or(JwtError::claim("iss", "is missing"))
+    let claims = ClaimSet::parse(&payload)?;
+    if let Some(issuer) = claims.issuer {
+        return Ok(issuer.into_owned());
+    }
+    // A JWT-SVID need not name its issuer: its subject does.
+    let subject = claims.subject.as_deref().unwrap_or_default();
+    match subject.parse::<SpiffeId>() {
+        Ok(id) => Ok(format!("spiffe://{}", id.trust_domain())),
+        Err(_) => Err(JwtError::claim("iss", "is missing")),
+    }
 }
 
 /// Verifies the signature of a JWS in compact serialization, whatever its payload means, and

@@ -47,6 +47,29 @@ pub(crate) fn tokens(material: &Material, tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
+/// JWT-SVIDs of one trust domain, for one audience.
+pub(crate) fn svids(material: &Material, tally: &mut Tally) -> Result<()> {
+    let document = material.json()?;
+    let keys = KeySet::from_spiffe_bundle(&document.member("bundle")?.to_string())?;
+    let domain = document.text("trust_domain")?.parse()?;
+    let rules = Rules::svid(&domain, document.text("audience")?).build()?;
+    let now = WallTime::from_unix_seconds(document.number("now")?);
+    for case in document.list("cases")? {
+        let token = case.text("token")?;
+        let claims = jwk::part(token, 1).unwrap_or_default();
+        let expected = match case.text("expect")? {
+            "accept" => Expected::value(claims.text("sub")?),
+            "reject" => Expected::Refused,
+            _ => Expected::Either,
+        };
+        tally.judge(case.text("id")?, expected, || {
+            let verified = verify(token, &keys, &rules, now).map_err(reason)?;
+            Ok(verified.claims().principal().subject().to_owned())
+        });
+    }
+    Ok(())
+}
+
 /// Documents that an issuer may serve as its key set.
 pub(crate) fn key_sets(material: &Material, tally: &mut Tally) -> Result<()> {
     for case in items(&material.json()?)? {

@@ -86,6 +86,7 @@ fn reader(path: &str) -> Option<(Read, bool)> {
         ("jose-cookbook", _) => return Some((jose_cookbook::reader(name)?, true)),
         ("jwt-cases", "cases.json") => jwt_cases::tokens,
         ("jwt-cases", "dpop.json") => possession::proofs,
+        ("jwt-cases", "jwt-svid.json") => jwt_cases::svids,
         ("jwt-cases", "mtls-bound.json") => possession::certificates,
         ("jwt-cases", "jwks-documents.json") => return Some((jwt_cases::key_sets, false)),
         ("ratelimit-headers", "draft-examples.json") => structured_fields::draft,

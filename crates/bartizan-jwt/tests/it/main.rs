@@ -17,4 +17,5 @@ mod proofs;
 mod secrecy;
 mod streams;
 mod support;
+mod svids;
 mod vectors;
