@@ -64,6 +64,48 @@
 //! 7. A [`Keyring`] keeps unwrapped keys for a while, and fetches them again in the background.
 //!    When they cannot be fetched, they serve until a hard limit; then nothing is sealed or opened.
 //!
+//! # Structs
+//!
+//! [`Encrypt`](derive@Encrypt) makes the sealed twin of a struct, with a type for each field, so
+//! that two of them cannot be swapped:
+//!
+//! ```
+//! use bartizan_encrypt::{Encrypt, EncryptError, Prepared};
+//!
+//! #[derive(Encrypt)]
+//! #[encrypt(collection = "patient", tenant = clinic, record = id)]
+//! struct Patient {
+//!     clinic: String,
+//!     id: u64,
+//!     #[encrypt]
+//!     ssn: String,
+//!     #[encrypt(path = "phone_number")]
+//!     phone: Option<String>,
+//! }
+//!
+//! fn store(patient: Patient, keys: &Prepared) -> Result<PatientSealed, EncryptError> {
+//!     let sealed = patient.seal(keys)?;
+//!     assert!(sealed.open_ssn(keys)?.expose().len() > 3);
+//!     Ok(sealed)
+//! }
+//! ```
+//!
+//! ```compile_fail
+//! # use bartizan_encrypt::Encrypt;
+//! # #[derive(Encrypt)]
+//! # #[encrypt(collection = "patient", tenant = clinic)]
+//! # struct Patient {
+//! #     clinic: String,
+//! #     #[encrypt]
+//! #     ssn: String,
+//! #     #[encrypt]
+//! #     phone: String,
+//! # }
+//! fn swap(patient: PatientSealed) -> PatientSealed {
+//!     PatientSealed { ssn: patient.phone, phone: patient.ssn, ..patient }
+//! }
+//! ```
+//!
 //! # The layer
 //!
 //! [`EncryptLayer`] does the same to the JSON bodies of a service that knows nothing of it:
@@ -216,6 +258,8 @@ mod store;
 mod suite;
 mod transform;
 mod value;
+
+pub use bartizan_encrypt_derive::Encrypt;
 
 pub use self::body::EncryptBody;
 pub use self::ciphertext::{Ciphertext, KeyId, TEXT_PREFIX};

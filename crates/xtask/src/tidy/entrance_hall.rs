@@ -13,6 +13,7 @@ pub fn check(sources: &[Source]) -> Vec<Violation> {
         .flat_map(|source| {
             others(&source.masked.shipped_bare)
                 .into_iter()
+                .filter(|(_, item)| !is_macro(source, item))
                 .map(|(at, item)| {
                     Violation::new(
                         source.place(at),
@@ -21,6 +22,14 @@ pub fn check(sources: &[Source]) -> Vec<Violation> {
                 })
         })
         .collect()
+}
+
+/// Whether an item is a derive macro, which the compiler wants in `lib.rs`.
+fn is_macro(source: &Source, item: &str) -> bool {
+    let derive = source
+        .room()
+        .is_some_and(|(name, _)| name.ends_with("-derive"));
+    derive && item.starts_with("pub fn derive_")
 }
 
 /// The items that are neither `mod name;` nor `pub use`, by their first line.
@@ -95,6 +104,23 @@ mod tests {
             line_2,
         );
         check_lib("mod a;\nmacro_rules! m { () => {} }", line_2);
+    }
+
+    #[test]
+    fn the_macros_of_a_derive_crate_may_stand_there_and_nothing_else() {
+        let found = |text: &str| {
+            let source = Source::new("crates/a-derive/src/lib.rs", text);
+            check(&[source]).len()
+        };
+        assert_eq!(
+            found("mod a;\n#[b]\npub fn derive_a(c: D) -> D { a::e(c) }\n"),
+            0
+        );
+        assert_eq!(found("mod a;\npub fn a() {}\n"), 1);
+        check_lib(
+            "mod a;\npub fn derive_a() {}\nmod b;",
+            &["crates/a/src/lib.rs:2"],
+        );
     }
 
     #[test]
