@@ -1,6 +1,7 @@
 //! Who is shut out for a while.
 
 mod record;
+mod share;
 mod subject;
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use bartizan_core::{Clock, IpNetwork, SystemClock};
 
 use self::record::Record;
+use self::share::Share;
 pub use self::subject::BanSubject;
 use crate::error::ConfigError;
 use crate::gcra::Gcra;
@@ -37,6 +39,7 @@ const MOST: usize = 1 << 24;
 /// | capacity | 10,000 | about a megabyte; when it is full, new bans are refused and none is freed |
 /// | first ban | 1 min | long enough to end a script, short enough for an accident |
 /// | longest ban | 24 h | each ban that follows soon on another lasts twice as long, up to this |
+/// | share of traffic | all | a flood of the banned may be most of it; with a share, what is beyond passes |
 /// | bans per minute | 100 | a detector that runs wild, or is being played, shuts out few |
 ///
 /// ```
@@ -67,6 +70,7 @@ struct State {
     longest: Ticks,
     exempt: Vec<IpNetwork>,
     pace: Newcomers,
+    share: Option<Share>,
     time: TimeSource,
 }
 
@@ -79,6 +83,7 @@ pub struct BansBuilder {
     longest: Duration,
     per_minute: u64,
     exempt: Vec<IpNetwork>,
+    share: Option<u8>,
     clock: Arc<dyn Clock>,
 }
 
@@ -106,6 +111,7 @@ impl Bans {
             longest: Duration::from_secs(86_400),
             per_minute: 100,
             exempt: Vec::new(),
+            share: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -211,14 +217,35 @@ impl Bans {
         self.0.refused.load(Ordering::Relaxed)
     }
 
-    /// Whether anybody may be banned at all, for one load.
-    pub(crate) fn may_hold_any(&self) -> bool {
-        self.0.count.load(Ordering::Acquire) > 0
+    /// What becomes of a request. Whether it is of somebody banned is asked only while there are
+    /// bans at all.
+    pub(crate) fn judge(&self, is_banned: impl FnOnce() -> bool) -> Judgement {
+        let state = &*self.0;
+        let is_banned = state.count.load(Ordering::Acquire) > 0 && is_banned();
+        let may_refuse = match &state.share {
+            Some(share) => share.count(state.time.now(), is_banned),
+            None => true,
+        };
+        match (is_banned, may_refuse) {
+            (false, _) => Judgement::Pass,
+            (true, false) => Judgement::Spare,
+            (true, true) => {
+                state.refused.fetch_add(1, Ordering::Relaxed);
+                Judgement::Refuse
+            }
+        }
     }
+}
 
-    pub(crate) fn count_refusal(&self) {
-        self.0.refused.fetch_add(1, Ordering::Relaxed);
-    }
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Judgement {
+    /// Nobody of it is banned.
+    Pass,
+    /// It is of somebody who is banned.
+    Refuse,
+    /// It is of somebody who is banned, but too much is being refused already.
+    Spare,
 }
 
 impl State {
@@ -261,6 +288,14 @@ impl BansBuilder {
         self
     }
 
+    /// Refuses at most this share of the requests of a minute, in percent from 1 to 100. What is
+    /// beyond passes, and is recorded as `would_have_denied`: a mistake that bans half of the
+    /// world then stays half of a mistake, and so does the answer to a flood.
+    pub fn with_largest_share(mut self, percent: u8) -> Self {
+        self.share = Some(percent);
+        self
+    }
+
     /// Sets where time is read from.
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -271,8 +306,8 @@ impl BansBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Bans`] if there is room for none or too many, or if a length is zero, the
-    /// first longer than the longest, or the longest longer than a year; [`ConfigError::Rate`]
+    /// [`ConfigError::Bans`] if there is room for none or too many, if a length is zero, the first
+    /// longer than the longest, or the longest longer than a year, or if the share is no share; [`ConfigError::Rate`]
     /// for the number per minute.
     pub fn build(self) -> Result<Bans, ConfigError> {
         if !(1..=MOST).contains(&self.capacity) {
@@ -284,6 +319,12 @@ impl BansBuilder {
                 "lengths are not 0 < first <= longest <= 366 days",
             ));
         }
+        if self
+            .share
+            .is_some_and(|percent| !(1..=100).contains(&percent))
+        {
+            return Err(ConfigError::Bans("share is not within 1 and 100 percent"));
+        }
         Ok(Bans(Arc::new(State {
             records: RwLock::default(),
             count: AtomicUsize::new(0),
@@ -293,6 +334,7 @@ impl BansBuilder {
             longest: Ticks::from_duration(self.longest),
             exempt: self.exempt,
             pace: Newcomers::new(Gcra::new(Rate::per_minute(self.per_minute))?),
+            share: self.share.map(Share::new),
             time: TimeSource::of_clock(self.clock),
         })))
     }

@@ -2,6 +2,7 @@
 
 mod line;
 
+use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::line::{Entry, Line, WAYS};
@@ -157,6 +158,8 @@ impl Table {
     ) -> Result<T, Refused> {
         let now = now.raw();
         let mut line = place(&self.lines, hash).lock();
+        // Read at once, so that the line's second half is fetched while the tags are compared.
+        let spilled_until = black_box(line.spilled_until);
         if let Some(found) = line.find(hash) {
             return Ok(match step(line.entry(found)) {
                 Step::Keep(value) => value,
@@ -167,7 +170,7 @@ impl Table {
             });
         }
         let free = line.free(now);
-        if line.spilled_until <= now
+        if spilled_until <= now
             && let Some(free) = free
         {
             return Ok(match step(vacated(line.entry(free))) {
@@ -207,7 +210,7 @@ impl Table {
         }
         slots.write(at, hash, entry);
         if spill {
-            line.spilled_until = line.spilled_until.max(entry.due);
+            line.spilled_until = spilled_until.max(entry.due);
         }
         Ok(value)
     }

@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use bartizan_core::{Check, Duty, Enforcement, Guard, Inspection, Never, Observe, Rejection};
+use bartizan_core::{
+    Check, Decision, Duty, Enforcement, Guard, Inspection, Never, Observe, Outcome,
+};
 
-use crate::bans::{BanSubject, Bans};
+use crate::bans::{BanSubject, Bans, Judgement};
 use crate::error::{RateLimitError, RateLimitErrorKind};
+
+/// The banned are not told for how long: they would set their clocks by it.
+const ERROR: RateLimitError = RateLimitError::new(RateLimitErrorKind::Banned, None);
 
 /// The guard of a [`BanLayer`](crate::BanLayer), to be chained with others.
 #[derive(Clone, Debug)]
@@ -66,19 +71,15 @@ impl Guard for BanGuard {
     }
 
     fn check(&self, inspection: &mut Inspection<'_>) -> Check<(), Never> {
-        Check::Now(
-            match self.0.bans.may_hold_any() && self.is_banned(inspection) {
-                true => {
-                    self.0.bans.count_refusal();
-                    Err(refusal())
-                }
-                false => Ok(()),
-            },
-        )
+        Check::Now(match self.0.bans.judge(|| self.is_banned(inspection)) {
+            Judgement::Pass => Ok(()),
+            Judgement::Refuse => Err(ERROR.into_rejection()),
+            Judgement::Spare => {
+                let duty = &self.0.duty;
+                let decision = Decision::new(duty.layer(), Outcome::WouldHaveDenied);
+                duty.record(inspection, decision.with_code(ERROR.code()));
+                Ok(())
+            }
+        })
     }
-}
-
-/// The banned are not told for how long: they would set their clocks by it.
-fn refusal() -> Rejection {
-    RateLimitError::new(RateLimitErrorKind::Banned, None).into_rejection()
 }

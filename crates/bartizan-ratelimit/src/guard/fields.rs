@@ -73,8 +73,8 @@ fn standard(
         let policies = active.policy_field(&decided.report);
         let standing = active.standing_field(decided.now, &decided.report, denial);
         [
-            (RATELIMIT_POLICY, HeaderValue::from_str(&policies)),
-            (RATELIMIT, HeaderValue::try_from(standing)),
+            (RATELIMIT_POLICY, HeaderValue::from_maybe_shared(policies)),
+            (RATELIMIT, HeaderValue::from_str(&standing)),
         ]
     });
     texts

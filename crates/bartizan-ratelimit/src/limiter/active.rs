@@ -1,7 +1,8 @@
 //! The policies in force, and how they decide together.
 
-use std::borrow::Cow;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::error::ConfigError;
 use crate::field;
@@ -18,7 +19,7 @@ use crate::verdict::{Applicable, Denial, Outcome, Report, Verdict};
 pub(crate) struct Active {
     pub(crate) limits: Box<[Limit]>,
     /// The `RateLimit-Policy` field of all policies, made once.
-    field: Box<str>,
+    field: Bytes,
 }
 
 /// One policy in force, with its memory.
@@ -51,7 +52,7 @@ impl Active {
         for limit in limits.iter().filter(|limit| !limit.policy.is_shadow()) {
             field::write_policy(&mut text, limit.policy.name(), limit.policy.rate());
         }
-        let field = text.into();
+        let field = Bytes::from(text);
         Self { limits, field }
     }
 
@@ -157,16 +158,16 @@ impl Active {
     }
 
     /// The `RateLimit-Policy` field of the policies in a report.
-    pub(crate) fn policy_field(&self, report: &Report) -> Cow<'_, str> {
+    pub(crate) fn policy_field(&self, report: &Report) -> Bytes {
         let all = (0..self.limits.len()).all(|index| !report.of(index).is_absent());
         if all {
-            return Cow::Borrowed(&self.field);
+            return self.field.clone();
         }
         let mut text = String::new();
         for (_, limit) in self.shown(report) {
             field::write_policy(&mut text, limit.policy.name(), limit.policy.rate());
         }
-        Cow::Owned(text)
+        Bytes::from(text)
     }
 
     /// The `RateLimit` field of a report.

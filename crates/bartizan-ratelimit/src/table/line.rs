@@ -45,7 +45,16 @@ impl Line {
 impl Slots {
     /// The slot of the key with this hash.
     pub(super) fn find(&self, hash: u64) -> Option<usize> {
-        self.tags.iter().position(|tag| (tag ^ hash) & TAG == 0)
+        // All of them, without a branch that could be guessed wrong: which slot it is, is chance.
+        let mut found = WAYS;
+        for (place, tag) in self.tags.iter().enumerate() {
+            found = if (tag ^ hash) & TAG == 0 {
+                place
+            } else {
+                found
+            };
+        }
+        (found < WAYS).then_some(found)
     }
 
     /// A slot whose key is as good as unknown.

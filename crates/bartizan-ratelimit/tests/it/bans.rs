@@ -58,6 +58,37 @@ async fn bans_begin_in_shadow() {
     assert_eq!(decision["code"], "ratelimit.banned");
 }
 
+#[tokio::test]
+async fn beyond_the_largest_share_the_banned_pass_and_are_recorded() {
+    let clock = ManualClock::default();
+    let bans = bans(&clock).with_largest_share(50).build().unwrap();
+    let layer = BanLayer::new(bans.clone()).with_enforcement(Enforcement::Enforce);
+    bans.ban(&address("192.0.2.1")).unwrap();
+    let mut last = None;
+    for _ in 0..150 {
+        last = Some(
+            Host::Hyper
+                .send(&layer, &call_from("192.0.2.1"))
+                .await
+                .unwrap(),
+        );
+    }
+    assert_eq!(bans.refused(), 99);
+    let spared = last.unwrap();
+    assert!(spared.is_success());
+    let decisions = &spared.json()["context"]["decisions"];
+    assert_eq!(decisions[0]["outcome"], "would_have_denied");
+    assert_eq!(decisions[0]["code"], "ratelimit.banned");
+    // A minute later it begins anew, though the ban is over by then.
+    clock.advance(MINUTE);
+    bans.ban(&address("192.0.2.1")).unwrap();
+    let answer = Host::Hyper
+        .send(&layer, &call_from("192.0.2.1"))
+        .await
+        .unwrap();
+    assert_eq!(answer.http_status, 403);
+}
+
 #[test]
 fn peers_and_principals_are_banned_by_what_is_proven() {
     let bans = Bans::builder().build().unwrap();
