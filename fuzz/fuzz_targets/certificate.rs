@@ -11,7 +11,7 @@ fuzz_target!(|der: &[u8]| {
     let chain = [CertificateDer::from(der)];
     // Nobody is trusted, so that whatever this is, it proves nothing.
     assert!(verify_svid(&chain, &TrustBundles::new(), Role::Client, now).is_err());
-    if let Ok(roots) = Roots::from_der([der]) {
+    if let Ok(roots) = Roots::from_der(&chain) {
         let _ = verify_dns(&chain, &roots, Role::Server, now);
         let domain = "example.org".parse().expect("trust domain");
         let bundles = TrustBundles::new().with_bundle(domain, roots);
