@@ -143,6 +143,12 @@ impl fmt::Debug for AllowedPeers {
 #[error("not a literal dns name: {0:?}")]
 pub struct NotADnsName(Box<str>);
 
+impl NotADnsName {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -41,6 +41,8 @@ pub enum MtlsConnectErrorKind {
     ServerNotAllowed,
     /// The server's certificate proves no identity that we believe.
     ServerNotVerified,
+    /// The connector knows the hosts that it connects to, and this is none of them.
+    UnknownHost,
 }
 
 impl MtlsConnectError {
@@ -64,6 +66,13 @@ impl MtlsConnectError {
         Self::new(
             MtlsConnectErrorKind::InvalidUri,
             format!("cannot connect to this uri: {reason}"),
+        )
+    }
+
+    pub(crate) fn unknown_host() -> Self {
+        Self::new(
+            MtlsConnectErrorKind::UnknownHost,
+            "no server is expected at this host",
         )
     }
 

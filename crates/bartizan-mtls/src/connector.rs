@@ -18,8 +18,8 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsConnector, TlsStream};
 use tower_service::Service;
 
-use crate::allowed::AllowedPeers;
 use crate::connect_error::MtlsConnectError;
+use crate::expected::{ByHost, ExpectedServers};
 use crate::handshake::Failure;
 use crate::material::Material;
 use crate::stream::MtlsStream;
@@ -39,8 +39,9 @@ const HTTP2: &[&[u8]] = &[b"h2"];
 ///
 /// A `Service<Uri>` as hyper-util's legacy client and tonic's `Endpoint::connect_with_connector`
 /// take it; [`connect`](Self::connect) by itself for everything else. Use one connector for each
-/// server that you mean, with exactly the identity that it must prove: the host in the URI says
-/// where to connect to, never who is to be found there.
+/// server that you mean, with exactly the identity that it must prove, or one for several with
+/// [`ExpectedServers::by_host`]: the host in the URI says where to connect to, never by itself who
+/// is to be found there.
 ///
 /// # How it works
 ///
@@ -62,27 +63,37 @@ const HTTP2: &[&[u8]] = &[b"h2"];
 /// "Connecting to HTTPS without TLS enabled" as soon as any crate in the program turns one of
 /// its TLS features on; the connection is encrypted either way, because this connector knows
 /// nothing else.
+///
+/// # reqwest
+///
+/// reqwest takes no connector, and a TLS configuration only once and for all: with it, a client
+/// would present its first certificate until it is restarted. Use hyper-util's client instead,
+/// which reqwest is made of.
 #[derive(Clone, Debug)]
 pub struct MtlsConnector(Arc<Settings>);
 
 #[derive(Debug)]
 struct Settings {
-    configurations: Configurations<ClientConfig>,
+    configurations: ByHost<Configurations<ClientConfig>>,
     connect_timeout: Duration,
     handshake_timeout: Duration,
 }
 
 impl MtlsConnector {
-    /// Connects with this material to servers of this set.
-    pub fn new(material: Published<Material>, server: AllowedPeers) -> Self {
-        Self::builder(material, server).build()
+    /// Connects with this material to servers of this set, an [`AllowedPeers`](crate::AllowedPeers)
+    /// for all hosts or [`ExpectedServers`] for each.
+    pub fn new(material: Published<Material>, servers: impl Into<ExpectedServers>) -> Self {
+        Self::builder(material, servers).build()
     }
 
     /// Begins a connector whose limits or clock differ from the defaults.
-    pub fn builder(material: Published<Material>, server: AllowedPeers) -> MtlsConnectorBuilder {
+    pub fn builder(
+        material: Published<Material>,
+        servers: impl Into<ExpectedServers>,
+    ) -> MtlsConnectorBuilder {
         MtlsConnectorBuilder {
             material,
-            server,
+            servers: servers.into(),
             protocols: HTTP2_OR_1,
             connect_timeout: CONNECT_TIMEOUT,
             handshake_timeout: HANDSHAKE_TIMEOUT,
@@ -108,6 +119,8 @@ impl MtlsConnector {
         let built = self
             .0
             .configurations
+            .of(host)
+            .ok_or_else(MtlsConnectError::unknown_host)?
             .newest()
             .map_err(|error| MtlsConnectError::handshake(Failure::Tls(error)))?
             .ok_or_else(|| MtlsConnectError::handshake(Failure::NoIdentity))?;
@@ -180,7 +193,7 @@ impl fmt::Debug for Connecting {
 #[must_use = "a connector is made by `build`"]
 pub struct MtlsConnectorBuilder {
     material: Published<Material>,
-    server: AllowedPeers,
+    servers: ExpectedServers,
     protocols: &'static [&'static [u8]],
     connect_timeout: Duration,
     handshake_timeout: Duration,
@@ -215,8 +228,10 @@ impl MtlsConnectorBuilder {
     /// Makes the connector.
     #[must_use]
     pub fn build(self) -> MtlsConnector {
-        let configurations =
-            Configurations::client(self.material, self.clock, self.server, self.protocols);
+        let configurations = self.servers.map(|servers| {
+            let (material, clock) = (self.material.clone(), Arc::clone(&self.clock));
+            Configurations::client(material, clock, servers, self.protocols)
+        });
         MtlsConnector(Arc::new(Settings {
             configurations,
             connect_timeout: self.connect_timeout,

@@ -192,6 +192,7 @@ mod connector;
 mod crowd;
 mod der;
 mod error;
+mod expected;
 mod files;
 mod forwarded;
 mod guard;
@@ -232,6 +233,7 @@ pub use self::error::{
     ConfigError, FORWARDED_BY_OTHER, FORWARDED_MALFORMED, MtlsError, MtlsErrorKind, NO_PEER,
     PEER_EXPIRED, PEER_NOT_ALLOWED,
 };
+pub use self::expected::ExpectedServers;
 pub use self::files::{MaterialError, MaterialFiles};
 pub use self::guard::MtlsGuard;
 pub use self::handshake::{

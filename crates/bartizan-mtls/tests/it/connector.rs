@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bartizan_mtls::{
-    AllowedPeers, Identity, Material, MtlsConnectError, MtlsConnectErrorKind as Kind,
-    MtlsConnector, MtlsListener, MtlsStream, Roots, Trust,
+    AllowedPeers, ExpectedServers, Identity, Material, MtlsConnectError,
+    MtlsConnectErrorKind as Kind, MtlsConnector, MtlsListener, MtlsStream, Roots, Trust,
 };
 use bartizan_source::{Published, Publisher};
 use bartizan_testkit::{DevelopmentCa, ManualClock};
@@ -204,4 +204,30 @@ async fn connects_over_ipv6_and_offers_http2_alone_when_told() {
     let (stream, accepted) = tokio::join!(connector.connect(&uri), listener.accept());
     assert!(stream.unwrap().is_http2());
     assert_eq!(accepted.unwrap().peer().to_string(), ORDERS);
+}
+
+#[tokio::test]
+async fn expects_at_each_host_its_own_server() {
+    let ca = ca();
+    let address = serve_payments(&ca).await;
+    let servers = |expected: AllowedPeers| {
+        ExpectedServers::by_host()
+            .add_host("127.0.0.1", expected)
+            .and_then(|servers| servers.add_host("orders.test", only(ORDERS)))
+            .unwrap()
+    };
+    let connector =
+        |servers: ExpectedServers| MtlsConnector::new(Published::fixed(orders(&ca)), servers);
+    let right = connector(servers(only(PAYMENTS)));
+    let stream = right.connect(&uri(address)).await.unwrap();
+    assert_eq!(stream.peer().to_string(), PAYMENTS);
+    let wrong = connector(servers(only(ORDERS)));
+    assert_eq!(
+        kind(wrong.connect(&uri(address)).await),
+        Kind::ServerNotAllowed
+    );
+    // Nobody is asked where nobody is expected.
+    let port = address.port();
+    let elsewhere = uri(format_args!("localhost:{port}"));
+    assert_eq!(kind(right.connect(&elsewhere).await), Kind::UnknownHost);
 }
