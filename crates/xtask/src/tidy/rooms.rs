@@ -17,10 +17,20 @@ const PLUMBING: [&str; 10] = [
 const MORE_PLUMBING: [(&str, &[&str]); 4] = [
     // What a handler writes in its signature, on either host.
     ("bartizan-jwt", &["extract"]),
-    // Accepting and opening connections, and the glue to the hosts that ask for them.
+    // Accepting, serving and opening connections, the glue to the hosts that ask for them, the
+    // headers of proxies, and the gRPC of the Workload API.
     (
         "bartizan-mtls",
-        &["accept", "connector", "hosts", "listener", "stream"],
+        &[
+            "accept",
+            "connector",
+            "forwarded",
+            "hosts",
+            "listener",
+            "serve",
+            "stream",
+            "workload_api",
+        ],
     ),
     // What requests are counted by: reads their heads.
     ("bartizan-ratelimit", &["key"]),
