@@ -21,7 +21,7 @@ const LAYER: &str = "ratelimit";
 /// | cost | 1 cell | requests are what is counted most |
 /// | settlement | keep the charge | what was asked for was used |
 /// | missing key | refuse | a limit that can be shed by leaving something out is none |
-/// | fields | `Retry-After` alone, on refusals | standings tell an attacker how far to go, and cost 100 ns |
+/// | fields | `Retry-After` alone, on refusals | standings tell an attacker how far to go, and cost more than the decision |
 /// | clock | the system's monotonic clock | exact |
 ///
 /// ```

@@ -9,7 +9,7 @@ use crate::rate::Rate;
 /// How many keys a policy remembers unless told otherwise: a little over one mebibyte.
 const DEFAULT_KEYS: usize = 1 << 16;
 
-/// The most keys that a policy may be told to remember: some 75 GiB.
+/// The most keys that a policy may be told to remember: some 73 GiB.
 const MOST_KEYS: usize = 1 << 32;
 
 /// A named limit, and how many keys it remembers at once.
