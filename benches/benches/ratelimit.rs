@@ -8,10 +8,13 @@
 
 mod support;
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
 use bartizan_benches::Comparison;
 use bartizan_core::{Duty, GuardLayer, Principal, Scheme, SecurityContext};
@@ -22,11 +25,34 @@ use bartizan_ratelimit::{
 use bytes::Bytes;
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::{Quota, RateLimiter};
-use http::Request;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response};
 use http_body_util::Empty;
-use tower::Layer as _;
+use tower::{Layer as _, Service};
 
-use support::{Bare, Open, send};
+use support::{Open, send};
+
+/// A service that does nothing, and answers with a header as services do.
+#[derive(Clone, Debug)]
+struct Plain;
+
+impl Service<Request<Empty<Bytes>>> for Plain {
+    type Response = Response<Empty<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Empty<Bytes>>) -> Self::Future {
+        drop(request);
+        let mut response = Response::new(Empty::new());
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+        ready(Ok(response))
+    }
+}
 
 /// How many checks each of two threads makes in one run.
 const CHECKS: u32 = 20_000;
@@ -160,7 +186,7 @@ fn requests() {
         .map(|principal| principal.assert_verified())
         .collect();
     let mut turn = 0;
-    let mut ready = || {
+    let mut next = || {
         turn = (turn + 389) % principals.len();
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.uri_mut() = http::Uri::from_static("/orders/7");
@@ -174,9 +200,9 @@ fn requests() {
             .add_policy(Policy::new("bench", Rate::per_day(limit)).with_keys(4_000))
     };
     let layer =
-        |config: RateLimitConfigBuilder| RateLimitLayer::new(config.build().unwrap()).layer(Bare);
+        |config: RateLimitConfigBuilder| RateLimitLayer::new(config.build().unwrap()).layer(Plain);
     let many = 1 << 36;
-    let mut open = GuardLayer::new(Open(Duty::new("open"))).layer(Bare);
+    let mut open = GuardLayer::new(Open(Duty::new("open"))).layer(Plain);
     let mut coarse = layer(config(many).with_coarse_clock());
     let mut exact = layer(config(many));
     let mut fields = layer(
@@ -188,29 +214,27 @@ fn requests() {
     let mut two = layer(two.with_coarse_clock());
     let mut denied = layer(config(1).with_coarse_clock());
     for _ in 0..2_000 {
-        let _ = send(&mut denied, ready());
+        let _ = send(&mut denied, next());
     }
-    assert_eq!(send(&mut coarse, ready()).status(), 200);
-    assert_eq!(send(&mut denied, ready()).status(), 429);
+    assert_eq!(send(&mut coarse, next()).status(), 200);
+    assert_eq!(send(&mut denied, next()).status(), 429);
 
-    let ready = std::cell::RefCell::new(ready);
-    let ready = || ready.borrow_mut()();
+    let next = std::cell::RefCell::new(next);
+    let next = || next.borrow_mut()();
     let mut comparison = Comparison::new("A request of one of 1,000 principals, context present");
-    comparison.case("a guard without rules", || {
-        send(&mut open, ready()).status()
-    });
+    comparison.case("a guard without rules", || send(&mut open, next()).status());
     comparison.case("admitted, coarse clock", || {
-        send(&mut coarse, ready()).status()
+        send(&mut coarse, next()).status()
     });
-    comparison.case("admitted, Instant", || send(&mut exact, ready()).status());
+    comparison.case("admitted, Instant", || send(&mut exact, next()).status());
     comparison.case("admitted by two policies, coarse clock", || {
-        send(&mut two, ready()).status()
+        send(&mut two, next()).status()
     });
     comparison.case("admitted, coarse clock, RateLimit fields", || {
-        send(&mut fields, ready()).status()
+        send(&mut fields, next()).status()
     });
     comparison.case("refused, coarse clock", || {
-        send(&mut denied, ready()).status()
+        send(&mut denied, next()).status()
     });
     comparison.run();
 }

@@ -17,6 +17,7 @@ fn main() {
         "bartizan-source",
         "bartizan-mtls",
         "bartizan-jwt",
+        "bartizan-ratelimit",
     ] {
         let tree = Command::new(env!("CARGO"))
             .args([
