@@ -34,6 +34,17 @@ pub(crate) struct Got {
     pub(crate) took: Duration,
 }
 
+impl Got {
+    /// Nothing could be sent.
+    pub(crate) fn failed(error: &dyn std::fmt::Display) -> Self {
+        Self {
+            answer: "error".to_owned(),
+            said: error.to_string(),
+            took: Duration::ZERO,
+        }
+    }
+}
+
 /// A request to orders.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpCall {

@@ -1,5 +1,8 @@
 //! The requests, and what each must get.
 
+mod keys;
+mod limits;
+
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -249,6 +252,8 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
         create,
     );
 
+    keys::add(&mut rows)?;
+    limits::add(&mut rows)?;
     Ok(rows.rows)
 }
 

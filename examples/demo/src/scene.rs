@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 pub(crate) struct Scene {
     pub(crate) folder: PathBuf,
     pub(crate) ca: DevelopmentCa,
-    pub(crate) issuer: TokenIssuer,
+    pub(crate) issuer: Arc<TokenIssuer>,
     /// A key that the issuer knows nothing of.
     pub(crate) foreign_key: SigningKey,
     pub(crate) orders: SocketAddr,
@@ -78,6 +78,7 @@ impl Scene {
         .context("orders did not start")?;
 
         let foreign_key = SigningKey::generate(SigningAlgorithm::Rs256, "key-1")?;
+        let issuer = Arc::new(issuer);
         Ok(Self {
             folder: folder.to_owned(),
             ca,

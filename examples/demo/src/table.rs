@@ -70,8 +70,9 @@ fn decided_by(got: &Got) -> &str {
     match (got.answer.as_str(), got.said.split_once('.')) {
         ("TLS alert", _) => "handshake",
         ("not connected", _) => "connector",
-        (_, Some((layer @ ("mtls" | "jwt"), _))) => layer,
+        (_, Some((layer @ ("mtls" | "jwt" | "ratelimit"), _))) => layer,
         (_, Some(_)) => "handler",
+        ("401", None) => "jwt",
         _ => "all passed",
     }
 }

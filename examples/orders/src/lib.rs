@@ -16,6 +16,7 @@ use axum::{Json, Router};
 use bartizan_core::{AxumListener, Caller, Code, Connection, Rejection, RejectionKind};
 use bartizan_jwt::{JwtConfig, JwtLayer, Roots, Rules};
 use bartizan_mtls::{AllowedPeers, MaterialFiles, MtlsConnector, MtlsLayer, MtlsListener};
+use bartizan_ratelimit::{Key, Policy, Rate, RateLimitConfig, RateLimitLayer};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use payments::proto::ChargeRequest;
@@ -46,6 +47,11 @@ pub async fn run(config: Config, listening: impl FnOnce(SocketAddr)) -> anyhow::
     let tokens = JwtConfig::builder(rules).with_roots(roots).build()?;
     let tokens = JwtLayer::load(tokens).await?;
 
+    // How often one user may ask: thirty at once, ten a second in the long run.
+    let rate = Rate::per_second(10).with_burst(30);
+    let limits = RateLimitConfig::builder(Key::subject()).add_policy(Policy::new("user", rate));
+    let limits = RateLimitLayer::new(limits.build()?);
+
     // The way to payments: under our own identity, and only to who proves to be payments.
     let connector = MtlsConnector::new(material.published(), AllowedPeers::id(config.payments_id));
     let channel = Endpoint::from_shared(format!("http://{}", config.payments))?
@@ -55,8 +61,8 @@ pub async fn run(config: Config, listening: impl FnOnce(SocketAddr)) -> anyhow::
         .route("/orders/{id}", get(read))
         .route("/orders", post(create))
         .with_state(Arc::new(Desk { payments: PaymentsClient::new(channel), orders: 0.into() }))
-        // The first layer is the outermost: who is calling, then for whom.
-        .layer(ServiceBuilder::new().layer(callers).layer(tokens));
+        // The first layer is the outermost: who is calling, for whom, how often.
+        .layer(ServiceBuilder::new().layer(callers).layer(tokens).layer(limits));
 
     listening(listener.local_addr());
     let app = app.into_make_service_with_connect_info::<Connection>();
