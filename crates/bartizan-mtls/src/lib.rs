@@ -140,7 +140,8 @@
 //! connections that are open go on, unless the server loop ([`serve`], feature `serve`) finds that
 //! their peer is no longer believed, has expired, or that they have reached their age: it then ends
 //! them gracefully. [`MaterialFiles`] validates new files before it publishes them
-//! and keeps the last good version otherwise.
+//! and keeps the last good version otherwise; so does `WorkloadApi` (feature `workload-api`), which
+//! an agent such as SPIRE's sends new material.
 //!
 //! # Deployment notes
 //!
@@ -162,6 +163,12 @@
 //! * **Floods**: handshakes have a time limit and caps, and idle clients make room for others. A
 //!   flood from very many addresses, of clients that do begin a handshake, still delays others by
 //!   up to a second; stopping it is the network's part.
+//! * **What a proxy says** of its client is the proxy's word. Grant it to proxies that replace or
+//!   append the header, and to nobody who hands it on; see [`ProxyGrant`]. In shadow mode the layer
+//!   removes no header, so that a service behind it still sees what anybody sent.
+//! * **The PROXY protocol** gives an address, which the balancer can choose freely, and no identity.
+//! * **The Workload API** is believed in everything, as the owner of our key. An SVID that it
+//!   withdraws without another in its place stays in use until it expires.
 //! * **axum's `serve`** has no time limit for request headers. Behind it, an authenticated peer can
 //!   hold a connection open by sending a header slowly; behind [`serve`] it cannot.
 //! * **Routes that axum adds after `.layer`** are not guarded. Add the layer last.
