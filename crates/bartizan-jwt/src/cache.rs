@@ -94,10 +94,11 @@ impl TokenCache {
         if !(entry.since..entry.until).contains(&now) || !confirm(&entry.remembered) {
             return None;
         }
-        // Looking at the claims first fetches them while the bytes are compared: with many tokens
-        // alive, neither is near.
-        let until = entry.remembered.token.claims().expires() + MAX_LEEWAY;
-        if now >= until || **entry.bytes != *token {
+        // Looking at the principal first fetches it and the claims while the bytes are compared:
+        // with many tokens alive, none of them is near.
+        let expires = entry.remembered.token.claims().principal().expires();
+        let is_over = expires.is_none_or(|expires| now >= expires + MAX_LEEWAY);
+        if is_over || **entry.bytes != *token {
             return None;
         }
         // Written only once, so that readers on many cores share the line.

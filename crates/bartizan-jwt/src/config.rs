@@ -1,11 +1,12 @@
 //! What a layer is made of: rules, the whereabouts of keys, and how it behaves.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::{Clock, Duty, Enforcement, Observe, SystemClock};
-use bartizan_source::{HttpsFetcher, RefreshAheadBuilder, Roots};
+use bartizan_source::{FileSourceBuilder, HttpsFetcher, RefreshAheadBuilder, Roots};
 
 use crate::dpop::Dpop;
 use crate::error::{ConfigError, Refusals};
@@ -13,7 +14,7 @@ use crate::guard::Behaviour;
 use crate::issuer;
 use crate::key::Purpose;
 use crate::key_set::KeySet;
-use crate::key_source::Loader;
+use crate::key_source::{Loader, SetCheck, Watcher};
 use crate::revocation::Revocations;
 use crate::rules::{Rules, within};
 use crate::step_up::StepUp;
@@ -63,6 +64,7 @@ pub struct JwtConfig {
 pub(crate) enum Keys {
     Fixed(KeySet),
     Remote(Loader, RefreshAheadBuilder<KeySet>),
+    Watched(Watcher),
 }
 
 /// Describes a [`JwtConfig`]; made by [`JwtConfig::builder`].
@@ -72,6 +74,7 @@ pub struct JwtConfigBuilder {
     rules: Rules,
     others: Vec<(Rules, Keys)>,
     keys: Option<KeySet>,
+    file: Option<PathBuf>,
     location: Option<String>,
     roots: Option<Roots>,
     fetcher: Option<HttpsFetcher>,
@@ -103,6 +106,7 @@ impl JwtConfig {
             rules,
             others: Vec::new(),
             keys: None,
+            file: None,
             location: None,
             roots: None,
             fetcher: None,
@@ -138,6 +142,14 @@ impl JwtConfigBuilder {
     /// Verifies with these keys and fetches none. Overrides every setting about fetching.
     pub fn with_keys(mut self, keys: KeySet) -> Self {
         self.keys = Some(keys);
+        self
+    }
+
+    /// Reads the keys from this file and fetches none. The file is looked at every ten seconds; a
+    /// new version that holds no usable key leaves the last good one in force. Overrides every
+    /// setting about fetching.
+    pub fn with_key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.file = Some(path.into());
         self
     }
 
@@ -422,6 +434,22 @@ impl JwtConfigBuilder {
                 })
             };
         }
+        let check = SetCheck {
+            issuer: self.rules.issuer().clone(),
+            algorithms: self.rules.algorithms(),
+            purpose: self.rules.purpose(),
+            observer: self.observer.clone(),
+        };
+        if let Some(path) = self.file {
+            let name = format!("jwks {}", self.rules.issuer());
+            let mut files = FileSourceBuilder::new(name)
+                .add_file(&path)
+                .with_clock(self.clock);
+            if let Some(observer) = self.observer {
+                files = files.with_observer(observer);
+            }
+            return Ok(Keys::Watched(Watcher { path, files, check }));
+        }
         if let Some(location) = &self.location
             && let Some(problem) = issuer::check(location)
         {
@@ -452,16 +480,11 @@ impl JwtConfigBuilder {
             Some(fetcher) => fetcher,
             None => fetcher(location.as_deref().unwrap_or(issuer.as_str()), self.roots)?,
         };
-        let (algorithms, purpose) = (self.rules.algorithms(), self.rules.purpose());
-        let observer = self.observer;
         Ok(Keys::Remote(
             Loader {
                 fetcher,
-                issuer,
+                check,
                 location,
-                algorithms,
-                purpose,
-                observer,
             },
             refresh,
         ))

@@ -1,11 +1,13 @@
 //! Where the keys come from, and how they stay fresh.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::{Code, Event, LifecycleEvent, LifecycleKind, Observe};
 use bartizan_source::{
-    BoxError, Forced, HttpsFetcher, RefreshAhead, RefreshAheadBuilder, SourceError, Status,
+    BoxError, FileSet, FileSource, FileSourceBuilder, Forced, HttpsFetcher, Published,
+    RefreshAhead, RefreshAheadBuilder, SourceError, Status,
 };
 use tokio::time::timeout;
 
@@ -26,6 +28,8 @@ const PRIVATE_KEY_PUBLISHED: Code = Code::new("jwt.private_key_published");
 pub(crate) enum KeySource {
     /// Given once.
     Fixed(Arc<KeySet>),
+    /// Read from a file, and read again.
+    Watched(Published<KeySet>),
     /// Fetched, and fetched again.
     Remote(RefreshAhead<KeySet>),
 }
@@ -45,6 +49,9 @@ impl KeySource {
     pub(crate) fn read<R>(&self, look: impl FnOnce(Option<(&KeySet, u64)>) -> R) -> R {
         match self {
             Self::Fixed(keys) => look(Some((keys, 0))),
+            Self::Watched(keys) => keys.read(|version| {
+                look(version.map(|version| (version.value(), version.generation())))
+            }),
             Self::Remote(keys) => keys.read(|version| {
                 look(
                     version
@@ -59,6 +66,7 @@ impl KeySource {
     pub(crate) fn status(&self) -> Option<Status> {
         match self {
             Self::Fixed(_) => None,
+            Self::Watched(keys) => Some(keys.status()),
             Self::Remote(keys) => Some(keys.status()),
         }
     }
@@ -72,7 +80,7 @@ impl KeySource {
         patience: Duration,
     ) -> Option<impl Future<Output = Renewal> + Send + use<>> {
         match self {
-            Self::Fixed(_) => None,
+            Self::Fixed(_) | Self::Watched(_) => None,
             Self::Remote(keys) => Some(renew(keys.clone(), patience)),
         }
     }
@@ -92,12 +100,37 @@ async fn renew(keys: RefreshAhead<KeySet>, patience: Duration) -> Renewal {
 #[derive(Clone, Debug)]
 pub(crate) struct Loader {
     pub(crate) fetcher: HttpsFetcher,
-    pub(crate) issuer: Issuer,
+    pub(crate) check: SetCheck,
     /// Where the keys are; found by discovery if it is not said.
     pub(crate) location: Option<Box<str>>,
-    pub(crate) algorithms: AlgorithmSet,
-    pub(crate) purpose: Purpose,
-    pub(crate) observer: Option<Arc<dyn Observe>>,
+}
+
+/// Reads the keys of one issuer from a file, and keeps watching it.
+#[derive(Clone, Debug)]
+pub(crate) struct Watcher {
+    pub(crate) path: PathBuf,
+    pub(crate) files: FileSourceBuilder,
+    pub(crate) check: SetCheck,
+}
+
+impl Watcher {
+    /// Reads once before it returns.
+    pub(crate) fn load(self) -> Result<KeySource, SourceError> {
+        let Self { path, files, check } = self;
+        let parse = move |set: &FileSet| check.read(set.get(&path).unwrap_or_default());
+        files.load(parse).map(|source| watched(&source))
+    }
+
+    /// Begins without keys.
+    pub(crate) fn start(self) -> Result<KeySource, SourceError> {
+        let Self { path, files, check } = self;
+        let parse = move |set: &FileSet| check.read(set.get(&path).unwrap_or_default());
+        files.start(parse).map(|source| watched(&source))
+    }
+}
+
+fn watched(source: &FileSource<KeySet>) -> KeySource {
+    KeySource::Watched(source.published())
 }
 
 impl Loader {
@@ -128,28 +161,16 @@ impl Loader {
             None => self.discover().await?,
         };
         let document = self.fetcher.get(&location).await?;
-        let keys = KeySet::read(std::str::from_utf8(document.body())?, self.purpose)?;
-        self.report(&keys);
-        // A set without a usable key is taken for a mistake of the issuer's: the keys that it had
-        // before stay in force until they are too old.
-        if keys.has_key_for(self.algorithms) {
-            Ok(keys)
-        } else {
-            Err(format!(
-                "no usable key among {}",
-                keys.notices().len() + keys.keys().len()
-            )
-            .into())
-        }
+        self.check.read(document.body())
     }
 
     async fn discover(&self) -> Result<String, BoxError> {
         let mut first_error = None;
-        for location in discovery::locations(&self.issuer) {
+        for location in discovery::locations(&self.check.issuer) {
             match self.fetcher.get(&location).await {
                 Ok(document) => {
                     let document = std::str::from_utf8(document.body())?;
-                    return Ok(discovery::key_location(document, &self.issuer)?);
+                    return Ok(discovery::key_location(document, &self.check.issuer)?);
                 }
                 Err(error) => {
                     first_error.get_or_insert(error);
@@ -157,6 +178,33 @@ impl Loader {
             }
         }
         Err(first_error.map_or_else(|| "nowhere to ask".into(), BoxError::from))
+    }
+}
+
+/// What a set must have to take the place of the one before, and who is told of its keys.
+#[derive(Clone, Debug)]
+pub(crate) struct SetCheck {
+    pub(crate) issuer: Issuer,
+    pub(crate) algorithms: AlgorithmSet,
+    pub(crate) purpose: Purpose,
+    pub(crate) observer: Option<Arc<dyn Observe>>,
+}
+
+impl SetCheck {
+    fn read(&self, document: &[u8]) -> Result<KeySet, BoxError> {
+        self.accept(KeySet::read(std::str::from_utf8(document)?, self.purpose)?)
+    }
+
+    /// A set without a usable key is taken for a mistake of the issuer's: the keys that it had
+    /// before stay in force until they are too old.
+    fn accept(&self, keys: KeySet) -> Result<KeySet, BoxError> {
+        self.report(&keys);
+        if keys.has_key_for(self.algorithms) {
+            Ok(keys)
+        } else {
+            let count = keys.notices().len() + keys.keys().len();
+            Err(format!("no usable key among {count}").into())
+        }
     }
 
     fn report(&self, keys: &KeySet) {

@@ -41,6 +41,9 @@ impl JwtLayer {
                     .load(refresh)
                     .await
                     .map_err(|error| ConfigError::KeysNotLoaded(error.into()))?,
+                Keys::Watched(watcher) => watcher
+                    .load()
+                    .map_err(|error| ConfigError::KeysNotLoaded(error.into()))?,
             };
             verifiers.push(Verifier::new(rules, keys));
         }
@@ -61,6 +64,9 @@ impl JwtLayer {
                 Keys::Fixed(keys) => KeySource::Fixed(Arc::new(keys)),
                 Keys::Remote(loader, refresh) => loader
                     .start(refresh)
+                    .map_err(|error| ConfigError::KeysNotLoaded(error.into()))?,
+                Keys::Watched(watcher) => watcher
+                    .start()
                     .map_err(|error| ConfigError::KeysNotLoaded(error.into()))?,
             };
             verifiers.push(Verifier::new(rules, keys));

@@ -59,14 +59,20 @@ impl VerifiedToken {
 
 /// What is taken out of the claims before the payload itself is kept.
 pub(crate) struct Facts {
-    principal: Principal,
+    near: Near,
     issued_at: Option<WallTime>,
     not_before: Option<WallTime>,
-    expires: WallTime,
-    confirmation: Option<Confirmation>,
     session: Option<Box<str>>,
     context_class: Option<Box<str>>,
     authenticated_at: Option<WallTime>,
+}
+
+/// What each request looks at. Together, so that with many tokens alive a request waits for as
+/// little memory as can be.
+struct Near {
+    principal: Principal,
+    expires: WallTime,
+    confirmation: Option<Confirmation>,
 }
 
 impl Facts {
@@ -78,11 +84,13 @@ impl Facts {
         let moment = |seconds: Option<u64>| seconds.map(WallTime::from_unix_seconds);
         let expires = moment(claims.expires).ok_or(JwtError::claim("exp", "is missing"))?;
         Ok(Self {
-            principal: principal(claims, issuer, expires)?,
+            near: Near {
+                principal: principal(claims, issuer, expires)?,
+                expires,
+                confirmation: claims.confirmation.flatten(),
+            },
             issued_at: moment(claims.issued_at),
             not_before: moment(claims.not_before),
-            expires,
-            confirmation: claims.confirmation.flatten(),
             session: claims.session.as_deref().map(Box::from),
             context_class: claims.context_class.as_deref().map(Box::from),
             authenticated_at: moment(claims.authenticated_at),
@@ -109,12 +117,12 @@ impl VerifiedClaims {
     /// | roles | `roles` (as Entra writes them), or else `roles` in `realm_access` (as Keycloak does): a list of strings or a string |
     /// | token id, expiry | `jti`, `exp` |
     pub fn principal(&self) -> &Principal {
-        &self.facts.principal
+        &self.facts.near.principal
     }
 
     /// When the token stops being valid, leeway not counted.
     pub fn expires(&self) -> WallTime {
-        self.facts.expires
+        self.facts.near.expires
     }
 
     /// Since when it is valid, if it says.
@@ -130,7 +138,7 @@ impl VerifiedClaims {
     /// What the token is bound to, if to anything; the layer has checked that the request proves
     /// possession of it.
     pub fn confirmation(&self) -> Option<Confirmation> {
-        self.facts.confirmation
+        self.facts.near.confirmation
     }
 
     /// The session at the issuer, `sid`, if it says.
@@ -189,8 +197,8 @@ impl fmt::Debug for VerifiedClaims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The payload stays out of logs: it is about a person.
         f.debug_struct("VerifiedClaims")
-            .field("principal", &self.facts.principal)
-            .field("expires", &self.facts.expires)
+            .field("principal", &self.facts.near.principal)
+            .field("expires", &self.facts.near.expires)
             .finish_non_exhaustive()
     }
 }

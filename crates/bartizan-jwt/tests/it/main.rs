@@ -11,6 +11,7 @@ mod claims;
 mod credentials;
 mod discovery;
 mod facts;
+mod files;
 mod keys;
 mod layer;
 mod proofs;
