@@ -187,7 +187,10 @@ impl RateLimitConfigBuilder {
     /// # let _ = config;
     /// ```
     ///
-    /// A request that is dropped before its response has begun keeps its charge.
+    /// A request that is dropped before its response has begun keeps its charge. So does one that
+    /// is refused by a later guard of the same [`Chain`](bartizan_core::Chain), whose refusal is
+    /// no response yet: a limit that is to charge for failed authentication stands as a layer of
+    /// its own, outside of what authenticates.
     ///
     /// A gRPC service answers 200 and tells its status in `grpc-status`, in the head only if it
     /// refused at once.

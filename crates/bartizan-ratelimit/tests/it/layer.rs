@@ -8,6 +8,7 @@ use bartizan_ratelimit::{
     ConfigError, Key, Policy, Rate, RateLimitConfig, RateLimitLayer, Settlement,
 };
 use bartizan_testkit::{Call, Host, ManualClock};
+use tower::layer::util::Stack;
 
 use crate::support::{admits, call_from, config, layer, two_a_second};
 
@@ -194,6 +195,59 @@ async fn the_response_settles_what_is_charged() {
         .await
         .unwrap();
     assert_eq!(answer.http_status, 429);
+}
+
+#[tokio::test]
+async fn a_refusal_further_in_charges_the_address() {
+    for host in Host::WITHOUT_SOCKETS {
+        let clock = ManualClock::default();
+        let outer = config(Key::address(), &clock)
+            .add_policy(Policy::new("fuse", Rate::per_second(10)))
+            .with_settlement(|response| {
+                let grpc = response.headers.get("grpc-status");
+                match response.status.as_u16() {
+                    403 => Settlement::Charge(8),
+                    _ if grpc.is_some_and(|status| status == "7") => Settlement::Charge(8),
+                    _ => Settlement::Keep,
+                }
+            });
+        // Refuses everybody, since nobody is authenticated.
+        let inner =
+            config(Key::subject(), &clock).add_policy(Policy::new("burst", Rate::per_second(10)));
+        let both = Stack::new(layer(inner), layer(outer));
+        let code = async || {
+            let answer = host.send(&both, &call_from("192.0.2.1")).await.unwrap();
+            answer.code()
+        };
+        assert_eq!(
+            code().await.as_deref(),
+            Some("ratelimit.no_key"),
+            "{host:?}"
+        );
+        assert_eq!(
+            code().await.as_deref(),
+            Some("ratelimit.no_key"),
+            "{host:?}"
+        );
+        // Eighteen of ten are spent.
+        assert_eq!(
+            code().await.as_deref(),
+            Some("ratelimit.exceeded"),
+            "{host:?}"
+        );
+        clock.advance(Duration::from_millis(899));
+        assert_eq!(
+            code().await.as_deref(),
+            Some("ratelimit.exceeded"),
+            "{host:?}"
+        );
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(
+            code().await.as_deref(),
+            Some("ratelimit.no_key"),
+            "{host:?}"
+        );
+    }
 }
 
 #[tokio::test]
