@@ -18,6 +18,7 @@ mod forwarded;
 mod handshakes;
 mod hostile;
 mod layer;
+mod resumption;
 mod revocation;
 mod proxied;
 mod rotation;
