@@ -8,8 +8,12 @@ use bartizan_mtls::{
     MaterialFiles, MtlsListener, REVOCATION_UNKNOWN, REVOKED, RevocationError, RevocationLists,
     Role, Roots, SvidError, TrustBundles, verify_svid,
 };
-use bartizan_source::{Published, Publisher, Refresh};
-use bartizan_testkit::{DevelopmentCa, IssuedCertificate, ManualClock};
+#[cfg(feature = "serve")]
+use bartizan_source::Publisher;
+use bartizan_source::{Published, Refresh};
+#[cfg(feature = "serve")]
+use bartizan_testkit::ManualClock;
+use bartizan_testkit::{DevelopmentCa, IssuedCertificate};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer,
     KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
@@ -20,6 +24,7 @@ use crate::support::*;
 
 type List = CertificateRevocationListDer<'static>;
 
+#[cfg(feature = "serve")]
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
