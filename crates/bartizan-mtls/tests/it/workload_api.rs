@@ -496,3 +496,21 @@ async fn the_agent_serves_a_foreign_client() {
     timeout(PATIENCE, updates.changed()).await.unwrap().unwrap();
     assert_eq!(chain(&foreign.svid().unwrap()), our_chain());
 }
+
+#[tokio::test]
+async fn talks_to_an_agent_over_tcp_as_well() {
+    let (ca, agent) = (ca(), agent("tcp"));
+    let (update, serial) = svid(&ca);
+    agent.publish(&update);
+    let socket = agent.endpoint().replace("unix://", "");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let mut unix = tokio::net::UnixStream::connect(&socket).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut tcp, &mut unix).await });
+        }
+    });
+    let api = WorkloadApi::new(&format!("tcp://{address}")).unwrap();
+    until_serial(&api.start().unwrap(), &serial).await;
+}
