@@ -244,8 +244,8 @@ pub use self::expected::ExpectedServers;
 pub use self::files::{MaterialError, MaterialFiles};
 pub use self::guard::MtlsGuard;
 pub use self::handshake::{
-    ALERT_RECEIVED, EXPIRED, HANDSHAKE_FAILED, HANDSHAKE_SHED, HANDSHAKE_TIMEOUT, NO_CERTIFICATE, NO_IDENTITY,
-    NOT_AN_SVID, PROXY_PROTOCOL, REVOCATION_UNKNOWN, REVOKED, UNKNOWN_AUTHORITY,
+    ALERT_RECEIVED, EXPIRED, HANDSHAKE_FAILED, HANDSHAKE_SHED, HANDSHAKE_TIMEOUT, NO_CERTIFICATE,
+    NO_IDENTITY, NOT_AN_SVID, PROXY_PROTOCOL, REVOCATION_UNKNOWN, REVOKED, UNKNOWN_AUTHORITY,
 };
 pub use self::identity::{Identity, IdentityError};
 pub use self::layer::{Mtls, MtlsLayer};

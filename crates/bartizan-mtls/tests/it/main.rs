@@ -18,9 +18,9 @@ mod forwarded;
 mod handshakes;
 mod hostile;
 mod layer;
+mod proxied;
 mod resumption;
 mod revocation;
-mod proxied;
 mod rotation;
 #[cfg(feature = "serve")]
 mod rotation_under_load;
