@@ -23,7 +23,8 @@ use crate::guard::MtlsGuard;
 ///    `mtls.forwarded_by_other`. `X-Forwarded-Client-Cert`, `Client-Cert` and `Client-Cert-Chain`
 ///    are removed from everybody else's requests.
 ///
-/// A layer without a list cannot be built. Nothing is allocated for a request that passes.
+/// A layer without a list cannot be built. Nothing is allocated for a request that passes, unless a
+/// trusted proxy speaks of its client.
 ///
 /// ```
 /// use bartizan_mtls::MtlsLayer;
