@@ -1,16 +1,14 @@
 //! Decides about one request.
 
+mod inquiry;
 mod pass;
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bartizan_core::{
-    Check, Clock, Duty, Enforcement, Guard, Inquiry, Inspection, Rejection, SecurityContext,
-    WallTime,
+    Check, Clock, Duty, Enforcement, Guard, Inspection, Rejection, SecurityContext, WallTime,
 };
 use bartizan_source::Status;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, SEC_WEBSOCKET_PROTOCOL};
@@ -20,12 +18,13 @@ use crate::confirmation::Confirmation;
 use crate::credential::{self, Credential, Presentation};
 use crate::dpop::{Checked, Dpop, ProvenRequest, Replay, ReplayAnswer};
 use crate::error::{JwtError, JwtErrorKind, Refusals};
-use crate::key_source::Renewal;
 use crate::revocation::Revocations;
 use crate::rules::Rules;
 use crate::token::VerifiedClaims;
-use crate::verifier::{Holding, Verifier, Verifiers, cannot_check};
+use crate::verifier::{Holding, Verifier, Verifiers};
 
+pub use self::inquiry::JwtInquiry;
+use self::inquiry::{Recording, Wait};
 pub use self::pass::JwtPass;
 
 /// The field that carries a proof of possession.
@@ -54,29 +53,6 @@ pub(crate) struct Behaviour {
     pub(crate) protocol: Option<Box<str>>,
     pub(crate) allows_anonymous: bool,
     pub(crate) ends_streams: bool,
-}
-
-/// A check that waits: for keys, or for a store that tells whether a proof was seen before.
-///
-/// It does not copy the token, which stays in the request meanwhile.
-pub struct JwtInquiry {
-    guard: JwtGuard,
-    wait: Wait,
-}
-
-enum Wait {
-    Keys {
-        verifier: usize,
-        renewal: Pin<Box<dyn Future<Output = Renewal> + Send>>,
-    },
-    Replay(Recording),
-}
-
-/// A request that passes if its proof is fresh.
-struct Recording {
-    holding: Holding,
-    next_nonce: Option<String>,
-    answer: Pin<Box<dyn Future<Output = Replay> + Send>>,
 }
 
 /// Why a request does not pass at once.
@@ -391,64 +367,6 @@ impl Guard for JwtGuard {
     }
 }
 
-impl Inquiry<JwtPass> for JwtInquiry {
-    fn poll_verdict(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        inspection: &mut Inspection<'_>,
-    ) -> Poll<Result<JwtPass, Rejection>> {
-        let Self { guard, wait } = &mut *self;
-        let state = &*guard.0;
-        loop {
-            match wait {
-                Wait::Keys {
-                    verifier: asked,
-                    renewal,
-                } => {
-                    let renewal = ready!(renewal.as_mut().poll(cx));
-                    let (error, presentation) = match guard.judge(inspection) {
-                        Ok(pass) => return Poll::Ready(Ok(pass)),
-                        Err(Verdict::Refused(rejection)) => return Poll::Ready(Err(rejection)),
-                        Err(Verdict::Recording(recording)) => {
-                            *wait = Wait::Replay(recording);
-                            continue;
-                        }
-                        // The key may be one that the issuer has published and that we could not
-                        // fetch.
-                        Err(Verdict::Failed {
-                            error,
-                            presentation,
-                            verifier,
-                        }) if renewal == Renewal::Failed && verifier == Some(*asked) => {
-                            (cannot_check(error), presentation)
-                        }
-                        Err(Verdict::Failed {
-                            error,
-                            presentation,
-                            ..
-                        }) => (error, presentation),
-                    };
-                    return Poll::Ready(Err(state.refuse(error, presentation)));
-                }
-                Wait::Replay(recording) => {
-                    let replay = ready!(recording.answer.as_mut().poll(cx));
-                    let Recording {
-                        holding,
-                        next_nonce,
-                        ..
-                    } = recording;
-                    return Poll::Ready(match fresh(replay) {
-                        Ok(()) => {
-                            guard.admit(inspection.context, holding.clone(), next_nonce.take())
-                        }
-                        Err(error) => Err(state.refuse(error, Presentation::Dpop)),
-                    });
-                }
-            }
-        }
-    }
-}
-
 impl fmt::Debug for JwtGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JwtGuard")
@@ -456,11 +374,5 @@ impl fmt::Debug for JwtGuard {
             .field("duty", &self.0.duty)
             .field("behaviour", &self.0.behaviour)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for JwtInquiry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JwtInquiry")
     }
 }
