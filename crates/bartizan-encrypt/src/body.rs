@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use zeroize::Zeroizing;
 
 use crate::error::{EncryptError, EncryptErrorKind};
+use crate::wiped::WipedBytes;
 
 pin_project! {
     /// A body behind the layer: the original one, or the bytes that took its place.
@@ -101,7 +101,7 @@ impl<B: Body<Data = Bytes>> Body for EncryptBody<B> {
 /// What was received of a body by now. Wiped; what the connection's own buffers hold is not.
 #[derive(Default)]
 pub(crate) struct Collected {
-    pub(crate) bytes: Zeroizing<Vec<u8>>,
+    pub(crate) bytes: WipedBytes,
     pub(crate) trailers: Option<HeaderMap>,
 }
 
@@ -134,13 +134,13 @@ impl Collected {
         if needed > self.bytes.capacity() {
             let mut larger = Vec::with_capacity(needed.max(self.bytes.capacity() * 2));
             larger.extend_from_slice(&self.bytes);
-            self.bytes = Zeroizing::new(larger);
+            self.bytes = WipedBytes::new(larger);
         }
         self.bytes.extend_from_slice(data);
     }
 }
 
 /// The bytes of a finished buffer, without copying them.
-pub(crate) fn bytes_of(mut buffer: Zeroizing<Vec<u8>>) -> Bytes {
-    Bytes::from(std::mem::take(&mut *buffer))
+pub(crate) fn bytes_of(buffer: WipedBytes) -> Bytes {
+    Bytes::from(buffer.into_inner())
 }

@@ -5,6 +5,7 @@ use ring::hkdf::{HKDF_SHA512, KeyType, Prk};
 use zeroize::Zeroizing;
 
 use crate::suite::Suite;
+use crate::wiped::WipedBytes;
 
 /// Random bytes in front of each message.
 pub(crate) const SALT: usize = 24;
@@ -15,6 +16,9 @@ pub(crate) const COMMITMENT: usize = 32;
 const CHUNK: usize = 16 * 1024;
 const TAG: usize = 16;
 const SEALED_CHUNK: usize = CHUNK + TAG;
+
+/// What stands behind the content of a message that is filled up.
+pub(crate) const MARK: u8 = 0x80;
 
 /// The shortest body there is: that of an empty message.
 pub(crate) const LEAST: usize = SALT + COMMITMENT + TAG;
@@ -48,25 +52,32 @@ impl InputKey {
     /// Appends the sealed body of `message` to `out`. `None` only for what cannot be sealed at
     /// all: a message of 2^38 chunks.
     ///
-    /// The message is written into `out` before it is sealed in place. Room is made first, so
-    /// that no half of it is left behind by a vector that grows.
+    /// The message is `content`, and up to `length` a mark and zeros behind it. It is written
+    /// into `out` before it is sealed in place. Room is made first, so that no half of it is left
+    /// behind by a vector that grows.
     pub(crate) fn seal(
         &self,
         salt: &[u8; SALT],
         context: &[u8],
-        message: &[u8],
+        content: &[u8],
+        length: usize,
         out: &mut Vec<u8>,
     ) -> Option<()> {
         let material = self.derive(salt, context)?;
-        out.reserve(sealed_length(message.len()));
+        let length = length.max(content.len());
+        out.reserve(sealed_length(length));
         out.extend_from_slice(salt);
         out.extend_from_slice(&material.commitment);
         // The last chunk is always short, and empty if it has to be.
-        for number in 0..=message.len() / CHUNK {
-            let rest = message.get(number * CHUNK..)?;
-            let chunk = rest.get(..CHUNK).unwrap_or(rest);
+        for number in 0..=length / CHUNK {
+            let (from, to) = (number * CHUNK, length.min((number + 1) * CHUNK));
             let begin = out.len();
-            out.extend_from_slice(chunk);
+            let within = content.get(from.min(content.len())..to.min(content.len()));
+            out.extend_from_slice(within?);
+            if (from..to).contains(&content.len()) {
+                out.push(MARK);
+            }
+            out.resize(begin + (to - from), 0);
             let tag = material.key.seal_in_place_separate_tag(
                 material.nonce(number)?,
                 Aad::empty(),
@@ -78,7 +89,7 @@ impl InputKey {
     }
 
     /// The message of a sealed body.
-    pub(crate) fn open(&self, context: &[u8], body: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    pub(crate) fn open(&self, context: &[u8], body: &[u8]) -> Result<WipedBytes, Failure> {
         let (salt, rest) = body.split_first_chunk::<SALT>().ok_or(Failure::Length)?;
         let (commitment, sealed) = rest
             .split_first_chunk::<COMMITMENT>()
@@ -92,7 +103,7 @@ impl InputKey {
         if !equal(&material.commitment, commitment) {
             return Err(Failure::Commitment);
         }
-        let mut message = Zeroizing::new(Vec::with_capacity(sealed.len()));
+        let mut message = WipedBytes::with_capacity(sealed.len());
         for (number, chunk) in sealed.chunks(SEALED_CHUNK).enumerate() {
             let begin = message.len();
             message.extend_from_slice(chunk);

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::cobblestone::{InputKey, SALT};
 use crate::key::{KeyBytes, random};
 use crate::suite::Suite;
+use crate::wiped::WipedBytes;
 
 /// What a provider answers. Boxed: data keys are cached, so that this is no hot path.
 pub type KekAnswer<'k, T> = Pin<Box<dyn Future<Output = Result<T, KekError>> + Send + 'k>>;
@@ -205,7 +206,7 @@ impl LocalKek {
     }
 
     /// Opens a whole file.
-    pub(crate) fn open_file(&self, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    pub(crate) fn open_file(&self, sealed: &[u8]) -> Option<WipedBytes> {
         self.0.file.open(FILE, sealed).ok()
     }
 
@@ -262,7 +263,7 @@ fn seal(key: &InputKey, content: &[u8], context: &[u8]) -> Option<Vec<u8>> {
     let mut salt = [0; SALT];
     random(&mut salt).ok()?;
     let mut sealed = Vec::new();
-    key.seal(&salt, context, content, &mut sealed)?;
+    key.seal(&salt, context, content, content.len(), &mut sealed)?;
     Some(sealed)
 }
 

@@ -258,6 +258,7 @@ mod store;
 mod suite;
 mod transform;
 mod value;
+mod wiped;
 
 pub use bartizan_encrypt_derive::Encrypt;
 
@@ -281,3 +282,4 @@ pub use self::service::Encrypt;
 pub use self::store::{KeyChange, KeyStore, StoreAnswer, StoreError};
 pub use self::suite::Suite;
 pub use self::value::{Encrypted, Field, Plain};
+pub use self::wiped::WipedBytes;

@@ -1,6 +1,7 @@
 //! Hides how long short values are.
 
-use zeroize::Zeroizing;
+use crate::cobblestone::MARK;
+use crate::wiped::WipedBytes;
 
 /// To which lengths a value is filled up before it is sealed.
 ///
@@ -19,10 +20,9 @@ pub enum Padding {
     ToPowerOfTwo,
 }
 
-const MARK: u8 = 0x80;
-
 impl Padding {
-    fn length(self, content: usize) -> usize {
+    /// How long a content of this length becomes.
+    pub(crate) fn length(self, content: usize) -> usize {
         let least = content + 1;
         match self {
             Self::To16 => least.next_multiple_of(16),
@@ -30,20 +30,10 @@ impl Padding {
             Self::ToPowerOfTwo => least.next_power_of_two().max(32),
         }
     }
-
-    /// The content, a mark, and zeros.
-    pub(crate) fn pad(self, content: &[u8]) -> Zeroizing<Vec<u8>> {
-        let length = self.length(content.len());
-        let mut padded = Zeroizing::new(Vec::with_capacity(length));
-        padded.extend_from_slice(content);
-        padded.push(MARK);
-        padded.resize(length, 0);
-        padded
-    }
 }
 
 /// The content of what was padded. `None` if there is no mark, so that it never was.
-pub(crate) fn unpad(mut padded: Zeroizing<Vec<u8>>) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn unpad(mut padded: WipedBytes) -> Option<WipedBytes> {
     let mark = padded.iter().rposition(|&byte| byte != 0)?;
     (padded.get(mark) == Some(&MARK)).then(|| {
         padded.truncate(mark);
@@ -69,18 +59,14 @@ mod tests {
             (Padding::ToPowerOfTwo, 31, 32),
             (Padding::ToPowerOfTwo, 32, 64),
         ] {
-            assert_eq!(
-                padding.pad(&vec![1; content]).len(),
-                length,
-                "{padding:?} {content}"
-            );
+            assert_eq!(padding.length(content), length, "{padding:?} {content}");
         }
     }
 
     #[test]
     fn what_was_not_padded_is_refused() {
         for bytes in [&[][..], &[0; 16], &[1, 2, 3], &[0x80, 1]] {
-            assert_eq!(unpad(Zeroizing::new(bytes.to_vec())), None, "{bytes:?}");
+            assert_eq!(unpad(WipedBytes::new(bytes.to_vec())), None, "{bytes:?}");
         }
     }
 
@@ -88,7 +74,10 @@ mod tests {
         #[test]
         fn unpadding_gives_the_content(content: Vec<u8>) {
             for padding in [Padding::To16, Padding::To64, Padding::ToPowerOfTwo] {
-                let unpadded = unpad(padding.pad(&content)).map(|content| content.to_vec());
+                let mut padded = content.clone();
+                padded.push(MARK);
+                padded.resize(padding.length(content.len()), 0);
+                let unpadded = unpad(WipedBytes::new(padded)).map(|content| content.to_vec());
                 prop_assert_eq!(unpadded.as_ref(), Some(&content));
             }
         }

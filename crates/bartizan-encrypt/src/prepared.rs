@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::ciphertext::Ciphertext;
 use crate::cobblestone::{Failure, SALT, sealed_length};
@@ -16,6 +16,7 @@ use crate::padding::{Padding, unpad};
 use crate::scope_keys::ScopeKeys;
 use crate::suite::Suite;
 use crate::value::{Encrypted, Field, Plain, to_json};
+use crate::wiped::WipedBytes;
 
 /// The keys of some scopes at hand, got from [`Keyring::prepare`](crate::Keyring::prepare).
 ///
@@ -64,6 +65,34 @@ impl Prepared {
         let name = FieldName::of::<F>();
         let sealed = self.seal_content(place, name, &content, F::PADDING)?;
         Ok(Encrypted::from_ciphertext(sealed))
+    }
+
+    /// Seals a value that is in its JSON form already, as it is: it is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// See [`seal`](Self::seal).
+    pub fn seal_json<T, F: Field>(
+        &self,
+        place: &Place,
+        json: &[u8],
+    ) -> Result<Encrypted<T, F>, EncryptError> {
+        let sealed = self.seal_content(place, FieldName::of::<F>(), json, F::PADDING)?;
+        Ok(Encrypted::from_ciphertext(sealed))
+    }
+
+    /// Opens a value and leaves it in its JSON form; wiped when dropped.
+    ///
+    /// # Errors
+    ///
+    /// See [`open`](Self::open).
+    pub fn open_json<T, F: Field>(
+        &self,
+        place: &Place,
+        value: &Encrypted<T, F>,
+    ) -> Result<Plain<WipedBytes>, EncryptError> {
+        let content = self.open_content(place, FieldName::of::<F>(), value.ciphertext())?;
+        Ok(Plain::new(content))
     }
 
     /// Opens a value of this field of this place.
@@ -127,12 +156,12 @@ impl Prepared {
         let context = self.context(place, field).encode(self.suite, key.id)?;
         let mut salt = [0; SALT];
         random(&mut salt)?;
-        let padded = padding.pad(content);
+        let length = padding.length(content.len());
         let header = Ciphertext::header(self.suite, key.id);
-        let mut sealed = Vec::with_capacity(header.len() + sealed_length(padded.len()));
+        let mut sealed = Vec::with_capacity(header.len() + sealed_length(length));
         sealed.extend_from_slice(&header);
         key.input(self.suite)
-            .seal(&salt, &context, &padded, &mut sealed)
+            .seal(&salt, &context, content, length, &mut sealed)
             .ok_or(EncryptErrorKind::InvalidValue)?;
         Ciphertext::from_bytes(sealed)
     }
@@ -142,7 +171,7 @@ impl Prepared {
         place: &Place,
         field: FieldName<'_>,
         value: &Ciphertext,
-    ) -> Result<Zeroizing<Vec<u8>>, EncryptError> {
+    ) -> Result<WipedBytes, EncryptError> {
         let suite = value.suite();
         let key = self.keys(place)?.opening(value.key_id())?;
         let context = self.context(place, field).encode(suite, key.id)?;

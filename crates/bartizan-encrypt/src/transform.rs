@@ -12,6 +12,7 @@ use crate::error::{EncryptError, EncryptErrorKind};
 use crate::json::{Fate, Paths, rewrite, text_of};
 use crate::prepared::{FieldName, Prepared};
 use crate::rules::{FieldRule, PlaintextPolicy, Shown};
+use crate::wiped::WipedBytes;
 
 /// The fields of a collection.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ impl Fields {
         place: &Place,
         body: &[u8],
         report: &mut Report,
-    ) -> Result<Zeroizing<Vec<u8>>, EncryptError> {
+    ) -> Result<WipedBytes, EncryptError> {
         let body = std::str::from_utf8(body).map_err(|_| EncryptErrorKind::MalformedJson)?;
         rewrite(body, &self.paths, &mut |number, token, out| {
             let rule = self.rule(number)?;
@@ -72,7 +73,7 @@ impl Fields {
         now: WallTime,
         body: &[u8],
         report: &mut Report,
-    ) -> Result<Zeroizing<Vec<u8>>, EncryptError> {
+    ) -> Result<WipedBytes, EncryptError> {
         let body = std::str::from_utf8(body).map_err(|_| EncryptErrorKind::MalformedJson)?;
         let shown: Vec<_> = self
             .rules

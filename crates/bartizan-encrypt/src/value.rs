@@ -8,11 +8,12 @@ use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::ciphertext::Ciphertext;
 use crate::error::{EncryptError, EncryptErrorKind};
 use crate::padding::Padding;
+use crate::wiped::WipedBytes;
 
 /// Names a field, as a type: `#[derive(Encrypt)]` makes one for each.
 ///
@@ -183,11 +184,11 @@ impl<T: Zeroize> fmt::Debug for Plain<T> {
 
 /// The JSON form of a value, in a buffer that never grows: what a growing one leaves behind is
 /// not wiped.
-pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, EncryptError> {
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<WipedBytes, EncryptError> {
     let invalid = |_| EncryptErrorKind::InvalidValue;
     let mut length = Length(0);
     serde_json::to_writer(&mut length, value).map_err(invalid)?;
-    let mut content = Zeroizing::new(Vec::with_capacity(length.0));
+    let mut content = WipedBytes::with_capacity(length.0);
     serde_json::to_writer(&mut *content, value).map_err(invalid)?;
     Ok(content)
 }

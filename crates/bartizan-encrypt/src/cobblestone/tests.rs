@@ -22,7 +22,7 @@ fn run(name: TestName, suite: Suite) -> (usize, usize) {
                 assert_eq!(digest(&SHA512, &message).as_ref(), &hash[..], "{about}");
                 let salt = body.first_chunk().expect(&about);
                 let mut again = Vec::new();
-                key.seal(salt, &test.ctx, &message, &mut again)
+                key.seal(salt, &test.ctx, &message, message.len(), &mut again)
                     .expect(&about);
                 assert!(again == body, "{about}: sealing again gives other bytes");
                 assert_eq!(again.len(), sealed_length(message.len()), "{about}");
@@ -58,7 +58,7 @@ fn key(suite: Suite) -> InputKey {
 fn a_body_under_another_key_stops_at_the_commitment() {
     for suite in [Suite::Cobblestone128, Suite::Cobblestone256] {
         let mut body = Vec::new();
-        key(suite).seal(&[1; SALT], b"here", b"text", &mut body);
+        key(suite).seal(&[1; SALT], b"here", b"text", 4, &mut body);
         let other = InputKey::new(suite, &vec![8; suite.key_length()]).expect("the right length");
         assert_eq!(other.open(b"here", &body), Err(Failure::Commitment));
         assert_eq!(key(suite).open(b"there", &body), Err(Failure::Commitment));
@@ -74,7 +74,7 @@ fn lengths_that_no_message_has_are_refused() {
     let key = key(Suite::Cobblestone256);
     for message in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK] {
         let mut body = Vec::new();
-        key.seal(&[1; SALT], b"", &vec![0; message], &mut body);
+        key.seal(&[1; SALT], b"", &vec![0; message], message, &mut body);
         assert_eq!(body.len(), sealed_length(message));
         assert_eq!(key.open(b"", &body).expect("whole").len(), message);
         for cut in [0, SALT, SALT + COMMITMENT, body.len() - 1] {
@@ -93,7 +93,7 @@ proptest! {
     ) {
         let key = key(Suite::Cobblestone256);
         let mut body = Vec::new();
-        key.seal(&[3; SALT], &context, &message, &mut body);
+        key.seal(&[3; SALT], &context, &message, 0, &mut body);
         prop_assert_eq!(&**key.open(&context, &body).unwrap(), &message[..]);
         let at = which.index(body.len() + context.len());
         let mut context = context;
@@ -102,5 +102,33 @@ proptest! {
             None => body[at] ^= 1 << bit,
         }
         prop_assert!(key.open(&context, &body).is_err());
+    }
+}
+
+#[test]
+fn filling_up_is_the_same_wherever_chunks_end() {
+    let key = key(Suite::Cobblestone256);
+    for content in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1] {
+        for length in [
+            content,
+            content + 1,
+            CHUNK,
+            CHUNK + 1,
+            2 * CHUNK,
+            2 * CHUNK + 5,
+        ] {
+            let (mut body, text) = (Vec::new(), vec![7; content]);
+            key.seal(&[1; SALT], b"", &text, length, &mut body)
+                .expect("short");
+            let mut expected = text;
+            if length > content {
+                expected.push(MARK);
+                expected.resize(length, 0);
+            }
+            assert!(
+                **key.open(b"", &body).expect("whole") == expected,
+                "{content} {length}"
+            );
+        }
     }
 }

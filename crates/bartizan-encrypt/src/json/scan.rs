@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{EncryptError, EncryptErrorKind};
 use crate::json::path::{Paths, Step};
+use crate::wiped::WipedBytes;
 
 /// How deep arrays and objects may nest: deeper than any sane document, and no danger to a stack.
 const DEEPEST: usize = 64;
@@ -35,15 +36,15 @@ pub(crate) fn rewrite(
     document: &str,
     paths: &Paths,
     visit: &mut Visit<'_>,
-) -> Result<Zeroizing<Vec<u8>>, EncryptError> {
+) -> Result<WipedBytes, EncryptError> {
     let mut scanner = Scanner {
         text: document,
         at: 0,
         copied: 0,
         paths,
         visit,
-        out: Zeroizing::new(Vec::with_capacity(document.len() + 64)),
-        written: Zeroizing::new(Vec::new()),
+        out: WipedBytes::with_capacity(document.len() + 64),
+        written: WipedBytes::default(),
     };
     scanner.space();
     scanner.place(Some(Paths::ROOT), 0)?;
@@ -70,8 +71,8 @@ struct Scanner<'s, 'v> {
     copied: usize,
     paths: &'s Paths,
     visit: &'s mut Visit<'v>,
-    out: Zeroizing<Vec<u8>>,
-    written: Zeroizing<Vec<u8>>,
+    out: WipedBytes,
+    written: WipedBytes,
 }
 
 fn malformed<T>() -> Result<T, EncryptError> {

@@ -19,6 +19,16 @@ async fn a_value_opens_where_it_was_sealed() {
     assert!(json.starts_with("\"fe1.A"), "{json}");
     let back: Encrypted<String, Ssn> = serde_json::from_str(&json).unwrap();
     assert_eq!(prepared.open(&place(), &back).unwrap().expose(), NUMBER);
+    assert_eq!(
+        prepared
+            .open_json(&place(), &value)
+            .unwrap()
+            .expose()
+            .as_slice(),
+        b"\"078-05-1120\""
+    );
+    let raw: Encrypted<String, Ssn> = prepared.seal_json(&place(), b"\"x\"").unwrap();
+    assert_eq!(prepared.open(&place(), &raw).unwrap().expose(), "x");
     let bytes = value.ciphertext().as_bytes().to_vec();
     assert_eq!(Encrypted::<String, Ssn>::try_from(bytes).unwrap(), value);
     assert_eq!(
