@@ -4,7 +4,8 @@
 use bartizan_mtls::{Xfcc, parse_client_cert, parse_client_cert_chain};
 use libfuzzer_sys::fuzz_target;
 
-const OWN: &str = r#"By=spiffe://example.org/edge;Subject="CN=client, O=x";URI=spiffe://example.org/a"#;
+const OWN: &str =
+    r#"By=spiffe://example.org/edge;Subject="CN=client, O=x";URI=spiffe://example.org/a"#;
 
 fuzz_target!(|text: &str| {
     if let Ok(parsed) = Xfcc::parse(text) {
