@@ -317,12 +317,14 @@ fn one_of<'r>(
 fn has_certificate(context: &SecurityContext, wanted: &[u8; 32]) -> Result<(), JwtError> {
     //= RFC 8705 §3: the protected resource MUST [...] verify that the certificate matches the
     //= certificate associated with the access token.
-    let proven = context.peer().map(|peer| peer.certificate_sha256());
-    let told = context
-        .forwarded()
-        .filter(|forwarded| forwarded.satisfies_certificate_binding())
-        .and_then(|forwarded| forwarded.certificate_sha256());
-    if proven == Some(wanted) || told == Some(wanted) {
+    // A proxy that speaks for its clients is not one of them: its own certificate would let a
+    // token of its own be used by everybody behind it.
+    let held = match context.forwarded() {
+        Some(told) if told.satisfies_certificate_binding() => told.certificate_sha256(),
+        Some(_) => None,
+        None => context.peer().map(|peer| peer.certificate_sha256()),
+    };
+    if held == Some(wanted) {
         Ok(())
     } else {
         Err(JwtError::new(JwtErrorKind::CertificateMismatch))

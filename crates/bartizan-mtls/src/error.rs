@@ -11,6 +11,8 @@ use crate::proxy::ForwardedError;
 pub const FORWARDED_BY_OTHER: Code = Code::new("mtls.forwarded_by_other");
 /// What a trusted proxy says of its client cannot be read.
 pub const FORWARDED_MALFORMED: Code = Code::new("mtls.forwarded_malformed");
+/// Nothing is known of the connection of this request: a fault of the service's set-up.
+pub const NO_CONNECTION: Code = Code::new("mtls.no_connection");
 /// The connection of this request proved no peer.
 pub const NO_PEER: Code = Code::new("mtls.no_peer");
 /// The peer's certificate has expired since the handshake.
@@ -43,6 +45,8 @@ pub enum MtlsErrorKind {
     ForwardedByOther,
     /// What a trusted proxy says of its client cannot be read.
     ForwardedMalformed,
+    /// Nothing is known of the connection: the server does not pass on what its listener knows.
+    NoConnection,
     /// The connection proved no peer.
     NoPeer,
     /// The peer's certificate has expired since the handshake.
@@ -54,6 +58,7 @@ pub enum MtlsErrorKind {
 #[derive(Clone, Debug)]
 enum Reason {
     Forwarded { proxy: Peer, cause: ForwardedError },
+    NoConnection,
     NoPeer,
     PeerExpired { peer: Peer, now: WallTime },
     PeerNotAllowed { peer: Peer },
@@ -65,6 +70,10 @@ impl MtlsError {
             proxy: proxy.clone(),
             cause,
         })
+    }
+
+    pub(crate) fn no_connection() -> Self {
+        Self(Reason::NoConnection)
     }
 
     pub(crate) fn no_peer() -> Self {
@@ -90,6 +99,7 @@ impl MtlsError {
                 ..
             } => MtlsErrorKind::ForwardedByOther,
             Reason::Forwarded { .. } => MtlsErrorKind::ForwardedMalformed,
+            Reason::NoConnection => MtlsErrorKind::NoConnection,
             Reason::NoPeer => MtlsErrorKind::NoPeer,
             Reason::PeerExpired { .. } => MtlsErrorKind::PeerExpired,
             Reason::PeerNotAllowed { .. } => MtlsErrorKind::PeerNotAllowed,
@@ -109,6 +119,11 @@ impl MtlsError {
                 RejectionKind::Malformed,
                 FORWARDED_MALFORMED,
                 "the forwarded client certificate is malformed",
+            ),
+            MtlsErrorKind::NoConnection => (
+                RejectionKind::Internal,
+                NO_CONNECTION,
+                "the server does not know the connection",
             ),
             MtlsErrorKind::NoPeer => (
                 RejectionKind::Unauthenticated,
@@ -138,6 +153,10 @@ impl fmt::Display for MtlsError {
             Reason::Forwarded { proxy, .. } => {
                 write!(f, "cannot use what {proxy} says of its client")
             }
+            Reason::NoConnection => f.write_str(
+                "request without a connection: with axum, serve \
+                 `into_make_service_with_connect_info::<Connection>()` over an `AxumListener`",
+            ),
             Reason::NoPeer => f.write_str("connection proved no peer"),
             Reason::PeerExpired { peer, now } => write!(
                 f,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::{
-    Check, Clock, Duty, Enforcement, Guard, Inspection, Never, Peer, Rejection, SecurityContext,
+    Check, Clock, Connection, Duty, Enforcement, Guard, Inspection, Never, Peer, Rejection,
+    SecurityContext,
 };
 
 use crate::allowed::AllowedPeers;
@@ -76,7 +77,14 @@ impl Guard for MtlsGuard {
     }
 
     fn check(&self, inspection: &mut Inspection<'_>) -> Check<MtlsPass, Never> {
-        let decided = self.decide(inspection.context);
+        // Without a peer it matters whether there is none or nobody said so: the first is the
+        // client's doing, the second a fault of the service's set-up.
+        let unknown = inspection.context.peer().is_none()
+            && Connection::of(&inspection.parts.extensions).is_none();
+        let decided = match unknown {
+            true => Err(MtlsError::no_connection()),
+            false => self.decide(inspection.context),
+        };
         Check::Now(decided.map_err(MtlsError::into_rejection).and_then(|peer| {
             self.hear_proxy(inspection)?;
             Ok(MtlsPass::new(self.clone(), peer.clone()))

@@ -237,8 +237,8 @@ pub use self::config::MtlsLayerBuilder;
 pub use self::connect_error::{MtlsConnectError, MtlsConnectErrorKind};
 pub use self::connector::{Connecting, MtlsConnector, MtlsConnectorBuilder};
 pub use self::error::{
-    ConfigError, FORWARDED_BY_OTHER, FORWARDED_MALFORMED, MtlsError, MtlsErrorKind, NO_PEER,
-    PEER_EXPIRED, PEER_NOT_ALLOWED,
+    ConfigError, FORWARDED_BY_OTHER, FORWARDED_MALFORMED, MtlsError, MtlsErrorKind, NO_CONNECTION,
+    NO_PEER, PEER_EXPIRED, PEER_NOT_ALLOWED,
 };
 pub use self::expected::ExpectedServers;
 pub use self::files::{MaterialError, MaterialFiles};

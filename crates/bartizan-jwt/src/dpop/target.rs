@@ -80,8 +80,10 @@ pub(super) fn normal_path(path: &str) -> String {
                 normal.push(char::from(byte));
             }
             Some(byte) => normal.push_str(&format!("%{byte:02X}")),
+            // A percent sign that escapes nothing is written as one that is escaped: left bare, it
+            // could become an escape together with what is decoded behind it.
             None => {
-                normal.push('%');
+                normal.push_str("%25");
                 rest = after;
                 continue;
             }
@@ -148,6 +150,13 @@ mod tests {
         ] {
             check(plain, other, false);
         }
+    }
+
+    #[test]
+    fn a_bare_percent_sign_does_not_become_an_escape() {
+        assert_eq!(normal_path("/%%30a"), "/%250a");
+        check("https://a/%%30a", "https://a/%0a", false);
+        check("https://a/%", "https://a/%25", true);
     }
 
     proptest! {

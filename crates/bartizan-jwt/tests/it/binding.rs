@@ -73,6 +73,42 @@ async fn c16_a_proxy_tells_of_a_certificate_where_it_was_granted_that() {
 }
 
 #[tokio::test]
+async fn a_token_bound_to_a_proxy_is_not_for_everybody_behind_it() {
+    let offline = Offline::new(SigningAlgorithm::Es256);
+    let layer = offline.layer();
+    let token = offline
+        .token()
+        .bound_to_certificate(&[7; 32])
+        .sign()
+        .unwrap();
+    let Some(proxy) = connection([7; 32]).peer().cloned() else {
+        panic!("no peer")
+    };
+    let through = |forwarded: Option<Forwarded>| {
+        let context = SecurityContext::new(http::Uri::from_static("/echo"));
+        context.set_peer(proxy.clone()).unwrap();
+        if let Some(forwarded) = forwarded {
+            context.set_forwarded(forwarded).unwrap();
+        }
+        Call::echo("")
+            .with_bearer(&token)
+            .unwrap()
+            .add_extension(context)
+    };
+    // The proxy itself may use it.
+    assert_eq!(code(&layer, &through(None)).await, None);
+    for client in [Some([8; 32]), None] {
+        let told = Forwarded::new(ForwardedBy::Xfcc, None, client).allow_certificate_binding();
+        let answered = code(&layer, &through(Some(told))).await;
+        assert_eq!(
+            answered.as_deref(),
+            Some("jwt.certificate_mismatch"),
+            "{client:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn c15_a_binding_that_is_not_understood_is_refused() {
     let offline = Offline::new(SigningAlgorithm::Es256);
     let layer = offline.layer();

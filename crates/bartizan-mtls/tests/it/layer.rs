@@ -136,10 +136,11 @@ async fn lets_listed_peers_pass_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn refuses_a_request_without_any_connection() {
+async fn a_request_without_any_connection_is_a_fault_of_the_service() {
     let layer = layer_at(WallTime::from_unix_seconds(0));
     let seen = call(&layer, Request::new(Empty::new())).await;
-    assert_eq!(seen.response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(seen.response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(String::from_utf8_lossy(seen.response.body()).contains("mtls.no_connection"));
     assert!(!seen.handled);
 }
 

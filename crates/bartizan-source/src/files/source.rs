@@ -72,7 +72,9 @@ impl<T: Send + Sync + 'static> FileSource<T> {
             SourceError::caused(SourceErrorKind::NoRuntime, message, error)
         })?;
         let (commands, receiver) = mpsc::channel(16);
-        let published = worker.publisher.published_kept_by(Arc::new(commands.clone()));
+        let published = worker
+            .publisher
+            .published_kept_by(Arc::new(commands.clone()));
         let name = Arc::from(worker.reporter.name());
         runtime.spawn(poll(Arc::new(worker), receiver, interval, at_once));
         Ok(Self {
