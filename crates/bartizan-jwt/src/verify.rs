@@ -198,12 +198,17 @@ impl<'t> Parts<'t> {
         let signature = base64url::decode_into(self.signature.as_bytes(), &mut buffer)
             .ok_or(JwtError::malformed("signature"))?;
         let candidates = keys.candidates(header.key_id.as_deref(), header.algorithm);
-        let (keys, otherwise) = match candidates {
+        // A token that names no key may be signed with one that is not here yet: what none of
+        // them verifies has an unknown key, for which newer keys are fetched.
+        let (keys, mut reason, mismatch) = match candidates {
             Candidates::Named([]) => return Err(JwtError::new(JwtErrorKind::UnknownKey)),
-            Candidates::Named(keys) => (keys, JwtErrorKind::AlgorithmNotAllowed),
-            Candidates::Unnamed(keys) => (keys, JwtErrorKind::UnknownKey),
+            Candidates::Named(keys) => (
+                keys,
+                JwtErrorKind::AlgorithmNotAllowed,
+                JwtErrorKind::BadSignature,
+            ),
+            Candidates::Unnamed(keys) => (keys, JwtErrorKind::UnknownKey, JwtErrorKind::UnknownKey),
         };
-        let mut reason = otherwise;
         for key in keys
             .iter()
             .filter(|key| key.algorithms().contains(header.algorithm))
@@ -211,7 +216,7 @@ impl<'t> Parts<'t> {
             if key.verifies(header.algorithm, self.signed.as_bytes(), signature) {
                 return Ok(key);
             }
-            reason = JwtErrorKind::BadSignature;
+            reason = mismatch;
         }
         Err(JwtError::new(reason))
     }

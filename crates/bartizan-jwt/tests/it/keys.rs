@@ -32,6 +32,16 @@ async fn rotation_picks_up_a_new_key_at_once_and_keeps_the_old() {
 }
 
 #[tokio::test]
+async fn rotation_is_noticed_by_tokens_that_name_no_key() {
+    let online = Online::new().await;
+    let layer = online.layer().await;
+    online.issuer.rotate(OldKey::Remove).unwrap();
+    let new = online.token().without_header("kid").sign().unwrap();
+    assert_eq!(outcome(&layer, &new).await, passed());
+    assert_eq!(online.issuer.requests(Endpoint::Jwks), 2);
+}
+
+#[tokio::test]
 async fn a_key_that_left_the_set_is_refused_once_the_set_was_fetched() {
     let online = Online::new().await;
     let layer = online.layer().await;
