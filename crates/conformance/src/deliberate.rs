@@ -56,6 +56,7 @@ pub(crate) fn of(file: &str) -> impl Iterator<Item = Deviation> {
         })
 }
 
+const TOKEN_ENDPOINT_PROOFS: &str = "0015-proofs-without-ath.md";
 const CLIENT_ADDRESS: &str = "0006-client-address.md";
 const KEY_SETS: &str = "0007-key-sets.md";
 const PATH_VALIDATION: &str = "0011-path-validation.md";
@@ -71,6 +72,16 @@ const MIXED_NETWORKS: &str = "1.1.1.1/32 2607:f8b0:4004:83f::200e/128 1.1.1.1/32
     188.0.0.0/16";
 
 static GROUPS: &[Group] = &[
+    Group {
+        file: "dpop/rfc9449-examples.json",
+        answer: Answer::Refused,
+        reason: "a proof for the token endpoint has no ath, which a resource server must demand",
+        document: TOKEN_ENDPOINT_PROOFS,
+        ids: &[
+            "POST https://server.example.com/token 1562262616",
+            "POST https://server.example.com/token 1562265296",
+        ],
+    },
     Group {
         file: REALCLIENTIP,
         answer: Answer::Refused,

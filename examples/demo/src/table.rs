@@ -72,7 +72,6 @@ fn decided_by(got: &Got) -> &str {
         ("not connected", _) => "connector",
         (_, Some((layer @ ("mtls" | "jwt" | "ratelimit"), _))) => layer,
         (_, Some(_)) => "handler",
-        ("401", None) => "jwt",
         _ => "all passed",
     }
 }
