@@ -3,11 +3,12 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http::response;
 use pin_project_lite::pin_project;
 
 use crate::duty::{Duty, settle};
 use crate::guard::{Check, Guard, Inquiry, Inspection};
-use crate::pass::Settled;
+use crate::pass::{Pass, Settled};
 use crate::rejection::Rejection;
 
 /// Two guards as one: the first decides before the second is asked.
@@ -32,10 +33,62 @@ impl<A: Guard, B: Guard> Chain<A, B> {
     }
 }
 
-type ChainPass<A, B> = (Settled<<A as Guard>::Pass>, Settled<<B as Guard>::Pass>);
+/// What both guards of a [`Chain`] still owe.
+///
+/// A refusal by the second guard travels here beside what the first one owes, so that the first
+/// sees the head of that refusal as it would in a layer of its own: it can charge an address for
+/// a failed authentication, or add its headers.
+#[derive(Debug)]
+pub struct ChainPass<A, B> {
+    first: Settled<A>,
+    second: Second<B>,
+}
+
+#[derive(Debug)]
+enum Second<B> {
+    Passed(Settled<B>),
+    /// `None` once the engine has taken it.
+    Refused(Option<Rejection>),
+}
+
+impl<A, B> ChainPass<A, B> {
+    fn new(first: Settled<A>, second: Result<Settled<B>, Rejection>) -> Self {
+        let second = match second {
+            Ok(second) => Second::Passed(second),
+            Err(rejection) => Second::Refused(Some(rejection)),
+        };
+        Self { first, second }
+    }
+}
+
+impl<A: Pass, B: Pass> Pass for ChainPass<A, B> {
+    const MAY_CUT: bool = A::MAY_CUT || B::MAY_CUT;
+
+    // The inner guard first, as if each had a service of its own.
+    fn respond(&mut self, response: &mut response::Parts) {
+        if let Second::Passed(second) = &mut self.second {
+            second.respond(response);
+        }
+        self.first.respond(response);
+    }
+
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
+        match (self.first.poll_cut(cx), &mut self.second) {
+            (Poll::Pending, Second::Passed(second)) => second.poll_cut(cx),
+            (cut, _) => cut,
+        }
+    }
+
+    fn take_refusal(&mut self) -> Option<Rejection> {
+        match &mut self.second {
+            Second::Passed(second) => second.take_refusal(),
+            Second::Refused(rejection) => rejection.take(),
+        }
+    }
+}
 
 impl<A: Guard, B: Guard> Guard for Chain<A, B> {
-    type Pass = ChainPass<A, B>;
+    type Pass = ChainPass<A::Pass, B::Pass>;
     type Inquiry = ChainInquiry<A, B>;
 
     fn duty(&self) -> Option<&Duty> {
@@ -56,14 +109,21 @@ impl<A: Guard, B: Guard> Guard for Chain<A, B> {
     }
 }
 
+type Verdict<A, B> = Result<ChainPass<<A as Guard>::Pass, <B as Guard>::Pass>, Rejection>;
+
 fn ask_second<A: Guard, B: Guard>(
     second: &B,
-    first: Settled<A::Pass>,
+    mut first: Settled<A::Pass>,
     inspection: &mut Inspection<'_>,
-) -> Check<ChainPass<A, B>, ChainInquiry<A, B>> {
+) -> Check<ChainPass<A::Pass, B::Pass>, ChainInquiry<A, B>> {
+    // The first is a chain itself, and its own second guard refused.
+    if let Some(rejection) = first.take_refusal() {
+        return Check::Now(Ok(ChainPass::new(first, Err(rejection))));
+    }
     match second.check(inspection) {
         Check::Now(verdict) => {
-            Check::Now(settle(second.duty(), inspection, verdict).map(|second| (first, second)))
+            let second = settle(second.duty(), inspection, verdict);
+            Check::Now(Ok(ChainPass::new(first, second)))
         }
         Check::Later(inquiry) => Check::Later(ChainInquiry::Second {
             inquiry,
@@ -90,12 +150,12 @@ pin_project! {
     }
 }
 
-impl<A: Guard, B: Guard> Inquiry<ChainPass<A, B>> for ChainInquiry<A, B> {
+impl<A: Guard, B: Guard> Inquiry<ChainPass<A::Pass, B::Pass>> for ChainInquiry<A, B> {
     fn poll_verdict(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         inspection: &mut Inspection<'_>,
-    ) -> Poll<Result<ChainPass<A, B>, Rejection>> {
+    ) -> Poll<Verdict<A, B>> {
         loop {
             match self.as_mut().project() {
                 ChainInquiryState::First { inquiry, chain } => {
@@ -117,7 +177,7 @@ impl<A: Guard, B: Guard> Inquiry<ChainPass<A, B>> for ChainInquiry<A, B> {
                 } => {
                     let verdict = ready!(inquiry.poll_verdict(cx, inspection));
                     let second = settle(guard.duty(), inspection, verdict);
-                    return Poll::Ready(second.map(|second| (take(first), second)));
+                    return Poll::Ready(Ok(ChainPass::new(take(first), second)));
                 }
             }
         }

@@ -94,8 +94,11 @@ pin_project! {
             response: S::Future,
             pass: Option<Settled<G::Pass>>,
         },
-        // The request was refused.
-        Refused { rejection: Option<Rejection> },
+        // The request was refused; by a guard further in, if one further out has a pass.
+        Refused {
+            rejection: Option<Rejection>,
+            pass: Option<Settled<G::Pass>>,
+        },
     }
 }
 
@@ -124,11 +127,16 @@ where
         }
     }
 
-    pub(crate) fn refused(rejection: Rejection, form: Form) -> Self {
+    pub(crate) fn refused(
+        rejection: Rejection,
+        pass: Option<Settled<G::Pass>>,
+        form: Form,
+    ) -> Self {
         Self {
             form,
             state: State::Refused {
                 rejection: Some(rejection),
+                pass,
             },
         }
     }
@@ -169,16 +177,23 @@ where
                         }
                         Poll::Ready(Err(rejection)) => State::Refused {
                             rejection: Some(rejection),
+                            pass: None,
                         },
-                        Poll::Ready(Ok(pass)) => {
-                            let (parts, body) = held.request;
-                            let request = Some(Request::from_parts(parts, body));
-                            State::Readying {
-                                service: held.service,
-                                request,
+                        Poll::Ready(Ok(mut pass)) => match pass.take_refusal() {
+                            Some(rejection) => State::Refused {
+                                rejection: Some(rejection),
                                 pass: Some(pass),
+                            },
+                            None => {
+                                let (parts, body) = held.request;
+                                let request = Some(Request::from_parts(parts, body));
+                                State::Readying {
+                                    service: held.service,
+                                    request,
+                                    pass: Some(pass),
+                                }
                             }
-                        }
+                        },
                     }
                 }
                 StateOf::Readying {
@@ -213,11 +228,18 @@ where
                         let rejection = ready!(pass.as_mut().map_or(Poll::Pending, cut_by));
                         State::Refused {
                             rejection: Some(rejection),
+                            pass: None,
                         }
                     }
                 },
-                StateOf::Refused { rejection } => {
-                    return Poll::Ready(Ok(form.render(take(rejection))));
+                StateOf::Refused { rejection, pass } => {
+                    let refusal = form.render(take(rejection));
+                    let Some(mut pass) = pass.take() else {
+                        return Poll::Ready(Ok(refusal));
+                    };
+                    let (mut parts, body) = refusal.into_parts();
+                    pass.respond(&mut parts);
+                    return Poll::Ready(Ok(Response::from_parts(parts, body)));
                 }
             };
             this.state.set(next);

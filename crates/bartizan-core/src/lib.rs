@@ -128,7 +128,7 @@ pub use self::address::{ForwardingHeader, IpNetwork, IpNetworkError, TrustedProx
 #[cfg(feature = "axum")]
 pub use self::axum::AxumListener;
 pub use self::body::{BodyCut, GuardBody, GuardBodyError};
-pub use self::chain::{Chain, ChainInquiry};
+pub use self::chain::{Chain, ChainInquiry, ChainPass};
 pub use self::challenge::Challenge;
 pub use self::clock::{Clock, MonotonicTime, SystemClock, WallTime};
 pub use self::code::Code;

@@ -19,8 +19,9 @@ pub trait Pass: Send + Unpin + 'static {
     /// and then costs nothing to watch.
     const MAY_CUT: bool = true;
 
-    /// Called once with the head of the inner service's response: to add headers, or to take
-    /// the outcome into account.
+    /// Called once with the head of the response: to add headers, or to take the outcome into
+    /// account. The response is the inner service's, or the refusal of a guard further in,
+    /// whether that guard stands in a layer of its own or in the same [`Chain`](crate::Chain).
     fn respond(&mut self, response: &mut response::Parts) {
         let _ = response;
     }
@@ -35,27 +36,17 @@ pub trait Pass: Send + Unpin + 'static {
         let _ = cx;
         Poll::Pending
     }
+
+    /// The refusal of a guard further in, for passes of a [`Chain`](crate::Chain): the request
+    /// goes no further, and the refusal's head is then given to [`respond`](Self::respond).
+    #[doc(hidden)]
+    fn take_refusal(&mut self) -> Option<Rejection> {
+        None
+    }
 }
 
 impl Pass for () {
     const MAY_CUT: bool = false;
-}
-
-impl<A: Pass, B: Pass> Pass for (A, B) {
-    const MAY_CUT: bool = A::MAY_CUT || B::MAY_CUT;
-
-    // The inner guard first, as if each had a service of its own.
-    fn respond(&mut self, response: &mut response::Parts) {
-        self.1.respond(response);
-        self.0.respond(response);
-    }
-
-    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
-        match self.0.poll_cut(cx) {
-            Poll::Pending => self.1.poll_cut(cx),
-            cut => cut,
-        }
-    }
 }
 
 /// The pass of a guard whose verdict was settled: with the means to record and tell a cut.
@@ -126,6 +117,10 @@ impl<P: Pass> Pass for Settled<P> {
         if let Some(pass) = &mut self.pass {
             pass.respond(response);
         }
+    }
+
+    fn take_refusal(&mut self) -> Option<Rejection> {
+        self.pass.as_mut().and_then(P::take_refusal)
     }
 
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {

@@ -14,6 +14,7 @@ use crate::duty::settle;
 use crate::entrance::Entrance;
 use crate::future::{Asked, Form, GuardFuture};
 use crate::guard::{Check, Guard, Inspection};
+use crate::pass::Pass;
 use crate::protocol::Protocol;
 use crate::rejection::Rejection;
 
@@ -65,7 +66,7 @@ where
         let (context, entered) = self.enter(&mut parts, form.protocol);
         if let Err(rejection) = entered {
             self.release_permit();
-            return GuardFuture::refused(rejection, form);
+            return GuardFuture::refused(rejection, None, form);
         }
         let mut inspection = Inspection {
             parts: &mut parts,
@@ -75,13 +76,19 @@ where
         };
         match self.guard.check(&mut inspection) {
             Check::Now(verdict) => match settle(self.guard.duty(), &mut inspection, verdict) {
-                Ok(pass) => {
-                    let request = Request::from_parts(parts, body);
-                    GuardFuture::calling(self.inner.call(request), pass, form)
-                }
+                Ok(mut pass) => match pass.take_refusal() {
+                    None => {
+                        let request = Request::from_parts(parts, body);
+                        GuardFuture::calling(self.inner.call(request), pass, form)
+                    }
+                    Some(rejection) => {
+                        self.release_permit();
+                        GuardFuture::refused(rejection, Some(pass), form)
+                    }
+                },
                 Err(rejection) => {
                     self.release_permit();
-                    GuardFuture::refused(rejection, form)
+                    GuardFuture::refused(rejection, None, form)
                 }
             },
             Check::Later(inquiry) => {

@@ -187,10 +187,9 @@ impl RateLimitConfigBuilder {
     /// # let _ = config;
     /// ```
     ///
-    /// A request that is dropped before its response has begun keeps its charge. So does one that
-    /// is refused by a later guard of the same [`Chain`](bartizan_core::Chain), whose refusal is
-    /// no response yet: a limit that is to charge for failed authentication stands as a layer of
-    /// its own, outside of what authenticates.
+    /// A request that is dropped before its response has begun keeps its charge. The refusal of a
+    /// guard further in is a response like any other, also where both stand in one
+    /// [`Chain`](bartizan_core::Chain): a limit by address can charge for failed authentication.
     ///
     /// A gRPC service answers 200 and tells its status in `grpc-status`, in the head only if it
     /// refused at once.

@@ -70,3 +70,51 @@ async fn a_guard_in_shadow_mode_does_not_hide_one_that_enforces() {
         [("a", Outcome::WouldHaveDenied), ("b", Outcome::Denied)]
     );
 }
+
+/// An address limit that charges failed authentications stands outside the guard that fails them.
+#[tokio::test]
+async fn what_passed_before_sees_the_refusal_of_a_guard_further_in() {
+    for later in [[false, false], [true, false], [false, true], [true, true]] {
+        let gate = |name, later| match later {
+            true => Gate::named(name).later(),
+            false => Gate::named(name),
+        };
+        let [first, second] = [gate("a", later[0]), gate("b", later[1])];
+        let held = first.held();
+        let chain = Chain::new(first, second.closed());
+        let (status, marks, decisions) = run(chain, true).await;
+        assert_eq!(status, 403, "{later:?}");
+        assert_eq!(marks, ["a"], "{later:?}");
+        assert_eq!(decisions, [("a", Outcome::Allowed), ("b", Outcome::Denied)]);
+        assert_eq!(*held.borrow(), 0, "the refusal keeps no pass");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_midst_of_a_chain_asks_nobody_behind_it() {
+    for middle in [Gate::named("b").closed(), Gate::named("b").closed().later()] {
+        let chain = Chain::new(Gate::named("a"), middle).then(Gate::named("c"));
+        let (status, marks, decisions) = run(chain, true).await;
+        assert_eq!(status, 403);
+        assert_eq!(marks, ["a"]);
+        assert_eq!(decisions, [("a", Outcome::Allowed), ("b", Outcome::Denied)]);
+    }
+}
+
+#[tokio::test]
+async fn a_chain_as_the_second_of_another_refuses_as_a_whole() {
+    for last in [Gate::named("c").closed(), Gate::named("c").closed().later()] {
+        let inner = Chain::new(Gate::named("b"), last);
+        let (status, marks, decisions) = run(Chain::new(Gate::named("a"), inner), true).await;
+        assert_eq!(status, 403);
+        assert_eq!(marks, ["b", "a"]);
+        assert_eq!(
+            decisions,
+            [
+                ("a", Outcome::Allowed),
+                ("b", Outcome::Allowed),
+                ("c", Outcome::Denied)
+            ]
+        );
+    }
+}

@@ -18,6 +18,7 @@ pub(crate) const REFUSED: Code = Code::new("test.refused");
 pub(crate) struct Gate {
     duty: Duty,
     later: bool,
+    closed: bool,
     held: Arc<watch::Sender<usize>>,
 }
 
@@ -26,6 +27,7 @@ impl Gate {
         Self {
             duty: Duty::new("gate"),
             later: false,
+            closed: false,
             held: Arc::default(),
         }
     }
@@ -40,6 +42,12 @@ impl Gate {
     /// Answers only when polled a second time.
     pub(crate) fn later(mut self) -> Self {
         self.later = true;
+        self
+    }
+
+    /// Refuses whatever the request carries.
+    pub(crate) fn closed(mut self) -> Self {
+        self.closed = true;
         self
     }
 
@@ -73,6 +81,7 @@ impl Guard for Gate {
             .headers
             .get("x-pass")
             .is_some_and(|value| value == "yes");
+        let passes = passes && !self.closed;
         let layer = self.duty.layer();
         let held = Arc::clone(&self.held);
         let verdict = move || match passes {
