@@ -66,7 +66,7 @@
 //! | [`Publisher`], [`Published`] | a value that changes while it is read |
 //! | [`FileSource`] | following files |
 //! | [`RefreshAhead`] | following something that is fetched |
-//! | [`SingleFlight`] | one run for all who want the same at the same time |
+//! | [`SingleFlight`], [`SingleFlights`] | one run for all who want the same at the same time |
 //! | [`Backoff`], [`random`], [`spread`] | waiting without a stampede |
 //! | [`write_atomically`] | replacing a file so that no reader or crash sees half of it |
 //! | `HttpsFetcher` (feature `https`) | fetching within limits |
@@ -107,6 +107,7 @@ mod refresh;
 mod report;
 mod secret;
 mod single_flight;
+mod single_flights;
 mod status;
 
 pub use self::atomic::{FileMode, write_atomically};
@@ -122,4 +123,5 @@ pub use self::published::{Changes, Published, Publisher, Version};
 pub use self::refresh::{Forced, RefreshAhead, RefreshAheadBuilder, Unavailable};
 pub use self::secret::SecretBytes;
 pub use self::single_flight::{FlightLost, SingleFlight};
+pub use self::single_flights::{NoFlight, SingleFlights};
 pub use self::status::{Failure, Status};
