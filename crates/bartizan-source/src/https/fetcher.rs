@@ -31,7 +31,8 @@ use crate::https::target::Target;
 ///    roots. Fetches are rare; a crate that needs many should cache.
 /// 3. Name lookup, TCP and TLS end within the connect timeout, everything within the deadline,
 ///    however slowly the server drips.
-/// 4. Only status 200 is an answer. A redirect is an error: following one would let the server
+/// 4. Only status 200 is an answer, unless a request
+///    [allows others](FetchRequest::allow_any_status). A redirect is an error: following one would let the server
 ///    choose whom we ask.
 /// 5. A head or body beyond its limit is refused, announced or not. Compressed bodies are
 ///    refused: we ask for none, and a small one can expand without end.
@@ -136,14 +137,15 @@ impl HttpsFetcher {
         // Aborted when this future ends or is dropped, whichever way.
         let mut driving = JoinSet::new();
         driving.spawn(driver);
+        let any_status = request.any_status;
         let response = sender
             .send_request(head(target, request)?)
             .await
             .map_err(failed)?;
-        accept(target, &response)?;
+        accept(target, &response, any_status)?;
         let (parts, incoming) = response.into_parts();
         let body = body::collect(incoming, self.0.body_limit, failed).await?;
-        Ok(Fetched::new(parts.headers, body))
+        Ok(Fetched::new(parts.status, parts.headers, body))
     }
 }
 
@@ -180,15 +182,19 @@ fn head(
     Ok(head)
 }
 
-/// Refuses everything but a plain 200.
-fn accept(target: &Target, response: &Response<Incoming>) -> Result<(), FetchError> {
+/// Refuses everything but a plain 200, or, if asked to, everything but what is not plain.
+fn accept(
+    target: &Target,
+    response: &Response<Incoming>,
+    any_status: bool,
+) -> Result<(), FetchError> {
     let status = response.status();
     let host = &target.authority;
     if status.is_redirection() {
         let message = format!("{host} redirects with status {status}");
         return Err(FetchError::new(FetchErrorKind::Redirect, message).with_status(status, None));
     }
-    if status != StatusCode::OK {
+    if status != StatusCode::OK && !any_status {
         let message = format!("{host} answers with status {status}");
         let retry_after = retry_after(response.headers());
         return Err(

@@ -4,10 +4,12 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use zeroize::Zeroizing;
 
-/// One request: a GET, or a POST of form fields.
+use crate::secret::SecretBytes;
+
+/// One request: a GET, or a POST.
 ///
 /// `Debug` prints the method alone: URL, fields and headers may hold secrets.
 #[must_use = "a request does nothing until it is fetched"]
@@ -16,12 +18,16 @@ pub struct FetchRequest<'a> {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    pub(super) any_status: bool,
 }
 
-/// An answer with status 200, whole.
+/// A whole answer, with status 200 unless the request [allowed others].
 ///
 /// `Debug` prints the body's length alone: it may be a token.
+///
+/// [allowed others]: FetchRequest::allow_any_status
 pub struct Fetched {
+    status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
@@ -34,6 +40,7 @@ impl<'a> FetchRequest<'a> {
             method: Method::GET,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            any_status: false,
         }
     }
 
@@ -41,12 +48,31 @@ impl<'a> FetchRequest<'a> {
     /// when it has been sent.
     pub fn post_form(url: &'a str, fields: &[(&str, &str)]) -> Self {
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        Self::post(url, form, SecretBytes::from_wiped(encode(fields)))
+    }
+
+    /// Sends `body` to `url` as `content_type`. It is wiped when it has been sent.
+    pub fn post(url: &'a str, content_type: HeaderValue, body: SecretBytes) -> Self {
         Self {
-            url,
             method: Method::POST,
-            headers: HeaderMap::from_iter([(CONTENT_TYPE, form)]),
-            body: Bytes::from_owner(encode(fields)),
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, content_type)]),
+            body: Bytes::from_owner(Sent(body)),
+            ..Self::get(url)
         }
+    }
+
+    /// Sends this header as well, in place of another value of it. `Host`, `User-Agent` and
+    /// `Connection` are the fetcher's own.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Takes an answer of any status but a redirect for an answer: for protocols that say in the
+    /// body what is wrong.
+    pub fn allow_any_status(mut self) -> Self {
+        self.any_status = true;
+        self
     }
 
     /// Says which content type is wanted, such as `application/json`.
@@ -64,8 +90,17 @@ impl<'a> FetchRequest<'a> {
 }
 
 impl Fetched {
-    pub(super) fn new(headers: HeaderMap, body: Bytes) -> Self {
-        Self { headers, body }
+    pub(super) fn new(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// The body, not longer than the fetcher's limit.
@@ -81,6 +116,15 @@ impl Fetched {
     /// What the server says of the answer, such as `content-type` and `cache-control`.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+}
+
+/// Lets a secret be sent without a copy of it.
+struct Sent(SecretBytes);
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose()
     }
 }
 
@@ -174,7 +218,11 @@ mod tests {
             request.headers[AUTHORIZATION].is_sensitive(),
             "it stays out of debug and HPACK"
         );
-        let fetched = Fetched::new(HeaderMap::new(), Bytes::from_static(b"secret"));
+        let fetched = Fetched::new(
+            StatusCode::OK,
+            HeaderMap::new(),
+            Bytes::from_static(b"secret"),
+        );
         assert!(!format!("{request:?} {fetched:?}").contains("secret"));
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bartizan_core::MonotonicTime;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -150,6 +151,12 @@ impl<T: Send + Sync + 'static> RefreshAhead<T> {
     /// How the source fares.
     pub fn status(&self) -> Status {
         self.published.status()
+    }
+
+    /// When the fetch began that gave the present value, or last confirmed it; `None` as long as
+    /// none has succeeded. What changed on the other side since then may not be in the value.
+    pub fn asked_at(&self) -> Option<MonotonicTime> {
+        self.engine.asked_at()
     }
 
     /// Fetches out of turn, and waits for the result.

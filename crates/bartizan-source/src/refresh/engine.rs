@@ -41,6 +41,8 @@ struct Schedule {
     due: Instant,
     backoff: Backoff,
     last_forced: Option<MonotonicTime>,
+    /// When the last fetch that succeeded began.
+    asked: Option<MonotonicTime>,
     stale_reported: bool,
 }
 
@@ -70,6 +72,7 @@ impl<T: Send + Sync + 'static> Engine<T> {
                 due: Instant::now(),
                 backoff: Backoff::new(config.retry.0, config.retry.1),
                 last_forced: None,
+                asked: None,
                 stale_reported: false,
             }),
         })
@@ -101,12 +104,22 @@ impl<T: Send + Sync + 'static> Engine<T> {
         Ok(())
     }
 
+    pub(super) fn asked_at(&self) -> Option<MonotonicTime> {
+        self.schedule().asked
+    }
+
     /// One fetch: publishes or reports, and sets when the next is due. Runs in the flight alone,
     /// except for the first of all.
     pub(super) async fn refresh(self: Arc<Self>) -> Result<u64, SourceError> {
+        let asked = self.clock.monotonic();
         let result = Arc::clone(&self).fetch().await;
         match result {
-            Ok(value) => Ok(self.succeed(value)),
+            Ok(value) => {
+                let generation = self.succeed(value);
+                // After the value, so that whoever finds this date finds the value as well.
+                self.schedule().asked = Some(asked);
+                Ok(generation)
+            }
             Err(error) => {
                 self.fail(&error);
                 Err(error)

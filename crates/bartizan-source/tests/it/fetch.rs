@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bartizan_source::{
     ConfigError, FetchError, FetchErrorKind, FetchRequest, Fetched, HttpsFetcher,
-    HttpsFetcherBuilder, Roots,
+    HttpsFetcherBuilder, Roots, SecretBytes,
 };
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 use crate::tls_server::{Authority, Server, Step, send};
@@ -96,6 +96,39 @@ async fn posts_a_form() {
         request.ends_with("\r\n\r\ntoken=a+b%26c&hint=x"),
         "{request}"
     );
+}
+
+#[tokio::test]
+async fn posts_what_it_is_given_and_takes_any_status_but_a_redirect_if_asked_to() {
+    let authority = Authority::new();
+    let refusal = "HTTP/1.1 400 Bad Request\r\ncontent-length: 6\r\n\r\nreason";
+    let elsewhere = "HTTP/1.1 307 X\r\nlocation: /\r\ncontent-length: 0\r\n\r\n";
+    let post = async |answer: &str| {
+        let server = Server::tls(&authority, vec![send(answer)]).await;
+        let url = server.url("/v1");
+        let json = HeaderValue::from_static("application/json");
+        let request = FetchRequest::post(&url, json, SecretBytes::new(b"{}".to_vec()))
+            .with_header(HeaderName::from_static("x-key"), "a".parse().expect("text"))
+            .with_header(HeaderName::from_static("x-key"), "b".parse().expect("text"))
+            .allow_any_status();
+        let fetched = fetcher(&authority).fetch(request).await;
+        (fetched, server.requests().pop().expect("one request"))
+    };
+    let (fetched, request) = post(refusal).await;
+    let fetched = fetched.expect("an answer");
+    assert_eq!(
+        (fetched.status().as_u16(), &fetched.body()[..]),
+        (400, &b"reason"[..])
+    );
+    assert!(request.starts_with("POST /v1 HTTP/1.1\r\n"), "{request}");
+    assert!(
+        request.contains("\r\ncontent-type: application/json\r\n"),
+        "{request}"
+    );
+    assert!(request.contains("\r\nx-key: b\r\n") && !request.contains("x-key: a"));
+    assert!(request.ends_with("\r\n\r\n{}"), "{request}");
+    let (refused, _) = post(elsewhere).await;
+    assert_eq!(kind(refused), FetchErrorKind::Redirect);
 }
 
 #[tokio::test]

@@ -375,6 +375,25 @@ async fn those_who_force_at_once_share_one_fetch_and_nobody_else_waits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_value_is_as_old_as_the_question_that_it_answers() {
+    let issuer = Issuer::new();
+    let unasked = issuer.builder().start(issuer.loader()).expect("a runtime");
+    assert_eq!(unasked.asked_at(), None);
+    let source = issuer.load().await;
+    let first = source.asked_at();
+    issuer.set_delay(3 * SECOND);
+    pass(MINUTE).await;
+    let asked = issuer.clock.monotonic();
+    source.force().await.expect("up");
+    assert_eq!(source.asked_at(), Some(asked), "not when the answer came");
+    assert!(source.asked_at() > first);
+    issuer.set_down(true);
+    pass(MINUTE).await;
+    source.force().await.expect_err("down");
+    assert_eq!(source.asked_at(), Some(asked), "there was no answer");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_caller_that_gives_up_neither_stops_the_fetch_nor_strands_others() {
     let issuer = Issuer::new();
     let source = issuer.load().await;
