@@ -17,6 +17,23 @@ use crate::peer::Peer;
 pub struct Connection {
     remote: Option<SocketAddr>,
     peer: Option<Peer>,
+    transport: Transport,
+}
+
+/// How the bytes of a connection travel, as far as its listener knows.
+///
+/// What is unknown is believed to be neither: a layer that gives something up for TLS, or for
+/// plaintext that somebody allowed, goes by what a listener has said.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Transport {
+    /// In the clear, to a listener that takes both.
+    Plaintext,
+    /// Under TLS, whether or not the far end has a certificate.
+    Tls,
+    /// The listener did not say.
+    #[default]
+    Unknown,
 }
 
 impl Connection {
@@ -25,13 +42,24 @@ impl Connection {
         Self {
             remote: Some(remote),
             peer: None,
+            transport: Transport::Unknown,
         }
     }
 
-    /// Adds the peer that the handshake proved.
+    /// Adds the peer that the handshake proved, under TLS that is.
     #[must_use]
     pub fn with_peer(mut self, peer: Peer) -> Self {
         self.peer = Some(peer);
+        self.transport = Transport::Tls;
+        self
+    }
+
+    /// Adds how the bytes travel, for a connection without a peer: one with a peer is under TLS.
+    #[must_use]
+    pub fn with_transport(mut self, transport: Transport) -> Self {
+        if self.peer.is_none() {
+            self.transport = transport;
+        }
         self
     }
 
@@ -44,6 +72,11 @@ impl Connection {
     /// The peer that the handshake proved, if one did.
     pub fn peer(&self) -> Option<&Peer> {
         self.peer.as_ref()
+    }
+
+    /// How the bytes travel.
+    pub fn transport(&self) -> Transport {
+        self.transport
     }
 
     /// The connection that carried the request with these extensions, if its listener said so.
@@ -77,5 +110,30 @@ impl DescribeConnection for Connection {
 impl DescribeConnection for SocketAddr {
     fn describe(&self) -> Connection {
         Connection::from_remote(*self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::WallTime;
+    use crate::peer::{PeerIdentity, VerifiedCertificate};
+
+    #[test]
+    fn a_connection_with_a_peer_is_under_tls_whatever_is_said_of_it() {
+        let remote = Connection::from_remote(([192, 0, 2, 1], 1).into());
+        assert_eq!(remote.transport(), Transport::Unknown);
+        let plain = remote.with_transport(Transport::Plaintext);
+        assert_eq!(plain.transport(), Transport::Plaintext);
+        let peer = Peer::assert_verified(VerifiedCertificate {
+            identity: PeerIdentity::Dns([Box::from("a.test")].into()),
+            certificate_sha256: [0; 32],
+            serial: [1].into(),
+            not_after: WallTime::MAX,
+        });
+        let proven = plain.with_peer(peer);
+        assert_eq!(proven.transport(), Transport::Tls);
+        let said = proven.with_transport(Transport::Plaintext);
+        assert_eq!(said.transport(), Transport::Tls);
     }
 }

@@ -164,6 +164,9 @@ pub struct LifecycleEvent<'a> {
 pub enum LifecycleKind {
     /// A connection ended because what it rested on expired, was revoked or grew old.
     ConnectionEnded,
+    /// A connection was let in: its TLS handshake completed, or its listener takes plaintext and
+    /// the code says so.
+    HandshakeCompleted,
     /// A TLS handshake did not complete.
     HandshakeFailed,
     /// A key was created, rotated, disabled or destroyed.
