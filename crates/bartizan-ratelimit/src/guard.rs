@@ -2,6 +2,7 @@
 
 mod bans;
 mod fields;
+mod inquiry;
 mod intake;
 mod load;
 mod pass;
@@ -9,18 +10,18 @@ mod pass;
 use std::fmt;
 use std::sync::Arc;
 
-use bartizan_core::{
-    Check, Decision, Duty, Guard, Inspection, Never, Outcome as Conclusion, Rejection,
-};
+use bartizan_core::{Check, Decision, Duty, Guard, Inspection, Outcome as Conclusion, Rejection};
 
 pub use self::bans::BanGuard;
 use self::fields::write_refusal;
+pub use self::inquiry::RateLimitInquiry;
 pub use self::intake::IntakeGuard;
 pub use self::load::{LoadGuard, LoadPass};
 use self::pass::Owed;
 pub use self::pass::RateLimitPass;
 use crate::config::{MissingKey, RateLimitConfig, Rules};
 use crate::error::{RateLimitError, RateLimitErrorKind};
+use crate::key::Answers;
 use crate::limiter::{Active, Limiter};
 use crate::ticks::Ticks;
 use crate::verdict::{Applicable, Denial, Outcome, Report, Verdict};
@@ -69,10 +70,15 @@ impl RateLimitGuard {
         &self.0.limiter
     }
 
-    fn decide(&self, inspection: &mut Inspection<'_>) -> Result<RateLimitPass, Rejection> {
+    fn decide(
+        &self,
+        inspection: &mut Inspection<'_>,
+        answers: Answers,
+    ) -> Result<RateLimitPass, Rejection> {
         let State { limiter, rules, .. } = &*self.0;
         let refuse = |kind| Err(RateLimitError::new(kind, None).into_rejection());
-        let hash = match (rules.key.hash(inspection, limiter.hasher()), rules.missing) {
+        let key = rules.key.hash(inspection, limiter.hasher(), answers);
+        let hash = match (key, rules.missing) {
             (Some(hash), _) => hash,
             (None, MissingKey::Pass) => return Ok(RateLimitPass::nothing()),
             (None, MissingKey::Refuse) => return refuse(RateLimitErrorKind::NoKey),
@@ -165,14 +171,17 @@ impl Rules {
 
 impl Guard for RateLimitGuard {
     type Pass = RateLimitPass;
-    type Inquiry = Never;
+    type Inquiry = RateLimitInquiry;
 
     fn duty(&self) -> Option<&Duty> {
         Some(&self.0.duty)
     }
 
-    fn check(&self, inspection: &mut Inspection<'_>) -> Check<RateLimitPass, Never> {
-        Check::Now(self.decide(inspection))
+    fn check(&self, inspection: &mut Inspection<'_>) -> Check<RateLimitPass, RateLimitInquiry> {
+        match self.0.rules.key.questions(inspection) {
+            None => Check::Now(self.decide(inspection, Answers::default())),
+            Some(questions) => Check::Later(RateLimitInquiry::new(self.clone(), questions)),
+        }
     }
 }
 

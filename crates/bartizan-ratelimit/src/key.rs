@@ -1,15 +1,19 @@
 //! What requests are counted by.
 
+mod later;
+
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bartizan_core::{Inspection, IpNetwork, PeerIdentity, Protocol};
+use bartizan_core::{Inspection, IpNetwork, PeerIdentity, Protocol, Scheme};
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 
+pub(crate) use self::later::{Answers, Questions};
 use crate::error::ConfigError;
+use crate::key::later::Asking;
 
 /// Headers that carry credentials under names of their own.
 const CREDENTIALS: [&str; 8] = [
@@ -37,9 +41,11 @@ const CREDENTIALS: [&str; 8] = [
 /// | [`address`](Self::address) | no listener told the far end, and no trusted proxy did |
 /// | [`peer`](Self::peer), [`trust_domain`](Self::trust_domain) | the connection proves no peer (no SPIFFE ID) |
 /// | [`subject`](Self::subject), [`client`](Self::client), [`issuer`](Self::issuer) | no layer further out verified a credential (that names a client) |
+/// | [`api_key`](Self::api_key) | no layer further out verified an API key |
 /// | [`template`](Self::template) | the outermost layer has no route table, or no route matches |
 /// | [`grpc_method`](Self::grpc_method) | the request is not gRPC |
 /// | [`header`](Self::header) | there is no such header |
+/// | [`custom`](Self::custom), [`custom_async`](Self::custom_async) | the closure says so |
 /// | [`all`](Self::all) | one of its parts is missing |
 ///
 /// Keys are hashed under a secret as they are read; none is stored or copied.
@@ -50,6 +56,8 @@ pub struct Key(Part);
 enum Part {
     Address { v4: u8, v6: u8 },
     All(Arc<[Key]>),
+    ApiKey,
+    Asked(Arc<Ask>),
     Client,
     Custom(Arc<Custom>),
     Everybody,
@@ -62,6 +70,7 @@ enum Part {
     TrustDomain,
 }
 
+type Ask = dyn Fn(&Inspection<'_>) -> Asking + Send + Sync;
 type Custom = dyn Fn(&Inspection<'_>, &mut KeyWriter<'_>) -> Option<()> + Send + Sync;
 
 /// Takes the parts of a key, in order. Each is told apart from its neighbours: `ab`, `c` and `a`,
@@ -124,6 +133,12 @@ impl Key {
         Self(Part::Issuer)
     }
 
+    /// The API key that a layer further out has verified: its identifier, or else its subject, and
+    /// who issued it. Never the key itself, and nothing for principals of other schemes.
+    pub fn api_key() -> Self {
+        Self(Part::ApiKey)
+    }
+
     /// The route template, such as `/orders/{id}`. Paths themselves are no keys: a client can
     /// make up as many as it likes.
     pub fn template() -> Self {
@@ -183,26 +198,95 @@ impl Key {
         Self(Part::Custom(Arc::new(write)))
     }
 
-    /// The hash of a request's key under a secret.
+    /// Whatever the closure's future gives; `None` for a request without a key. For what has to
+    /// be looked up, such as the plan of a tenant in a store: the request waits for it, so bound
+    /// how long that may take, and cache it.
+    ///
+    /// The closure takes what it needs from the inspection, verified facts only, and the future
+    /// owns it.
+    ///
+    /// ```
+    /// use bartizan_ratelimit::Key;
+    ///
+    /// # async fn tenant_of(subject: &str) -> Option<String> { Some(subject.to_owned()) }
+    /// let tenant = Key::custom_async(|inspection| {
+    ///     let principal = inspection.context.principal().cloned();
+    ///     async move { tenant_of(principal?.subject()).await }
+    /// });
+    /// # let _ = tenant;
+    /// ```
+    pub fn custom_async<F, A, T>(ask: F) -> Self
+    where
+        F: Fn(&Inspection<'_>) -> A + Send + Sync + 'static,
+        A: Future<Output = Option<T>> + Send + 'static,
+        T: Into<Vec<u8>>,
+    {
+        Self(Part::Asked(Arc::new(move |inspection| {
+            let answer = ask(inspection);
+            Box::pin(async move { answer.await.map(T::into) })
+        })))
+    }
+
+    /// What has to be asked for before the key is known; `None` if nothing has to.
+    pub(crate) fn questions(&self, inspection: &Inspection<'_>) -> Option<Questions> {
+        if !self.has_questions() {
+            return None;
+        }
+        let mut questions = Questions::new();
+        self.ask(inspection, &mut questions);
+        Some(questions)
+    }
+
+    fn has_questions(&self) -> bool {
+        match &self.0 {
+            Part::All(keys) => keys.iter().any(Self::has_questions),
+            part => matches!(part, Part::Asked(_)),
+        }
+    }
+
+    fn ask(&self, inspection: &Inspection<'_>, questions: &mut Questions) {
+        match &self.0 {
+            Part::All(keys) => keys.iter().for_each(|key| key.ask(inspection, questions)),
+            Part::Asked(ask) => questions.add(ask(inspection)),
+            _ => {}
+        }
+    }
+
+    /// The hash of a request's key under a secret, given what was asked for.
     pub(crate) fn hash<S: BuildHasher>(
         &self,
         inspection: &Inspection<'_>,
         secret: &S,
+        mut answers: Answers,
     ) -> Option<u64> {
         let mut hasher = secret.build_hasher();
-        self.write(inspection, &mut KeyWriter(&mut hasher))?;
+        self.write(inspection, &mut KeyWriter(&mut hasher), &mut answers)?;
         Some(hasher.finish())
     }
 
-    fn write(&self, inspection: &Inspection<'_>, key: &mut KeyWriter<'_>) -> Option<()> {
+    fn write(
+        &self,
+        inspection: &Inspection<'_>,
+        key: &mut KeyWriter<'_>,
+        answers: &mut Answers,
+    ) -> Option<()> {
         let context = inspection.context;
         match &self.0 {
             Part::Address { v4, v6 } => write_address(context.address()?, *v4, *v6, key),
             Part::All(keys) => {
                 for part in keys.iter() {
-                    part.write(inspection, key)?;
+                    part.write(inspection, key, answers)?;
                 }
             }
+            Part::ApiKey => {
+                let principal = context.principal()?;
+                if principal.scheme() != Scheme::ApiKey {
+                    return None;
+                }
+                key.text(principal.issuer());
+                key.text(principal.token_id().unwrap_or(principal.subject()));
+            }
+            Part::Asked(_) => key.bytes(&answers.next()?),
             Part::Client => {
                 let principal = context.principal()?;
                 key.text(principal.issuer());
@@ -267,6 +351,8 @@ impl fmt::Debug for Key {
         match &self.0 {
             Part::Address { v4, v6 } => write!(f, "address (/{v4}, /{v6})"),
             Part::All(keys) => f.debug_list().entries(keys.iter()).finish(),
+            Part::ApiKey => f.write_str("API key"),
+            Part::Asked(_) => f.write_str("custom, asked for"),
             Part::Client => f.write_str("client"),
             Part::Custom(_) => f.write_str("custom"),
             Part::Everybody => f.write_str("everybody"),

@@ -126,7 +126,9 @@ pub use self::bans::{BanRefused, BanSubject, Bans, BansBuilder};
 pub use self::config::{Fields, MissingKey, RateLimitConfig, RateLimitConfigBuilder, Settlement};
 pub use self::error::{ConfigError, RateLimitError, RateLimitErrorKind};
 pub use self::gcra::{Denied, Gcra};
-pub use self::guard::{BanGuard, IntakeGuard, LoadGuard, LoadPass, RateLimitGuard, RateLimitPass};
+pub use self::guard::{
+    BanGuard, IntakeGuard, LoadGuard, LoadPass, RateLimitGuard, RateLimitInquiry, RateLimitPass,
+};
 pub use self::intake::{IntakeRules, IntakeRulesBuilder};
 pub use self::key::{Key, KeyWriter};
 pub use self::layer::{

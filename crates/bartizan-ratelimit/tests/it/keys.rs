@@ -1,6 +1,8 @@
 //! What requests are counted by.
 
-use bartizan_core::{Entrance, RouteTable};
+use std::task::{Context, Waker};
+
+use bartizan_core::{Entrance, Principal, RouteTable, Scheme};
 use bartizan_ratelimit::{ConfigError, Key, MissingKey, Policy, Rate, RateLimitLayer};
 use bartizan_testkit::{Host, ManualClock};
 use http::HeaderName;
@@ -82,6 +84,7 @@ fn a_key_that_is_not_proven_is_missing() {
     let bare = || Asked::new().with_header("authorization", "Bearer whatever-one-likes");
     for key in [
         Key::address(),
+        Key::api_key(),
         Key::client(),
         Key::grpc_method(),
         Key::issuer(),
@@ -150,6 +153,82 @@ fn closures_write_what_they_like() {
     let namesake = Asked::new().with_principal("https://b.example", "alice", None);
     assert!(!is_apart(key(), alice, namesake));
     assert!(is_missing(key(), Asked::new()));
+}
+
+#[test]
+fn an_api_key_counts_once_it_is_verified() {
+    let by = |scheme, issuer, id: &'static str| {
+        let asked = Asked::new();
+        let principal = Principal::builder(scheme, issuer, "alice").with_token_id(id);
+        let principal = principal.assert_verified();
+        asked.context.set_principal(principal).unwrap();
+        asked
+    };
+    let first = || by(Scheme::ApiKey, "keys", "k1");
+    assert!(!is_apart(Key::api_key(), first, first()));
+    assert!(is_apart(
+        Key::api_key(),
+        first,
+        by(Scheme::ApiKey, "keys", "k2")
+    ));
+    assert!(is_apart(
+        Key::api_key(),
+        first,
+        by(Scheme::ApiKey, "other", "k1")
+    ));
+    assert!(is_missing(Key::api_key(), by(Scheme::Jwt, "keys", "k1")));
+    // A key that was sent and not verified is none.
+    assert!(is_missing(
+        Key::api_key(),
+        Asked::new().with_header("x-api-key", "k1")
+    ));
+}
+
+/// Looks the client up, which takes a while.
+fn looked_up() -> Key {
+    Key::custom_async(|inspection| {
+        let address = inspection.context.address();
+        async move {
+            tokio::task::yield_now().await;
+            let address = address?.to_string();
+            (!address.starts_with("198.")).then_some(address)
+        }
+    })
+}
+
+#[tokio::test]
+async fn keys_may_be_asked_for_on_every_host() {
+    for host in Host::WITHOUT_SOCKETS {
+        let key = Key::all([Key::everybody(), looked_up(), looked_up()]);
+        let layer = once(key);
+        let send = async |address: &str| {
+            let answer = host.send(&layer, &call_from(address)).await.unwrap();
+            answer.code()
+        };
+        assert_eq!(send("192.0.2.1").await, None, "{host:?}");
+        assert_eq!(
+            send("192.0.2.1").await.as_deref(),
+            Some("ratelimit.exceeded"),
+            "{host:?}"
+        );
+        assert_eq!(send("192.0.2.2").await, None, "{host:?}");
+        assert_eq!(
+            send("198.51.100.1").await.as_deref(),
+            Some("ratelimit.no_key"),
+            "{host:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_charged_until_the_key_is_there() {
+    let key = Key::custom_async(|_| std::future::pending::<Option<String>>());
+    let layer = once(key);
+    let call = call_from("192.0.2.1");
+    let mut waiting = Box::pin(Host::Hyper.send(&layer, &call));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    assert_eq!(layer.limiter().occupancy()[0].live, 0);
 }
 
 #[test]
