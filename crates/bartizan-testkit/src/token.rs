@@ -132,6 +132,11 @@ impl TokenBuilder {
         )
     }
 
+    /// Binds the token to a client's key: `cnf` with its `jkt` (RFC 9449 §6.1).
+    pub fn bound_to_key(self, key: &SigningKey) -> Self {
+        self.claim("cnf", json!({ "jkt": key.thumbprint() }))
+    }
+
     /// Sets any claim to any JSON value.
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.claims.insert(name.to_owned(), value.into());

@@ -6,6 +6,8 @@ use bartizan_core::{Clock as _, WallTime};
 use bartizan_testkit::{
     ManualClock, OldKey, RsaKey, SigningAlgorithm, SigningKey, TokenMint, forge,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
 use ring::hmac;
 use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
@@ -334,4 +336,40 @@ fn surgery_on_what_is_no_token_is_refused() {
         assert!(forge::tampered_claim(text, "sub", "x").is_err(), "{text:?}");
         assert!(forge::truncated_signature(text).is_err(), "{text:?}");
     }
+}
+
+#[test]
+fn a_proof_names_its_request_its_token_and_its_key() {
+    let key = SigningKey::generate(SigningAlgorithm::Es256, "client").unwrap();
+    let now = WallTime::from_unix_seconds(1_700_000_000);
+    let proof = key.proof("GET", "https://localhost/orders", now);
+    let proof = proof.for_token("a.b.c").id("p-7").sign().unwrap();
+    assert!(verifies(&proof, &key.public_jwk()));
+    let (header, claims) = (part(&proof, 0), part(&proof, 1));
+    assert_eq!(header["typ"], "dpop+jwt");
+    assert_eq!(header["jwk"], key.bare_public_jwk());
+    assert_eq!(claims["jti"], "p-7");
+    assert_eq!(claims["htm"], "GET");
+    assert_eq!(claims["htu"], "https://localhost/orders");
+    assert_eq!(claims["iat"], 1_700_000_000);
+    assert_eq!(claims["ath"], hash("a.b.c"));
+}
+
+#[test]
+fn a_token_is_bound_to_a_key_by_the_hash_of_its_members_in_order() {
+    let key = SigningKey::generate(SigningAlgorithm::Es256, "client").unwrap();
+    let jwk = key.bare_public_jwk();
+    // RFC 7638 §3.2: the required members in lexicographic order, without whitespace.
+    let members = format!(
+        r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#,
+        jwk["x"], jwk["y"]
+    );
+    let token = mint(SigningAlgorithm::Es256).token().bound_to_key(&key);
+    let token = token.sign().unwrap();
+    assert_eq!(part(&token, 1)["cnf"], json!({ "jkt": hash(&members) }));
+}
+
+fn hash(text: &str) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    URL_SAFE_NO_PAD.encode(hash)
 }
