@@ -138,6 +138,7 @@ fn block_on<F: Future>(runtime: &tokio::runtime::Runtime, future: F) -> F::Outpu
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
         .build()
         .unwrap();
     let kek = LocalKek::new(&KeyBytes::generate().unwrap());

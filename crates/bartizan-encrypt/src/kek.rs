@@ -33,16 +33,45 @@ pub trait Kek: fmt::Debug + Send + Sync + 'static {
 
     /// Unwraps a data key.
     fn unwrap<'k>(&'k self, wrapped: &'k [u8], context: &'k [u8]) -> KekAnswer<'k, KeyBytes>;
+
+    /// Makes a data key and wraps it: from the system's random bytes, unless a provider has better
+    /// ones of its own.
+    fn generate<'k>(&'k self, context: &'k [u8]) -> KekAnswer<'k, (KeyBytes, Vec<u8>)> {
+        Box::pin(async move {
+            let none = |_| KekError::Unavailable("no random bytes".to_owned());
+            let key = KeyBytes::generate().map_err(none)?;
+            let wrapped = self.wrap(&key, context).await?;
+            Ok((key, wrapped))
+        })
+    }
+
+    /// Wraps under the newest version of this key what the key named `from` wrapped, without the
+    /// data key leaving the provider. `from` may be this key's own name: an older version of it.
+    ///
+    /// `None` if that cannot be done, or if there is nothing to do. Keys under another name are
+    /// then unwrapped and wrapped by the [`Keyring`](crate::Keyring); the default is that.
+    fn rewrap<'k>(
+        &'k self,
+        from: &'k str,
+        wrapped: &'k [u8],
+        context: &'k [u8],
+    ) -> KekAnswer<'k, Option<Vec<u8>>> {
+        let _ = (from, wrapped, context);
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// Why a data key was not wrapped or unwrapped.
+///
+/// The difference matters: what a provider refused is out of use at once, wherever it was kept;
+/// while one cannot be reached, keys that were got before serve until their hard limit.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KekError {
-    /// The provider says no: another key, a changed one, no permission.
+    /// The provider says no: another key, a changed one, a disabled one, no permission.
     #[error("the key-encryption key does not fit: {0}")]
     Refused(String),
-    /// The provider cannot be reached.
+    /// The provider cannot be reached, or cannot say. Worth another attempt.
     #[error("the key-encryption key is unavailable: {0}")]
     Unavailable(String),
 }

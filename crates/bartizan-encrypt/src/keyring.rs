@@ -5,6 +5,7 @@ mod config;
 mod erasure;
 mod lifecycle;
 mod load;
+mod patience;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,7 @@ use crate::error::{EncryptError, EncryptErrorKind};
 use crate::kek::Kek;
 use crate::key::KeyScope;
 use crate::keyring::cache::{Cache, Flight, Found};
+use crate::keyring::patience::Patience;
 use crate::prepared::Prepared;
 use crate::scope_keys::ScopeKeys;
 use crate::store::KeyStore;
@@ -32,6 +34,10 @@ pub use self::lifecycle::{KeyChangeError, Rewrapped};
 ///    whoever wants the same keys at the same time shares one fetch.
 /// 3. If they cannot be fetched, the last ones serve until the hard limit. Then there is
 ///    [`KeysUnavailable`](crate::EncryptErrorKind::KeysUnavailable), and never plaintext.
+/// 4. What a provider refuses to unwrap, rather than fails to, is out of use at the next fetch:
+///    disabling a key there is seen within the ttl.
+/// 5. Every call has a deadline. A provider that fails is asked again with growing waits; after
+///    that, for one second, nobody asks it for the same keys.
 ///
 /// Cheap to clone.
 #[derive(Clone)]
@@ -44,6 +50,7 @@ pub(crate) struct State {
     keks: Vec<Arc<dyn Kek>>,
     suite: Suite,
     cache: Mutex<Cache>,
+    patience: Patience,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observe>>,
 }
@@ -135,7 +142,14 @@ impl Keyring {
         make: bool,
         enough: impl Fn(&ScopeKeys) -> bool,
     ) -> Result<Arc<ScopeKeys>, EncryptError> {
-        let flight = self.0.cache().flight(scope);
+        let now = self.0.clock.monotonic();
+        let flight = {
+            let mut cache = self.0.cache();
+            if cache.has_just_failed(scope, now) {
+                return Err(EncryptErrorKind::KeysUnavailable.into());
+            }
+            cache.flight(scope)
+        };
         let run = || {
             let (state, scope) = (Arc::clone(&self.0), scope.clone());
             flight.run(move || load::load(state, scope, make))

@@ -18,7 +18,7 @@ struct Entry {
     id: KeyId,
     version: u32,
     stage: KeyStage,
-    /// There unless disabled or destroyed.
+    /// There unless disabled or destroyed, or refused by what wrapped it.
     key: Option<Arc<DataKey>>,
 }
 
@@ -55,7 +55,7 @@ impl ScopeKeys {
             return entry
                 .key
                 .as_ref()
-                .ok_or(EncryptErrorKind::NoActiveKey.into());
+                .ok_or(EncryptErrorKind::KeysUnavailable.into());
         }
         let destroyed = |entry: &Entry| matches!(entry.stage, KeyStage::Destroyed { .. });
         Err(if self.entries.iter().any(destroyed) {
@@ -82,7 +82,8 @@ impl ScopeKeys {
         match (&entry.key, entry.stage) {
             (Some(key), _) => Ok(key),
             (None, KeyStage::Destroyed { .. }) => Err(EncryptErrorKind::Shredded.into()),
-            (None, _) => Err(EncryptErrorKind::KeyDisabled.into()),
+            (None, KeyStage::Disabled) => Err(EncryptErrorKind::KeyDisabled.into()),
+            (None, _) => Err(EncryptErrorKind::KeysUnavailable.into()),
         }
     }
 

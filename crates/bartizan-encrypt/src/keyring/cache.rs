@@ -22,7 +22,8 @@ pub(super) struct Limits {
     pub(super) scopes: usize,
 }
 
-/// How long after an attempt to fetch due keys the next may begin, while the old ones serve.
+/// How long after an attempt to fetch keys the next may begin: while the old ones serve, and while
+/// there are none, so that a provider in trouble is not asked by every request.
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) struct Cache {
@@ -37,6 +38,7 @@ struct Slot {
     flight: Flight,
     last_use: u64,
     last_try: Option<MonotonicTime>,
+    last_failure: Option<MonotonicTime>,
 }
 
 struct Held {
@@ -97,11 +99,28 @@ impl Cache {
     pub(super) fn keep(&mut self, scope: &KeyScope, keys: Arc<ScopeKeys>, now: MonotonicTime) {
         // A fleet that started together does not fetch together.
         let ttl = spread(self.limits.ttl, random());
-        self.slot(scope).held = Some(Held {
+        let slot = self.slot(scope);
+        slot.last_failure = None;
+        slot.held = Some(Held {
             keys,
             since: now,
             ttl,
         });
+    }
+
+    /// Keys could not be fetched. Those that are kept go on serving, unless it was a refusal.
+    pub(super) fn failed(&mut self, scope: &KeyScope, refused: bool, now: MonotonicTime) {
+        let slot = self.slot(scope);
+        slot.last_failure = Some(now);
+        if refused {
+            slot.held = None;
+        }
+    }
+
+    /// Whether fetching failed a moment ago.
+    pub(super) fn has_just_failed(&self, scope: &KeyScope, now: MonotonicTime) -> bool {
+        let failure = self.slots.get(scope).and_then(|slot| slot.last_failure);
+        failure.is_some_and(|at| now.saturating_since(at) < RETRY)
     }
 
     pub(super) fn forget(&mut self, scope: &KeyScope) {

@@ -9,6 +9,7 @@ use bartizan_core::{Clock, Observe, SystemClock};
 use crate::error::ConfigError;
 use crate::kek::Kek;
 use crate::keyring::cache::{Cache, Limits};
+use crate::keyring::patience::Patience;
 use crate::keyring::{Keyring, State};
 use crate::store::KeyStore;
 use crate::suite::Suite;
@@ -21,6 +22,8 @@ use crate::suite::Suite;
 /// | hard limit | 1 h | a key management service may be down for so long and nobody notices |
 /// | uses | 2^20 | a key that is used much is asked for again, so that its use shows at the provider |
 /// | scopes | 1024 | about 2 MiB of keys; personal keys that are not in use are fetched again |
+/// | deadline | 5 s | for one call of store or provider, further attempts included: a cold key costs no more than a client's patience |
+/// | attempts | 3 | a provider that fails is asked again, with waits that spread, while the deadline lasts |
 #[must_use = "call build to get the keyring"]
 pub struct KeyringBuilder {
     application: String,
@@ -28,6 +31,7 @@ pub struct KeyringBuilder {
     keks: Vec<Arc<dyn Kek>>,
     suite: Suite,
     limits: Limits,
+    patience: Patience,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observe>>,
 }
@@ -44,6 +48,10 @@ impl KeyringBuilder {
                 hard: Duration::from_secs(3600),
                 uses: 1 << 20,
                 scopes: 1024,
+            },
+            patience: Patience {
+                deadline: Duration::from_secs(5),
+                attempts: 3,
             },
             clock: Arc::new(SystemClock),
             observer: None,
@@ -86,6 +94,20 @@ impl KeyringBuilder {
         self
     }
 
+    /// Replaces how long one call of the store or of a key-encryption key may take, further
+    /// attempts included.
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.patience.deadline = deadline;
+        self
+    }
+
+    /// Replaces how often a key-encryption key is asked, the first time included, before it
+    /// counts as unavailable. What it refuses is not asked again.
+    pub fn with_attempts(mut self, attempts: u32) -> Self {
+        self.patience.attempts = attempts;
+        self
+    }
+
     /// Replaces the clock.
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -119,12 +141,19 @@ impl KeyringBuilder {
         if uses == 0 || scopes == 0 {
             return Err(ConfigError::Zero(if uses == 0 { "uses" } else { "scopes" }));
         }
+        if self.patience.deadline.is_zero() {
+            return Err(ConfigError::Zero("deadline"));
+        }
+        if self.patience.attempts == 0 {
+            return Err(ConfigError::Zero("attempts"));
+        }
         Ok(Keyring(Arc::new(State {
             application: self.application.into(),
             store: self.store,
             keks: self.keks,
             suite: self.suite,
             cache: Mutex::new(Cache::new(self.limits)),
+            patience: self.patience,
             clock: self.clock,
             observer: self.observer,
         })))
@@ -138,6 +167,7 @@ impl fmt::Debug for KeyringBuilder {
             .field("store", &self.store)
             .field("keks", &self.keks)
             .field("limits", &self.limits)
+            .field("patience", &self.patience)
             .finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@ use bartizan_core::{
 
 use crate::key::{DataKey, KeyRecord, KeyScope, KeyStage};
 use crate::keyring::Keyring;
-use crate::keyring::lifecycle::KeyChangeError;
+use crate::keyring::lifecycle::{KeyChangeError, unavailable};
 use crate::store::KeyChange;
 
 const SUBJECT_FORGOTTEN: Code = Code::new("encrypt.subject_forgotten");
@@ -51,7 +51,7 @@ impl Keyring {
             .collect();
         if records.is_empty() {
             let never = self.0.new_record(scope, 1, KeyStage::Disabled).await;
-            let never = never.map_err(KeyChangeError::Unavailable)?;
+            let never = never.map_err(unavailable)?;
             changes.push(KeyChange::insert(never.destroyed(now)));
         }
         if changes.is_empty() {

@@ -162,27 +162,28 @@ impl Keyring {
         Ok(())
     }
 
-    /// Wraps every key anew that the present key-encryption key did not wrap. Touches no data.
+    /// Wraps every key anew that the present key-encryption key, or its newest version, did not
+    /// wrap; inside the provider where it can do that. Touches no data.
     /// May be cut short and run again: each key is either wrapped by the old or by the new.
     ///
     /// # Errors
     ///
     /// [`KeyChangeError::Unavailable`] at the first key that cannot be unwrapped or wrapped.
     pub async fn rewrap(&self) -> Result<Rewrapped, KeyChangeError> {
-        let present = self.0.keks.first().map(|kek| kek.id().to_owned());
-        let records = self.0.store.read(None).await;
+        let records = self.0.patience.ask(self.0.store.read(None)).await;
         let mut done = Rewrapped::default();
         for record in records.map_err(unavailable)? {
-            let destroyed = matches!(record.stage, KeyStage::Destroyed { .. });
-            if destroyed || Some(&record.kek) == present.as_ref() {
+            let rewrapped = match record.stage {
+                KeyStage::Destroyed { .. } => None,
+                _ => self.0.rewrapped(&record).await.map_err(unavailable)?,
+            };
+            let Some(rewrapped) = rewrapped else {
                 done.current += 1;
                 continue;
-            }
-            let key = self.0.unwrapped(&record).await.map_err(unavailable)?;
-            let wrapped = self.0.wrapped(record.clone(), &key).await;
-            let change = KeyChange::replace(record, wrapped.map_err(unavailable)?);
-            let applied = self.0.store.apply(vec![change]).await;
-            match applied.map_err(unavailable)? {
+            };
+            let change = KeyChange::replace(record, rewrapped);
+            let applied = self.0.patience.ask(self.0.store.apply(vec![change]));
+            match applied.await.map_err(unavailable)? {
                 true => done.rewrapped += 1,
                 false => done.left += 1,
             }
@@ -197,7 +198,8 @@ impl Keyring {
     ///
     /// [`KeyChangeError::Unavailable`].
     pub async fn records(&self, scope: &KeyScope) -> Result<Vec<KeyRecord>, KeyChangeError> {
-        let mut records = self.0.store.read(Some(scope)).await.map_err(unavailable)?;
+        let read = self.0.patience.ask(self.0.store.read(Some(scope))).await;
+        let mut records = read.map_err(unavailable)?;
         records.sort_by_key(|record| record.version);
         Ok(records)
     }
@@ -218,7 +220,7 @@ impl Keyring {
             .last()
             .map_or(1, |record| record.version.saturating_add(1));
         let record = self.0.new_record(scope, version, stage).await;
-        let record = record.map_err(KeyChangeError::Unavailable)?;
+        let record = record.map_err(unavailable)?;
         Ok((record.id, KeyChange::insert(record)))
     }
 
@@ -252,7 +254,7 @@ impl Keyring {
         scope: &KeyScope,
         changes: Vec<KeyChange>,
     ) -> Result<(), KeyChangeError> {
-        let applied = self.0.store.apply(changes).await;
+        let applied = self.0.patience.ask(self.0.store.apply(changes)).await;
         self.0.cache().forget(scope);
         match applied.map_err(unavailable)? {
             true => Ok(()),
@@ -295,6 +297,6 @@ fn not_possible(record: &KeyRecord, wanted: KeyStage) -> KeyChangeError {
     }
 }
 
-fn unavailable(reason: impl std::fmt::Display) -> KeyChangeError {
+pub(super) fn unavailable(reason: impl std::fmt::Display) -> KeyChangeError {
     KeyChangeError::Unavailable(reason.to_string())
 }

@@ -86,7 +86,14 @@ async fn keys_are_fetched_again_behind_the_scenes_and_serve_an_outage_until_the_
     setup.clock.advance(Duration::from_secs(1));
     let error = setup.keyring.prepare(&[acme()]).await.unwrap_err();
     assert_eq!(error.kind(), EncryptErrorKind::KeysUnavailable);
+    let reads = setup.table.reads();
     setup.table.set_down(false);
+    assert!(
+        setup.keyring.prepare(&[acme()]).await.is_err(),
+        "a moment ago it failed"
+    );
+    assert_eq!(setup.table.reads(), reads, "so that nobody asks");
+    setup.clock.advance(Duration::from_secs(1));
     assert_eq!(
         setup.acme().await.open(&place(), &value).unwrap().expose(),
         NUMBER

@@ -445,6 +445,7 @@ async fn without_keys_nothing_passes() {
     assert!(stage.seen.lock().unwrap().is_empty());
     assert!(stage.last_event().starts_with("could_not_decide"));
     stage.setup.table.set_down(false);
+    stage.setup.clock.advance(Duration::from_secs(1));
     assert_eq!(stage.put("/p/17", DOCUMENT, "").await.status, 200);
     stage.setup.table.set_down(true);
     stage.setup.clock.advance(Duration::from_secs(3599));

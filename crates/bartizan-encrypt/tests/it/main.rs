@@ -5,6 +5,7 @@
 mod derived;
 mod keys;
 mod layer;
+mod providers;
 mod search;
 mod secrecy;
 mod support;

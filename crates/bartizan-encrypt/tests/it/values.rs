@@ -138,7 +138,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn any_single_bit_change_is_refused(value in "\\PC{0,60}", which: prop::sample::Index) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let prepared = runtime.block_on(async { Setup::new().acme().await });
         let sealed: Encrypted<String, Ssn> = prepared.seal(&place(), &value).unwrap();
         let opened = prepared.open(&place(), &sealed).unwrap();
