@@ -1,6 +1,8 @@
 //! What ring does not check of an Ed25519 public key.
 
-use crate::key::KeyProblem;
+mod field;
+
+use crate::key::{KeyProblem, PointCheck};
 
 /// The field's prime, 2^255 - 19, little endian.
 const PRIME: [u8; 32] = {
@@ -40,8 +42,9 @@ const SMALL_ORDER: [[u8; 32]; 5] = [
 ///
 /// Under a key of small order, one signature holds for many messages, and anybody can make it;
 /// ring verifies it all the same. A y coordinate of p or more is a second spelling of a smaller
-/// one, among them of those of small order.
-pub(crate) fn check_public_key(key: &[u8]) -> Result<(), KeyProblem> {
+/// one, among them of those of small order. Half of all numbers are y coordinates of no point:
+/// nothing would verify under such a key, and its issuer should be told when it is loaded.
+pub(crate) fn check_public_key(key: &[u8], check: PointCheck) -> Result<(), KeyProblem> {
     let mut y: [u8; 32] = key.try_into().map_err(|_| KeyProblem::PointInvalid)?;
     if let Some(last) = y.last_mut() {
         // The top bit is the sign of x.
@@ -53,6 +56,9 @@ pub(crate) fn check_public_key(key: &[u8]) -> Result<(), KeyProblem> {
     if SMALL_ORDER.contains(&y) {
         return Err(KeyProblem::SmallOrder);
     }
+    if check == PointCheck::Now && !field::is_on_curve(&y) {
+        return Err(KeyProblem::PointInvalid);
+    }
     Ok(())
 }
 
@@ -62,6 +68,10 @@ mod tests {
     use ring::signature::{self, Ed25519KeyPair, KeyPair};
 
     use super::*;
+
+    fn check(key: &[u8]) -> Result<(), KeyProblem> {
+        check_public_key(key, PointCheck::Now)
+    }
 
     fn sum(mut y: [u8; 32], addend: u8) -> [u8; 32] {
         let mut carry = u16::from(addend);
@@ -79,18 +89,14 @@ mod tests {
             for sign in [0, 0x80] {
                 let mut key = y;
                 key[31] |= sign;
-                assert_eq!(check_public_key(&key), Err(KeyProblem::SmallOrder));
+                assert_eq!(check(&key), Err(KeyProblem::SmallOrder));
             }
         }
         for addend in 0..19 {
             for sign in [0, 0x80] {
                 let mut key = sum(PRIME, addend);
                 key[31] |= sign;
-                assert_eq!(
-                    check_public_key(&key),
-                    Err(KeyProblem::PointInvalid),
-                    "p + {addend}"
-                );
+                assert_eq!(check(&key), Err(KeyProblem::PointInvalid), "p + {addend}");
             }
         }
     }
@@ -110,15 +116,30 @@ mod tests {
     fn a_key_has_thirty_two_bytes() {
         for length in [0, 31, 33, 64] {
             let key = vec![9; length];
-            assert_eq!(check_public_key(&key), Err(KeyProblem::PointInvalid));
+            assert_eq!(check(&key), Err(KeyProblem::PointInvalid));
         }
+    }
+
+    #[test]
+    fn a_number_that_is_no_point_is_refused_where_it_is_not_about_to_be_used() {
+        let mut two = [0; 32];
+        two[0] = 2;
+        assert_eq!(check(&two), Err(KeyProblem::PointInvalid));
+        assert_eq!(check_public_key(&two, PointCheck::WhenUsed), Ok(()));
+        let key = signature::UnparsedPublicKey::new(&signature::ED25519, two);
+        assert!(key.verify(b"anything", &[0; 64]).is_err());
     }
 
     proptest! {
         #[test]
         fn real_keys_pass(seed: [u8; 32]) {
             let pair = Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
-            prop_assert_eq!(check_public_key(pair.public_key().as_ref()), Ok(()));
+            let key = pair.public_key().as_ref();
+            prop_assert_eq!(check(key), Ok(()));
+            // The point with the other x.
+            let mut other = key.to_vec();
+            other[31] ^= 0x80;
+            prop_assert_eq!(check(&other), Ok(()));
         }
     }
 }

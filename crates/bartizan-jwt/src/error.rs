@@ -143,7 +143,8 @@ pub enum JwtErrorKind {
     InvalidClaim,
     /// The token was issued in the future.
     IssuedInFuture,
-    /// The issuer's keys are not known at present, so that nothing can be checked.
+    /// The issuer's keys are not known at present, or a key that may be newer than those known
+    /// cannot be asked for yet, so that the token can be neither accepted nor refused.
     KeysUnavailable,
     /// The token is valid for longer than allowed.
     LifetimeTooLong,
@@ -201,6 +202,8 @@ pub(crate) enum Detail {
         value: u64,
         now: u64,
     },
+    /// When it may be tried again.
+    Wait(Duration),
 }
 
 impl JwtErrorKind {
@@ -319,6 +322,14 @@ impl JwtError {
         self.kind
     }
 
+    /// When it may be tried again, if that is known.
+    pub(crate) const fn wait(&self) -> Option<Duration> {
+        match self.detail {
+            Detail::Wait(span) => Some(span),
+            _ => None,
+        }
+    }
+
     /// The stable code of the reason.
     pub const fn code(&self) -> Code {
         self.kind.code()
@@ -349,6 +360,7 @@ impl fmt::Display for JwtError {
             Detail::Claim(name, problem) => write!(f, ": {name} {problem}"),
             Detail::Size { size, limit } => write!(f, ": {size} bytes, at most {limit}"),
             Detail::Text(text) => write!(f, ": {text}"),
+            Detail::Wait(span) => write!(f, ": again in {} s", span.as_secs()),
             Detail::Time { claim, value, now } => write!(f, ": {claim} {value}, now {now}"),
         }
     }

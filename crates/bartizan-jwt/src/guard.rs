@@ -17,11 +17,12 @@ use http::{HeaderMap, HeaderValue};
 use crate::confirmation::Confirmation;
 use crate::credential::{self, Credential, Presentation};
 use crate::dpop::{Checked, Dpop, ProvenRequest, Replay, ReplayAnswer};
-use crate::error::{JwtError, JwtErrorKind, Refusals};
+use crate::error::{Detail, JwtError, JwtErrorKind, Refusals};
+use crate::key_source::Renewal;
 use crate::revocation::Revocations;
 use crate::rules::Rules;
 use crate::token::VerifiedClaims;
-use crate::verifier::{Holding, Verifier, Verifiers};
+use crate::verifier::{Failed, Hinge, Holding, Verifier, Verifiers, cannot_check};
 
 pub use self::inquiry::JwtInquiry;
 use self::inquiry::{Recording, Wait};
@@ -57,14 +58,18 @@ pub(crate) struct Behaviour {
 
 /// Why a request does not pass at once.
 enum Verdict {
-    Failed {
-        error: JwtError,
-        presentation: Presentation,
-        /// Who would know more with newer keys.
-        verifier: Option<usize>,
-    },
+    Failed(Failure),
     Recording(Recording),
     Refused(Rejection),
+}
+
+/// What is wrong with a request's token.
+#[derive(Clone, Copy)]
+struct Failure {
+    error: JwtError,
+    presentation: Presentation,
+    /// The keys that this hinges on, if it does.
+    hinge: Option<Hinge>,
 }
 
 impl From<Rejection> for Verdict {
@@ -150,20 +155,22 @@ impl JwtGuard {
     /// The verdict about a request, with the keys that are there.
     fn judge(&self, inspection: &Inspection<'_>) -> Result<JwtPass, Verdict> {
         let state = &*self.0;
-        let fail = |presentation, verifier| {
-            move |error| Verdict::Failed {
-                error,
-                presentation,
-                verifier,
+        let fail = |presentation| {
+            move |error| {
+                Verdict::Failed(Failure {
+                    error,
+                    presentation,
+                    hinge: None,
+                })
             }
         };
         let found = state.credential(&inspection.parts.headers);
-        let credential = match found.map_err(fail(Presentation::Bearer, None))? {
+        let credential = match found.map_err(fail(Presentation::Bearer))? {
             Some(credential) => credential,
             None if state.behaviour.allows_anonymous => return Ok(JwtPass::free()),
             None => {
                 let missing = JwtError::new(JwtErrorKind::Missing);
-                return Err(fail(Presentation::Bearer, None)(missing));
+                return Err(fail(Presentation::Bearer)(missing));
             }
         };
         let now = state.clock.wall();
@@ -171,23 +178,29 @@ impl JwtGuard {
         let holding = match state.verifiers.recall(credential.bytes(), now) {
             Some(holding) => holding,
             None => {
-                let token = credential.text().map_err(fail(presentation, None))?;
+                let token = credential.text().map_err(fail(presentation))?;
                 let responsible = state.verifiers.responsible(token);
-                let responsible = responsible.map_err(fail(presentation, None))?;
+                let responsible = responsible.map_err(fail(presentation))?;
                 let verified = state.verifiers.verify(responsible, token, now);
-                verified.map_err(fail(presentation, Some(responsible)))?
+                verified.map_err(|Failed { error, hinge }| {
+                    Verdict::Failed(Failure {
+                        error,
+                        presentation,
+                        hinge,
+                    })
+                })?
             }
         };
-        state.revoked(&holding).map_err(fail(presentation, None))?;
+        state.revoked(&holding).map_err(fail(presentation))?;
         let step_up = &state.behaviour.refusals.step_up;
         let stepped_up = step_up.check(holding.claims(), now);
-        stepped_up.map_err(fail(presentation, None))?;
+        stepped_up.map_err(fail(presentation))?;
         let proven = state.possession(inspection, credential, &holding, now);
-        let next_nonce = match proven.map_err(fail(presentation, None))? {
+        let next_nonce = match proven.map_err(fail(presentation))? {
             None => None,
             Some((dpop, Checked { id, next_nonce })) => match dpop.record(&id, now) {
                 ReplayAnswer::Now(replay) => {
-                    fresh(replay).map_err(fail(presentation, None))?;
+                    fresh(replay).map_err(fail(presentation))?;
                     next_nonce
                 }
                 ReplayAnswer::Later(answer) => {
@@ -275,20 +288,38 @@ impl State {
     }
 
     /// What to wait for, if newer keys could change the verdict.
-    fn renewal(&self, error: JwtError, verifier: Option<usize>) -> Option<Wait> {
-        if !matches!(
-            error.kind(),
-            JwtErrorKind::UnknownKey | JwtErrorKind::KeysUnavailable
-        ) {
-            return None;
-        }
-        let index = verifier?;
-        let keys = &self.verifiers.of(index)?.keys;
-        let renewal = keys.renew(self.behaviour.patience)?;
+    ///
+    /// An issuer may have given a name that is known to another key, so that a signature which
+    /// does not verify asks for newer keys as an unknown name does: out of the same budget.
+    fn renewal(&self, failure: Failure) -> Option<Wait> {
+        let hinge = failure.hinge?;
+        let keys = &self.verifiers.of(hinge.verifier)?.keys;
+        let renewal = keys.renew(self.clock.monotonic(), self.behaviour.patience)?;
         Some(Wait::Keys {
-            verifier: index,
+            failure,
             renewal: Box::pin(renewal),
         })
+    }
+
+    /// What a failure comes to after newer keys were asked for.
+    ///
+    /// A key may be one that the issuer has published and that we could not fetch, or may not
+    /// fetch again yet: that is no fault of the token. Where the name is known, the key of that
+    /// name has spoken.
+    fn concluded(&self, failure: Failure, renewal: Renewal) -> JwtError {
+        let Failure { error, hinge, .. } = failure;
+        let (JwtErrorKind::UnknownKey, Some(hinge)) = (error.kind(), hinge) else {
+            return error;
+        };
+        match renewal {
+            Renewal::Failed => cannot_check(error),
+            Renewal::Earlier { age, wait }
+                if self.verifiers.may_be_newer(&hinge, age, self.clock.wall()) =>
+            {
+                JwtError::with_detail(JwtErrorKind::KeysUnavailable, Detail::Wait(wait))
+            }
+            Renewal::Current | Renewal::Earlier { .. } => error,
+        }
     }
 
     fn refuse(&self, error: JwtError, presentation: Presentation) -> Rejection {
@@ -353,13 +384,12 @@ impl Guard for JwtGuard {
             Ok(pass) => return Check::Now(Ok(pass)),
             Err(Verdict::Refused(rejection)) => return Check::Now(Err(rejection)),
             Err(Verdict::Recording(recording)) => Wait::Replay(recording),
-            Err(Verdict::Failed {
-                error,
-                presentation,
-                verifier,
-            }) => match state.renewal(error, verifier) {
+            Err(Verdict::Failed(failure)) => match state.renewal(failure) {
                 Some(wait) => wait,
-                None => return Check::Now(Err(state.refuse(error, presentation))),
+                None => {
+                    let refused = state.refuse(failure.error, failure.presentation);
+                    return Check::Now(Err(refused));
+                }
             },
         };
         Check::Later(JwtInquiry {

@@ -58,8 +58,8 @@ pub enum KeyProblem {
     Malformed,
     /// The set has more keys than are loaded; this one and those after it are ignored.
     OverLimit,
-    /// An elliptic-curve point that is not on its curve, or an Ed25519 key of the wrong length or
-    /// not in canonical form.
+    /// An elliptic-curve point that is not on its curve, or an Ed25519 key that is none, of the
+    /// wrong length or not in canonical form.
     PointInvalid,
     /// The issuer published the private half. The key is used, by its public half alone; the
     /// issuer should replace it at once.
@@ -146,7 +146,7 @@ impl VerificationKey {
                     return Err(KeyProblem::Unsupported);
                 }
                 let key = base64url::decode(okp.x.as_bytes(), 32).ok_or(KeyProblem::Malformed)?;
-                ed25519::check_public_key(&key)?;
+                ed25519::check_public_key(&key, check)?;
                 let canonical = [("crv", "Ed25519"), ("kty", "OKP"), ("x", &*okp.x)];
                 let set = AlgorithmSet::one(Algorithm::EdDsa);
                 (Material::Whole(key.into()), set, thumbprint(&canonical))
@@ -214,8 +214,8 @@ pub(crate) enum Purpose {
 }
 
 /// When a point is checked for being on its curve.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum PointCheck {
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum PointCheck {
     Now,
     WhenUsed,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_core::{Code, Event, LifecycleEvent, LifecycleKind, Observe};
+use bartizan_core::{Code, Event, LifecycleEvent, LifecycleKind, MonotonicTime, Observe};
 use bartizan_source::{
     BoxError, FileSet, FileSource, FileSourceBuilder, Forced, HttpsFetcher, Published,
     RefreshAhead, RefreshAheadBuilder, SourceError, Status,
@@ -37,8 +37,11 @@ pub(crate) enum KeySource {
 /// What an attempt to get newer keys came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Renewal {
-    /// What the set holds now is what the issuer says: a key that is not in it does not exist.
+    /// The issuer was asked after the request had come: a key that is not in the set does not
+    /// exist.
     Current,
+    /// The issuer was asked `age` before the request came, and may be asked again after `wait`.
+    Earlier { age: Duration, wait: Duration },
     /// The issuer could not be asked, or did not answer in time.
     Failed,
 }
@@ -71,28 +74,59 @@ impl KeySource {
         }
     }
 
-    /// Gets newer keys, or the first, waiting for at most `patience`; `None` if there can be none.
+    /// The generation of the keys, if there are any that may still be relied on.
+    pub(crate) fn generation(&self) -> Option<u64> {
+        self.read(|keys| keys.map(|(_, generation)| generation))
+    }
+
+    /// Gets keys that are newer than a request which came at `arrived`, or the first, waiting for
+    /// at most `patience`; `None` if there can be none.
     ///
     /// Joins a fetch that is under way, and starts one at most once per cool-down. Otherwise the
     /// answer comes at once: an issuer that is down does not hold up a crowd.
     pub(crate) fn renew(
         &self,
+        arrived: MonotonicTime,
         patience: Duration,
     ) -> Option<impl Future<Output = Renewal> + Send + use<>> {
         match self {
             Self::Fixed(_) | Self::Watched(_) => None,
-            Self::Remote(keys) => Some(renew(keys.clone(), patience)),
+            Self::Remote(keys) => {
+                let keys = keys.clone();
+                // The fetch goes on if the wait is given up, so that the next request finds the
+                // keys.
+                Some(async move {
+                    let renewal = timeout(patience, renew(&keys, arrived)).await;
+                    renewal.unwrap_or(Renewal::Failed)
+                })
+            }
         }
     }
 }
 
-async fn renew(keys: RefreshAhead<KeySet>, patience: Duration) -> Renewal {
-    // The fetch goes on if the wait is given up, so that the next request finds the keys.
-    match timeout(patience, keys.force()).await {
-        Ok(Ok(Forced::Fetched { .. })) => Renewal::Current,
-        // Somebody asked a moment ago, and what the issuer said then still counts.
-        Ok(Ok(Forced::RateLimited { .. })) if !keys.status().is_failing() => Renewal::Current,
-        _ => Renewal::Failed,
+async fn renew(keys: &RefreshAhead<KeySet>, arrived: MonotonicTime) -> Renewal {
+    let before = keys.published().generation();
+    loop {
+        let Ok(forced) = keys.force().await else {
+            return Renewal::Failed;
+        };
+        let asked = keys.asked_at();
+        if asked.is_some_and(|asked| asked >= arrived) {
+            return Renewal::Current;
+        }
+        let age = asked.map_or(Duration::MAX, |asked| arrived.saturating_since(asked));
+        match forced {
+            // The last attempt was made a moment ago, and failed.
+            Forced::RateLimited { .. } if keys.status().is_failing() => return Renewal::Failed,
+            Forced::RateLimited { retry_after: wait } => return Renewal::Earlier { age, wait },
+            // A fetch was joined that had begun before the request came. What it brought may do;
+            // if it brought nothing, the issuer may have changed its keys since.
+            _ if keys.published().generation() != before => {
+                let wait = Duration::from_secs(1);
+                return Renewal::Earlier { age, wait };
+            }
+            _ => {}
+        }
     }
 }
 

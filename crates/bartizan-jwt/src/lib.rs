@@ -99,9 +99,10 @@
 //!    `sub`, `jti` and `client_id` are there. All are type-checked.
 //! 7. `kid` names a key of the issuer. **The key decides the algorithm**: by its type, curve,
 //!    `alg`, `use` and `key_ops`; the token's `alg` must agree.
-//! 8. If there is no such key, the issuer's keys are fetched once more, at most once per
-//!    cool-down; requests whose key is known do not wait for that.
-//! 9. The signature verifies.
+//! 8. The signature verifies.
+//! 9. If there is no such key, or not with that signature, the issuer's keys are fetched once
+//!    more, at most once per cool-down; requests whose signature verifies do not wait for that. A
+//!    key that may have been published since the last fetch is no fault of the token: 503.
 //! 10. The token was not revoked ([`Revocations`]), and its user authenticated as this service
 //!     asks for ([`require_authentication_within`](JwtConfigBuilder::require_authentication_within)).
 //! 11. What the token is bound to (`cnf`) is possessed: the client certificate of the connection

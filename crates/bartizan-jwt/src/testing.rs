@@ -1,7 +1,8 @@
 //! Keys and tokens for unit tests.
 
 use bartizan_core::WallTime;
-use ring::signature::{Ed25519KeyPair, KeyPair};
+use ring::rand::SystemRandom;
+use ring::signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 
 use crate::base64url::encode;
@@ -71,4 +72,20 @@ pub(crate) fn with(mut base: Value, changes: Value) -> Value {
         }
     }
     base
+}
+
+/// A new P-256 key as PKCS #8.
+pub(crate) fn p256_pkcs8() -> Vec<u8> {
+    let random = SystemRandom::new();
+    let algorithm = &ring::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
+    let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+    document.as_ref().to_vec()
+}
+
+/// A new Ed25519 key as PKCS #8, and its public half.
+pub(crate) fn ed25519_pkcs8() -> (Vec<u8>, Vec<u8>) {
+    let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+    let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
+    let public = pair.public_key().as_ref().to_vec();
+    (document.as_ref().to_vec(), public)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bartizan_core::WallTime;
 
@@ -11,7 +12,7 @@ use crate::key_set::KeySet;
 use crate::key_source::KeySource;
 use crate::rules::Rules;
 use crate::token::{VerifiedClaims, VerifiedToken};
-use crate::verify::{peek_issuer, verify_claims};
+use crate::verify::{Unverified, peek_issuer, verify_claims};
 
 /// One issuer: what its tokens must fulfil, and its keys.
 #[derive(Debug)]
@@ -27,6 +28,24 @@ pub(crate) struct Verifier {
 pub(crate) struct Verifiers {
     list: Box<[Verifier]>,
     cache: Option<TokenCache>,
+}
+
+/// Why a token does not hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: JwtError,
+    /// The keys that the verdict hinges on, if it does.
+    pub(crate) hinge: Option<Hinge>,
+}
+
+/// What a token was judged by that other keys might verify.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hinge {
+    pub(crate) verifier: usize,
+    /// The generation of the keys; `None` if there were none to rely on.
+    pub(crate) generation: Option<u64>,
+    /// When the token says that it was issued, unproven.
+    pub(crate) issued_at: Option<WallTime>,
 }
 
 /// A token that holds at present, and which verifier found so.
@@ -79,6 +98,20 @@ impl Verifiers {
         Some(Holding { token, verifier })
     }
 
+    /// Whether there are other keys now than those that a verdict hinged on.
+    pub(crate) fn has_other_keys(&self, hinge: &Hinge) -> bool {
+        self.of(hinge.verifier)
+            .is_some_and(|verifier| verifier.keys.generation() != hinge.generation)
+    }
+
+    /// Whether a token may have been signed with a key that was published only after its issuer
+    /// was last asked, `age` before `now`.
+    pub(crate) fn may_be_newer(&self, hinge: &Hinge, age: Duration, now: WallTime) -> bool {
+        let leeway = self.of(hinge.verifier).map(|of| of.rules.leeway());
+        let asked = now.saturating_sub(age.saturating_add(leeway.unwrap_or_default()));
+        hinge.issued_at.is_none_or(|issued| issued >= asked)
+    }
+
     fn still_trusts(&self, remembered: &Remembered) -> bool {
         let Some(verifier) = self.list.get(remembered.verifier) else {
             return false;
@@ -121,7 +154,7 @@ impl Verifiers {
         responsible: usize,
         token: &str,
         now: WallTime,
-    ) -> Result<Holding, JwtError> {
+    ) -> Result<Holding, Failed> {
         let verifier = self
             .list
             .get(responsible)
@@ -130,12 +163,20 @@ impl Verifiers {
         let (verified, generation) = verifier.keys.read(|keys| match keys {
             Some((keys, generation)) => {
                 self.forget_untrusted(responsible, keys, generation);
-                verify_claims(token, keys, rules, now).map(|token| (token, generation))
+                verify_claims(token, keys, rules, now)
+                    .map(|token| (token, generation))
+                    .map_err(|unverified| Failed::new(unverified, responsible, Some(generation)))
             }
             // What is wrong by itself is wrong without keys too; the rest cannot be judged.
             None => verify_claims(token, &KeySet::default(), rules, now)
                 .map(|token| (token, 0))
-                .map_err(cannot_check),
+                .map_err(|unverified| {
+                    let failed = Failed::new(unverified, responsible, None);
+                    Failed {
+                        error: cannot_check(failed.error),
+                        ..failed
+                    }
+                }),
         })?;
         if let Some(cache) = &self.cache {
             let until = rules.end_of(verified.claims());
@@ -191,6 +232,26 @@ pub(crate) fn cannot_check(error: JwtError) -> JwtError {
     match error.kind() {
         JwtErrorKind::UnknownKey => JwtError::new(JwtErrorKind::KeysUnavailable),
         _ => error,
+    }
+}
+
+impl Failed {
+    fn new(unverified: Unverified, verifier: usize, generation: Option<u64>) -> Self {
+        let hinge = unverified.hinges_on_keys.then(|| Hinge {
+            verifier,
+            generation,
+            issued_at: unverified.issued_at.map(WallTime::from_unix_seconds),
+        });
+        Self {
+            error: unverified.error,
+            hinge,
+        }
+    }
+}
+
+impl From<JwtError> for Failed {
+    fn from(error: JwtError) -> Self {
+        Self { error, hinge: None }
     }
 }
 

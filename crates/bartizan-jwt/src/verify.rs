@@ -59,7 +59,7 @@ pub fn verify(
     rules: &Rules,
     now: WallTime,
 ) -> Result<VerifiedToken, JwtError> {
-    let token = verify_claims(token, keys, rules, now)?;
+    let token = verify_claims(token, keys, rules, now).map_err(|unverified| unverified.error)?;
     if token.claims().confirmation().is_none() {
         Ok(token)
     } else {
@@ -74,7 +74,7 @@ pub(crate) fn verify_claims(
     keys: &KeySet,
     rules: &Rules,
     now: WallTime,
-) -> Result<VerifiedToken, JwtError> {
+) -> Result<VerifiedToken, Unverified> {
     let parts = Parts::split(token, rules.max_token_bytes())?;
     let mut header = [0; MAX_HEADER + base64url::SLACK];
     let header = parts.header(&mut header)?;
@@ -84,12 +84,39 @@ pub(crate) fn verify_claims(
     let payload = String::from_utf8(payload).map_err(|_| JwtError::malformed("payload"))?;
     let claims = ClaimSet::parse(&payload)?;
     rules.check_claims(&claims, now)?;
-    let key = parts.check_signature(&header, keys)?;
+    let mut signature = [0; MAX_SIGNATURE + base64url::SLACK];
+    let signature = parts.signature(&mut signature)?;
+    let key = parts.signing_key(&header, signature, keys);
+    let key = key.map_err(|error| Unverified {
+        error,
+        hinges_on_keys: true,
+        issued_at: claims.issued_at,
+    })?;
     let facts = Facts::assert_verified(&claims, rules.issuer())?;
     Ok(VerifiedToken::new(
         facts.with_payload(payload),
         key.thumbprint(),
     ))
+}
+
+/// Why a token was not verified, and whether newer keys could change that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unverified {
+    pub(crate) error: JwtError,
+    /// Whether all else holds, so that it might verify with other keys.
+    pub(crate) hinges_on_keys: bool,
+    /// When it says that it was issued, unproven, in seconds.
+    pub(crate) issued_at: Option<u64>,
+}
+
+impl From<JwtError> for Unverified {
+    fn from(error: JwtError) -> Self {
+        Self {
+            error,
+            hinges_on_keys: false,
+            issued_at: None,
+        }
+    }
 }
 
 /// The issuer that a token names, unproven: to find whose keys and rules it is to be held to.
@@ -128,7 +155,9 @@ pub fn verify_signature(
     let header = parts.header(&mut header)?;
     check_algorithm(header.algorithm, algorithms)?;
     let payload = parts.payload()?;
-    parts.check_signature(&header, keys)?;
+    let mut signature = [0; MAX_SIGNATURE + base64url::SLACK];
+    let signature = parts.signature(&mut signature)?;
+    parts.signing_key(&header, signature, keys)?;
     Ok(payload)
 }
 
@@ -188,15 +217,18 @@ impl<'t> Parts<'t> {
             .ok_or(JwtError::malformed("payload"))
     }
 
-    /// Finds the key and verifies the signature with it.
-    fn check_signature<'k>(
+    fn signature<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], JwtError> {
+        base64url::decode_into(self.signature.as_bytes(), buffer)
+            .ok_or(JwtError::malformed("signature"))
+    }
+
+    /// Finds the key with which the signature verifies.
+    fn signing_key<'k>(
         &self,
         header: &Header<'_>,
+        signature: &[u8],
         keys: &'k KeySet,
     ) -> Result<&'k VerificationKey, JwtError> {
-        let mut buffer = [0; MAX_SIGNATURE + base64url::SLACK];
-        let signature = base64url::decode_into(self.signature.as_bytes(), &mut buffer)
-            .ok_or(JwtError::malformed("signature"))?;
         let candidates = keys.candidates(header.key_id.as_deref(), header.algorithm);
         // A token that names no key may be signed with one that is not here yet: what none of
         // them verifies has an unknown key, for which newer keys are fetched.

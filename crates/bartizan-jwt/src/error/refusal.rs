@@ -14,7 +14,7 @@ use crate::step_up::StepUp;
 /// [RFC 9449 §8.1]: https://www.rfc-editor.org/rfc/rfc9449#section-8.1
 pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
-/// When a client may come back after something could not be checked: about when the next attempt
+/// When a client may come back after something could not be checked, if nothing better is known: about when the next attempt
 /// to fetch keys has been made.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -51,7 +51,7 @@ impl Refusals {
                 RejectionKind::Unavailable,
                 "the token cannot be checked at present",
             )
-            .with_retry_after(RETRY_AFTER),
+            .with_retry_after(error.wait().unwrap_or(RETRY_AFTER)),
             JwtErrorKind::Missing => {
                 let refused = refused("a bearer token is required").with_challenge(self.bearer());
                 match self.dpop() {

@@ -6,11 +6,11 @@ use std::task::{Context, Poll, ready};
 
 use bartizan_core::{Inquiry, Inspection, Rejection};
 
-use super::{JwtGuard, JwtPass, Verdict, fresh};
+use super::{Failure, JwtGuard, JwtPass, Verdict, fresh};
 use crate::credential::Presentation;
 use crate::dpop::Replay;
 use crate::key_source::Renewal;
-use crate::verifier::{Holding, cannot_check};
+use crate::verifier::Holding;
 
 /// A check that waits: for keys, or for a store that tells whether a proof was seen before.
 ///
@@ -22,7 +22,7 @@ pub struct JwtInquiry {
 
 pub(super) enum Wait {
     Keys {
-        verifier: usize,
+        failure: Failure,
         renewal: Pin<Box<dyn Future<Output = Renewal> + Send>>,
     },
     Replay(Recording),
@@ -45,34 +45,27 @@ impl Inquiry<JwtPass> for JwtInquiry {
         let state = &*guard.0;
         loop {
             match wait {
-                Wait::Keys {
-                    verifier: asked,
-                    renewal,
-                } => {
+                Wait::Keys { failure, renewal } => {
                     let renewal = ready!(renewal.as_mut().poll(cx));
-                    let (error, presentation) = match guard.judge(inspection) {
-                        Ok(pass) => return Poll::Ready(Ok(pass)),
-                        Err(Verdict::Refused(rejection)) => return Poll::Ready(Err(rejection)),
-                        Err(Verdict::Recording(recording)) => {
-                            *wait = Wait::Replay(recording);
-                            continue;
-                        }
-                        // The key may be one that the issuer has published and that we could not
-                        // fetch.
-                        Err(Verdict::Failed {
-                            error,
-                            presentation,
-                            verifier,
-                        }) if renewal == Renewal::Failed && verifier == Some(*asked) => {
-                            (cannot_check(error), presentation)
-                        }
-                        Err(Verdict::Failed {
-                            error,
-                            presentation,
-                            ..
-                        }) => (error, presentation),
-                    };
-                    return Poll::Ready(Err(state.refuse(error, presentation)));
+                    let mut failure = *failure;
+                    // By the same keys the verdict would be the same, and a forged signature
+                    // would cost twice.
+                    if failure
+                        .hinge
+                        .is_none_or(|hinge| state.verifiers.has_other_keys(&hinge))
+                    {
+                        failure = match guard.judge(inspection) {
+                            Ok(pass) => return Poll::Ready(Ok(pass)),
+                            Err(Verdict::Refused(rejection)) => return Poll::Ready(Err(rejection)),
+                            Err(Verdict::Recording(recording)) => {
+                                *wait = Wait::Replay(recording);
+                                continue;
+                            }
+                            Err(Verdict::Failed(failure)) => failure,
+                        };
+                    }
+                    let error = state.concluded(failure, renewal);
+                    return Poll::Ready(Err(state.refuse(error, failure.presentation)));
                 }
                 Wait::Replay(recording) => {
                     let replay = ready!(recording.answer.as_mut().poll(cx));

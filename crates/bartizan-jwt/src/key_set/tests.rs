@@ -176,6 +176,10 @@ fn edwards_keys_have_32_bytes_and_a_large_order() {
     let x = |bytes: &[u8]| with(public_jwk(), json!({ "x": encode(bytes) }));
     check(x(&[0; 32]), Err(KeyProblem::SmallOrder));
     check(x(&[0xff; 32]), Err(KeyProblem::PointInvalid));
+    check(
+        x(&[&[2][..], &[0; 31]].concat()),
+        Err(KeyProblem::PointInvalid),
+    );
     check(x(&[9; 31]), Err(KeyProblem::PointInvalid));
     check(x(&[9; 3]), Err(KeyProblem::PointInvalid));
     check(x(&[9; 33]), Err(KeyProblem::Malformed));

@@ -15,6 +15,7 @@ mod files;
 mod keys;
 mod layer;
 mod proofs;
+mod rotation;
 mod secrecy;
 mod streams;
 mod support;

@@ -1,12 +1,20 @@
 //! A layer, its issuer and its clock.
 
+use std::convert::Infallible;
+use std::future::ready;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use bartizan_jwt::{JwtConfig, JwtConfigBuilder, JwtLayer, KeySet, Roots, Rules, RulesBuilder};
 use bartizan_testkit::{
     Answer, Call, DevelopmentCa, Host, ManualClock, SigningAlgorithm, SigningKey, TokenBuilder,
     TokenIssuer, TokenMint,
 };
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Empty;
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
 pub(crate) const ISSUER: &str = "https://issuer.example";
 pub(crate) const AUDIENCE: &str = "https://orders.example";
@@ -109,6 +117,20 @@ pub(crate) async fn outcome(layer: &JwtLayer, token: &str) -> (u16, Option<Strin
         answer.http_status.as_u16(),
         answer.code().filter(|_| !answer.is_success()),
     )
+}
+
+/// The status of a request that is decided without waiting for anything.
+#[track_caller]
+pub(crate) fn status_at_once(layer: &JwtLayer, token: &str) -> u16 {
+    let service = service_fn(|_| ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))));
+    let request = Request::get("/")
+        .header("authorization", format!("Bearer {token}"))
+        .body(Empty::<Bytes>::new());
+    let call = pin!(layer.layer(service).oneshot(request.unwrap()));
+    match call.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(response) => response.unwrap().status().as_u16(),
+        Poll::Pending => panic!("it waits"),
+    }
 }
 
 pub(crate) fn refused(status: u16, code: &str) -> (u16, Option<String>) {

@@ -1,0 +1,140 @@
+//! What an authorization server says is wrong with a request.
+
+use std::fmt;
+
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+
+use crate::json::{Names, Skip, Text};
+
+/// The error codes of [RFC 6749 §5.2], [RFC 8693 §2.2.2] and [RFC 8707 §2]. What a server says
+/// beside the code is not kept: it is text of another party's, fit for no log and no client.
+///
+/// [RFC 6749 §5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
+/// [RFC 8693 §2.2.2]: https://www.rfc-editor.org/rfc/rfc8693#section-2.2.2
+/// [RFC 8707 §2]: https://www.rfc-editor.org/rfc/rfc8707#section-2
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum OAuthError {
+    InvalidClient,
+    InvalidGrant,
+    InvalidRequest,
+    InvalidScope,
+    InvalidTarget,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+    /// A code that none of these specifications knows, or none at all.
+    Other,
+}
+
+impl OAuthError {
+    const KNOWN: [Self; 7] = [
+        Self::InvalidClient,
+        Self::InvalidGrant,
+        Self::InvalidRequest,
+        Self::InvalidScope,
+        Self::InvalidTarget,
+        Self::UnauthorizedClient,
+        Self::UnsupportedGrantType,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::Other => "other",
+        }
+    }
+
+    /// Reads the code of an error response; `None` if it is none.
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(body).ok()?;
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let stated = deserializer.deserialize_map(CodeVisitor).ok()?;
+        deserializer.end().ok()?;
+        stated
+    }
+}
+
+impl fmt::Display for OAuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+struct CodeVisitor;
+
+impl<'de> Visitor<'de> for CodeVisitor {
+    type Value = Option<OAuthError>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an error response")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<Self::Value, A::Error> {
+        let (mut names, mut stated) = (Names::default(), None);
+        while let Some(name) = input.next_key_seed(Text)? {
+            let is_error = name == "error";
+            names.add(name)?;
+            if is_error {
+                let text = input.next_value_seed(Text)?;
+                if text.is_empty() {
+                    return Err(A::Error::custom("no code"));
+                }
+                let known = OAuthError::KNOWN.into_iter();
+                let code = known.into_iter().find(|code| code.name() == text);
+                stated = Some(code.unwrap_or(OAuthError::Other));
+            } else {
+                input.next_value_seed(Skip::member())?;
+            }
+        }
+        Ok(stated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(body: &str, expected: Option<OAuthError>) {
+        assert_eq!(OAuthError::read(body.as_bytes()), expected, "{body}");
+    }
+
+    #[test]
+    fn known_codes_are_told_apart_and_others_are_other() {
+        for code in OAuthError::KNOWN {
+            check(&format!(r#"{{"error":"{code}"}}"#), Some(code));
+        }
+        let described = r#"{"error_description":"x","error":"invalid_grant","y":[1]}"#;
+        check(described, Some(OAuthError::InvalidGrant));
+        check(r#"{"error":"slow_down"}"#, Some(OAuthError::Other));
+    }
+
+    #[test]
+    fn what_is_no_error_response_has_no_code() {
+        for body in [
+            "",
+            "{}",
+            "[]",
+            r#"{"error":""}"#,
+            r#"{"error":1}"#,
+            r#"{"error":"invalid_grant","error":"invalid_client"}"#,
+            r#"{"error":"invalid_grant"} x"#,
+        ] {
+            check(body, None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(body: Vec<u8>) {
+            let _ = OAuthError::read(&body);
+        }
+    }
+}
