@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use ring::digest;
 use rustls::crypto::ring as provider;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
@@ -54,6 +55,12 @@ impl IssuedCertificate {
             .iter()
             .map(|der| der::pem("CERTIFICATE", der))
             .collect()
+    }
+
+    /// The SHA-256 of the certificate, which tokens are bound to (RFC 8705 §3.1).
+    pub fn sha256(&self) -> [u8; 32] {
+        let hash = digest::digest(&digest::SHA256, self.certificate_der());
+        hash.as_ref().try_into().unwrap_or_default()
     }
 
     /// The private key.

@@ -2,14 +2,15 @@
 
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bartizan_mtls::{AllowedPeers, MaterialFiles, MtlsConnector};
 use bytes::Bytes;
-use http::{Method, Request};
-use http_body_util::{BodyExt as _, Empty};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use payments::proto::ChargeRequest;
@@ -45,43 +46,122 @@ impl Got {
     }
 }
 
-/// A request to orders.
+/// An HTTP request.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpCall {
-    pub(crate) method: Method,
-    pub(crate) path: &'static str,
-    pub(crate) token: Option<String>,
+    method: Method,
+    path: &'static str,
+    headers: Vec<(&'static str, String)>,
+    body: Bytes,
+    from: IpAddr,
+}
+
+impl HttpCall {
+    pub(crate) fn new(method: Method, path: &'static str) -> Self {
+        Self {
+            method,
+            path,
+            headers: Vec::new(),
+            body: Bytes::new(),
+            from: Ipv4Addr::LOCALHOST.into(),
+        }
+    }
+
+    pub(crate) fn get(path: &'static str) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    /// On behalf of whom this token is for, if there is one.
+    pub(crate) fn token(self, token: Option<String>) -> Self {
+        match token {
+            Some(token) => self.header("authorization", format!("Bearer {token}")),
+            None => self,
+        }
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(crate) fn json(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self.header("content-type", "application/json".to_owned())
+    }
+
+    /// From another address of this machine.
+    pub(crate) fn from(mut self, address: Ipv4Addr) -> Self {
+        self.from = address.into();
+        self
+    }
+
+    fn request(self) -> http::Result<Request<Full<Bytes>>> {
+        let mut request = Request::builder().method(self.method).uri(self.path);
+        request = request.header("host", "localhost");
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        request.body(Full::new(self.body))
+    }
 }
 
 /// Sends an HTTP request over a connection of its own.
 pub(crate) async fn http(dialler: Dialler, address: SocketAddr, call: HttpCall) -> Got {
     let alert = Alert::default();
     measured(alert.clone(), async {
-        let wire = Wire::dial(dialler, address, alert).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(wire)).await?;
-        tokio::spawn(connection);
-        let mut request = Request::builder()
-            .method(call.method)
-            .uri(call.path)
-            .header("host", "localhost");
-        if let Some(token) = call.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let response = sender
-            .send_request(request.body(Empty::<Bytes>::new())?)
-            .await?;
-        let answer = response.status().as_str().to_owned();
-        let body = response.into_body().collect().await?.to_bytes();
-        let body: serde_json::Value = serde_json::from_slice(&body)?;
-        let text = |name: &str| body.get(name).and_then(|value| value.as_str());
-        let said = match (text("code"), text("payment"), text("customer")) {
-            (Some(code), ..) => code.to_owned(),
-            (None, Some(payment), _) => format!("paid by {payment}"),
-            (None, None, customer) => format!("hello {}", customer.unwrap_or("nobody")),
-        };
-        Ok((answer, said))
+        let wire = Wire::dial(dialler, (call.from, address), alert).await?;
+        Line::over(wire).await?.send(call).await
     })
     .await
+}
+
+/// A connection that stays open from one request to the next.
+pub(crate) struct Line(http1::SendRequest<Full<Bytes>>);
+
+impl Line {
+    pub(crate) async fn over(wire: Wire) -> Result<Self, BoxError> {
+        let (sender, connection) = http1::handshake(TokioIo::new(wire)).await?;
+        tokio::spawn(connection);
+        Ok(Self(sender))
+    }
+
+    /// Sends a request, and gives status and what was said.
+    pub(crate) async fn send(&mut self, call: HttpCall) -> Result<(String, String), BoxError> {
+        self.0.ready().await?;
+        let response = self.0.send_request(call.request()?).await?;
+        let answer = response.status().as_str().to_owned();
+        let headers = response.headers().clone();
+        let body = response.into_body().collect().await?.to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body)?;
+        Ok((answer, said(&headers, &body)))
+    }
+}
+
+/// The stable code of a refusal, or what the service says on success.
+fn said(headers: &HeaderMap, body: &serde_json::Value) -> String {
+    let text = |name: &str| body.get(name).and_then(|value| value.as_str());
+    if let Some(code) = text("code") {
+        return match headers.get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()) {
+            Some(wait) if code.starts_with("ratelimit") => format!("{code}, {wait} s"),
+            _ => code.to_owned(),
+        };
+    }
+    for (member, before) in [
+        ("payment", "paid by "),
+        ("card", "card "),
+        ("key", "new key "),
+        ("erased", "erased "),
+        ("signed_out", "goodbye "),
+        ("customer", "hello "),
+    ] {
+        if let Some(value) = text(member) {
+            return format!("{before}{value}");
+        }
+    }
+    match body.get("card") {
+        Some(card) => format!("card {card}"),
+        None => "no card".to_owned(),
+    }
 }
 
 /// Calls payments over a connection of its own.
@@ -89,7 +169,11 @@ pub(crate) async fn grpc(dialler: Dialler, address: SocketAddr, token: Option<St
     let alert = Alert::default();
     measured(alert.clone(), async {
         let connector = tower::service_fn(move |_: http::Uri| {
-            let wire = Wire::dial(dialler.clone(), address, alert.clone());
+            let wire = Wire::dial(
+                dialler.clone(),
+                (Ipv4Addr::LOCALHOST.into(), address),
+                alert.clone(),
+            );
             async { Ok::<_, io::Error>(TokioIo::new(wire.await?)) }
         });
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
@@ -113,7 +197,10 @@ pub(crate) async fn grpc(dialler: Dialler, address: SocketAddr, token: Option<St
                 let code = details
                     .error_info()
                     .and_then(|info| info.metadata.get("code"));
-                let said = code.cloned().unwrap_or_else(|| status.message().to_owned());
+                let mut said = code.cloned().unwrap_or_else(|| status.message().to_owned());
+                if let Some(wait) = details.retry_info().and_then(|retry| retry.retry_delay) {
+                    said = format!("{said}, {} s", wait.as_secs_f64().ceil());
+                }
                 (format!("gRPC {}", i32::from(status.code())), said)
             }
         })
@@ -143,13 +230,13 @@ pub(crate) async fn dial_payments(folder: PathBuf, address: SocketAddr) -> Got {
     .await
 }
 
-type BoxError = Box<dyn Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 #[expect(
     clippy::disallowed_methods,
     reason = "measures how long a row takes; decides nothing"
 )]
-async fn measured(
+pub(crate) async fn measured(
     alert: Alert,
     call: impl Future<Output = Result<(String, String), BoxError>>,
 ) -> Got {

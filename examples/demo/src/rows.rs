@@ -1,8 +1,13 @@
 //! The requests, and what each must get.
 
+mod certificates;
+mod fields;
 mod keys;
 mod limits;
+mod partners;
+mod tokens;
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -12,7 +17,7 @@ use http::Method;
 use tokio::net::TcpStream;
 
 use crate::client::{Got, HttpCall, dial_payments, grpc, http};
-use crate::scene::{Dialler, Scene};
+use crate::scene::{CARD, Dialler, Scene};
 
 /// One request of the demo.
 pub(crate) struct Row {
@@ -45,6 +50,18 @@ impl Rows<'_> {
         });
     }
 
+    /// This request to this service.
+    fn send(
+        &mut self,
+        request: &'static str,
+        expected: (&'static str, &'static str),
+        dialler: &Dialler,
+        service: SocketAddr,
+        call: HttpCall,
+    ) {
+        self.add(request, expected, http(dialler.clone(), service, call));
+    }
+
     /// `GET /orders/7` with this token.
     fn read(
         &mut self,
@@ -53,16 +70,8 @@ impl Rows<'_> {
         dialler: &Dialler,
         token: Option<String>,
     ) {
-        let call = HttpCall {
-            method: Method::GET,
-            path: "/orders/7",
-            token,
-        };
-        self.add(
-            request,
-            expected,
-            http(dialler.clone(), self.scene.orders, call),
-        );
+        let call = HttpCall::get("/orders/7").token(token);
+        self.send(request, expected, dialler, self.scene.orders, call);
     }
 
     /// `Payments/Charge` with this token.
@@ -98,16 +107,12 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
         &web,
         good()?,
     );
-    let call = HttpCall {
-        method: Method::POST,
-        path: "/orders",
-        token: good()?,
-    };
-    let create = http(web.clone(), scene.orders, call);
-    rows.add(
+    rows.send(
         "HTTP: web orders; orders calls payments",
         ("200", "paid by pay-1"),
-        create,
+        &web,
+        scene.orders,
+        HttpCall::new(Method::POST, "/orders").token(good()?),
     );
     rows.charge(
         "gRPC: orders charges alice",
@@ -115,11 +120,18 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
         &orders,
         good()?,
     );
-    let call = HttpCall {
-        method: Method::GET,
-        path: "/orders/7",
-        token: good()?,
-    };
+    let token = scene.customer_token();
+    let token = token.scope("customers:read customers:write").sign()?;
+    rows.send(
+        "HTTP: web stores a card of customer 7",
+        ("200", "card ****1111"),
+        &web,
+        scene.customers,
+        HttpCall::new(Method::PUT, "/customers/7")
+            .token(Some(token))
+            .json(fields::document(CARD)),
+    );
+    let call = HttpCall::get("/orders/7").token(good()?);
     let beside = beside_silent_clients(web.clone(), scene.orders, call);
     rows.add(
         "HTTP: beside three stalled handshakes",
@@ -169,6 +181,8 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     let impostor = ("not connected", "ServerNotAllowed");
     let dial = dial_payments(scene.folder.clone(), scene.orders);
     rows.add("client: an impostor instead of payments", impostor, dial);
+
+    keys::add(&mut rows)?;
 
     rows.group = "Refused: for whom it calls";
     rows.read("HTTP: no token", ("401", "jwt.missing"), &web, None);
@@ -240,29 +254,24 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     let scope = ("403", "orders.missing_scope");
     rows.read("HTTP: token without the scope", scope, &web, Some(token));
     let token = scene.token().scope("orders:write").sign()?;
-    let call = HttpCall {
-        method: Method::POST,
-        path: "/orders",
-        token: Some(token),
-    };
-    let create = http(web.clone(), scene.orders, call);
-    rows.add(
+    rows.send(
         "HTTP: a scope that ends at orders",
         ("403", "orders.payment_failed"),
-        create,
+        &web,
+        scene.orders,
+        HttpCall::new(Method::POST, "/orders").token(Some(token)),
     );
 
-    keys::add(&mut rows)?;
+    partners::add(&mut rows)?;
+    certificates::add(&mut rows)?;
+    tokens::add(&mut rows)?;
     limits::add(&mut rows)?;
+    fields::add(&mut rows)?;
     Ok(rows.rows)
 }
 
 /// Sends a request while three other clients hold connections open on which they never speak.
-async fn beside_silent_clients(
-    dialler: Dialler,
-    address: std::net::SocketAddr,
-    call: HttpCall,
-) -> Got {
+async fn beside_silent_clients(dialler: Dialler, address: SocketAddr, call: HttpCall) -> Got {
     let mut silent = Vec::new();
     for _ in 0..3 {
         silent.push(TcpStream::connect(address).await);

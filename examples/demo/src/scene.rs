@@ -8,21 +8,34 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bartizan_core::{Clock as _, SystemClock};
+use bartizan_encrypt::KeyBytes;
+use bartizan_source::{FileMode, write_atomically};
 use bartizan_testkit::tls::dangerous_client_config;
 use bartizan_testkit::{
     DevelopmentCa, IssuedCertificate, SigningAlgorithm, SigningKey, TokenBuilder, TokenIssuer,
 };
+use customers::Records;
 use rustls::ClientConfig;
 use tokio::sync::oneshot;
+
+/// The origin that clients of customers know it by.
+pub(crate) const ORIGIN: &str = "https://localhost";
+/// The card of customer 7.
+pub(crate) const CARD: &str = "4111111111111111";
 
 pub(crate) struct Scene {
     pub(crate) folder: PathBuf,
     pub(crate) ca: DevelopmentCa,
+    /// The CA of a partner, who may call customers under names of its own.
+    pub(crate) partner: DevelopmentCa,
     pub(crate) issuer: Arc<TokenIssuer>,
     /// A key that the issuer knows nothing of.
     pub(crate) foreign_key: SigningKey,
     pub(crate) orders: SocketAddr,
     pub(crate) payments: SocketAddr,
+    pub(crate) customers: SocketAddr,
+    /// What customers has stored, as it is stored.
+    pub(crate) records: Records,
 }
 
 /// A client, as the TLS configuration that it dials with.
@@ -35,9 +48,13 @@ impl Scene {
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let ca = DevelopmentCa::new("example.org")?;
         ca.write_pem(folder, "ca")?;
-        for name in ["orders", "payments", "web", "reports"] {
+        for name in ["orders", "payments", "customers", "web", "reports"] {
             ca.workload(&format!("/{name}"))?.write_pem(folder, name)?;
         }
+        let partner = DevelopmentCa::new("partner.example")?;
+        partner.write_pem(folder, "partner")?;
+        ca.write_crl_pem(folder, "crl", &ca.revoke([], 1)?)?;
+        new_wrapping_key(folder)?;
         let key = SigningKey::generate(SigningAlgorithm::Rs256, "key-1")?;
         let issuer = TokenIssuer::builder(key)
             .with_port(issuer_port)
@@ -77,15 +94,34 @@ impl Scene {
         .await
         .context("orders did not start")?;
 
+        let records = Records::default();
+        let customers = start(|ready| {
+            let config = parse([
+                ("--listen", "127.0.0.1:0".into()),
+                ("--pki", folder.into()),
+                ("--look-every", "0.2".into()),
+                ("--issuer", issuer.mint().issuer().into()),
+                ("--origin", ORIGIN.into()),
+                ("--keys", file("customers-keys.json")),
+                ("--wrapping-key", file("customers.kek")),
+            ]);
+            customers::run(config, records.clone(), ready)
+        })
+        .await
+        .context("customers did not start")?;
+
         let foreign_key = SigningKey::generate(SigningAlgorithm::Rs256, "key-1")?;
         let issuer = Arc::new(issuer);
         Ok(Self {
             folder: folder.to_owned(),
             ca,
+            partner,
             issuer,
             foreign_key,
             orders,
             payments,
+            customers,
+            records,
         })
     }
 
@@ -113,6 +149,12 @@ impl Scene {
             .subject("alice")
             .audiences(["orders", "payments"])
             .scope("orders:read orders:write payments:charge")
+    }
+
+    /// A good token of alice for customers, to be signed or changed.
+    pub(crate) fn customer_token(&self) -> TokenBuilder {
+        let token = self.issuer.mint().token().subject("alice");
+        token.audience("customers").scope("customers:read")
     }
 
     /// A certificate like that of `web`, but past its time.
@@ -149,6 +191,11 @@ impl Scene {
                 "tonic, gRPC; admits spiffe://example.org/orders",
                 self.payments,
             ),
+            (
+                "customers",
+                "axum, HTTP; admits web, a partner's billing, and the edge proxy",
+                self.customers,
+            ),
         ] {
             let _ = writeln!(
                 text,
@@ -158,6 +205,15 @@ impl Scene {
         }
         text
     }
+}
+
+/// Writes a new key that wraps data keys; what was kept under an old one is of no use then.
+fn new_wrapping_key(folder: &Path) -> anyhow::Result<()> {
+    let _ = std::fs::remove_file(folder.join("customers-keys.json"));
+    let key = KeyBytes::generate()?;
+    let path = folder.join("customers.kek");
+    write_atomically(&path, key.expose(), FileMode::PRIVATE)?;
+    Ok(())
 }
 
 /// The configuration that these flags give, with defaults for the rest.

@@ -14,9 +14,11 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 pub(crate) async fn wait(scene: &Scene) -> anyhow::Result<()> {
     let folder = std::fs::canonicalize(&scene.folder)?;
     let token = || scene.token().expires_in(TOKEN_LIFETIME);
+    let clerk = scene.customer_token().expires_in(TOKEN_LIFETIME);
     for (name, token) in [
         ("alice", token()),
         ("wrong-audience", token().audience("invoices")),
+        ("clerk", clerk.scope("customers:read customers:write")),
     ] {
         let file = folder.join(format!("{name}.jwt"));
         std::fs::write(&file, token.sign()?)
@@ -24,12 +26,9 @@ pub(crate) async fn wait(scene: &Scene) -> anyhow::Result<()> {
     }
 
     let folder = folder.display();
-    let port = scene.orders.port();
-    let orders = format!("https://localhost:{port}/orders");
-    let curl = format!(
-        "curl -sS -w '\\n%{{http_code}}\\n' --resolve localhost:{port}:127.0.0.1 \\\n    \
-         --cacert '{folder}/ca.pem'"
-    );
+    let orders = format!("https://localhost:{}/orders", scene.orders.port());
+    let customers = format!("https://localhost:{}/customers", scene.customers.port());
+    let curl = format!("curl -sS -4 -w '\\n%{{http_code}}\\n' \\\n    --cacert '{folder}/ca.pem'");
     let with = |who: &str, token: &str| {
         format!(
             "{curl} --cert '{folder}/{who}.pem' --key '{folder}/{who}-key.pem' \\\n    \
@@ -60,8 +59,19 @@ pub(crate) async fn wait(scene: &Scene) -> anyhow::Result<()> {
             format!("{curl} {orders}/7"),
         ),
         (
+            "customers keeps a card number, and never sees it: 200",
+            format!(
+                "{} -X PUT {customers}/1 \\\n    -H 'content-type: application/json' -d '{{\"card\":\"4111111111111111\"}}'",
+                with("web", "clerk")
+            ),
+        ),
+        (
+            "and shows a clerk the end of it: 200",
+            format!("{} {customers}/1", with("web", "clerk")),
+        ),
+        (
             "your own copies of the services, on their default ports, with this issuer",
-            "cargo run -p payments\n  cargo run -p orders".to_owned(),
+            "cargo run -p payments\n  cargo run -p orders\n  cargo run -p customers".to_owned(),
         ),
     ] {
         writeln!(out, "  # {what}\n  {command}\n")?;

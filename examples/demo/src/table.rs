@@ -68,9 +68,10 @@ pub(crate) async fn show(rows: Vec<Row>) -> io::Result<usize> {
 /// The layer that decided: its name is the first word of the code that it sent.
 fn decided_by(got: &Got) -> &str {
     match (got.answer.as_str(), got.said.split_once('.')) {
-        ("TLS alert", _) => "handshake",
+        ("TLS alert" | "200, then end", _) => "handshake",
+        ("200" | "gRPC 0", _) => "all passed",
         ("not connected", _) => "connector",
-        (_, Some((layer @ ("mtls" | "jwt" | "ratelimit"), _))) => layer,
+        (_, Some((layer @ ("mtls" | "jwt" | "ratelimit" | "encrypt"), _))) => layer,
         (_, Some(_)) => "handler",
         _ => "all passed",
     }

@@ -4,14 +4,14 @@
 //! HTTP client; some of them keep the reason to themselves.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -41,18 +41,25 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Opens a connection and shakes hands.
+    /// Opens a connection from one address to the other, and shakes hands.
     pub(crate) async fn dial(
         dialler: Dialler,
-        address: SocketAddr,
+        (from, to): (IpAddr, SocketAddr),
         alert: Alert,
     ) -> io::Result<Self> {
-        let tcp = TcpStream::connect(address).await?;
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((from, 0).into())?;
+        let tcp = socket.connect(to).await?;
         tcp.set_nodelay(true)?;
         let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
         let shaken = TlsConnector::from(dialler).connect(name, tcp).await;
         let tls = shaken.inspect_err(|error| alert.note(error))?;
         Ok(Self { tls, alert })
+    }
+
+    /// The certificate that the server presented.
+    pub(crate) fn server_certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.tls.get_ref().1.peer_certificates()?.first()
     }
 }
 

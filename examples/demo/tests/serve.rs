@@ -65,5 +65,5 @@ fn the_printed_commands_give_what_their_headings_say() {
             }
         }
     }
-    assert_eq!(tried, 5);
+    assert_eq!(tried, 7);
 }

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use bartizan_core::{Rejection, RejectionKind, SecurityRequest as _, SpiffePattern, TrustDomain};
 use bartizan_jwt::{JwtConfig, JwtLayer, Roots, Rules};
 use bartizan_mtls::{MaterialFiles, MtlsLayer, MtlsListener};
+use bartizan_ratelimit::{Key, Policy, Rate, RateLimitConfig, RateLimitLayer};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
@@ -98,10 +99,16 @@ pub async fn run(config: Config, listening: impl FnOnce(SocketAddr)) -> anyhow::
     let tokens = JwtConfig::builder(rules).with_roots(roots).build()?;
     let tokens = JwtLayer::load(tokens).await?;
 
+    // How often one workload may ask, for all its users together.
+    let rate = Rate::per_second(50).with_burst(100);
+    let limits = RateLimitConfig::builder(Key::peer()).add_policy(Policy::new("workload", rate));
+    let limits = RateLimitLayer::new(limits.build()?);
+
     listening(listener.local_addr());
     Server::builder()
-        // The first layer is the outermost: who is calling, then for whom.
+        // The first layer is the outermost: who is calling, how often, then for whom.
         .layer(callers)
+        .layer(limits)
         .layer(tokens)
         .add_service(PaymentsServer::new(Till::default()))
         .serve_with_incoming(listener)

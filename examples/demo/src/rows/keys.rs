@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bartizan_testkit::{Endpoint, Fault, OldKey, TokenIssuer};
-use http::Method;
 
 use super::Rows;
 use crate::client::{Got, HttpCall, http};
@@ -16,11 +15,7 @@ pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
     let (scene, web) = (rows.scene, rows.scene.workload("/web")?);
     let orders = scene.orders;
     let read = move |token: String| {
-        let call = HttpCall {
-            method: Method::GET,
-            path: "/orders/7",
-            token: Some(token),
-        };
+        let call = HttpCall::get("/orders/7").token(Some(token));
         http(web.clone(), orders, call)
     };
     let (old, new) = (scene.token(), scene.issuer.clone());
@@ -48,7 +43,7 @@ pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
         },
     );
     let (token, issuer) = (scene.token(), scene.issuer.clone());
-    let unknown = ("401", "jwt.unknown_key");
+    let unknown = ("503", "jwt.keys_unavailable");
     rows.add(
         "HTTP: 50 made-up keys, no more fetches",
         unknown,

@@ -1,49 +1,91 @@
 //! One caller asks too often, and nobody else pays for it.
 
-use http::Method;
+use std::net::Ipv4Addr;
 
 use super::Rows;
-use crate::client::{HttpCall, http};
+use crate::client::{Got, HttpCall, grpc, http};
 
-/// More than orders allows one subject in a moment.
-const BURST: usize = 60;
+/// More than orders allows one subject in a moment, and payments one workload.
+const BURST: usize = 160;
+/// Wrong tokens that one address can try before it is stopped: 200 requests, twenty for each.
+const GUESSES: usize = 12;
+/// Where the guesses come from; everybody else is at another address.
+const GUESSER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 4);
 
 pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
     rows.group = "While one caller asks too often";
-    let web = rows.scene.workload("/web")?;
-    let orders = rows.scene.orders;
-    let bob = rows.scene.token().subject("bob").sign()?;
-    let alice = rows.scene.token().sign()?;
-    let call = |token| HttpCall {
-        method: Method::GET,
-        path: "/orders/7",
-        token: Some(token),
-    };
+    let (scene, orders) = (rows.scene, rows.scene.orders);
+    let web = scene.workload("/web")?;
+    let call = |token| HttpCall::get("/orders/7").token(Some(token));
+    let bob = scene.token().subject("bob").sign()?;
 
     let (dialler, greedy) = (web.clone(), call(bob));
     rows.add(
-        "HTTP: bob, sixty times at once",
-        ("429", "ratelimit.exceeded"),
-        async move {
-            let asked =
-                (0..BURST).map(|_| tokio::spawn(http(dialler.clone(), orders, greedy.clone())));
-            let asked: Vec<_> = asked.collect();
-            let mut worst = None;
-            for answer in asked {
-                let got = answer.await;
-                if let Ok(got) = got
-                    && (worst.is_none() || got.answer == "429")
-                {
-                    worst = Some(got);
-                }
-            }
-            worst.unwrap_or_else(|| crate::client::Got::failed(&"no answer"))
-        },
+        "HTTP: bob, 160 times at once",
+        ("429", "ratelimit.exceeded, 1 s"),
+        worst("429", move || http(dialler.clone(), orders, greedy.clone())),
     );
-    rows.add(
+    let alice = call(scene.token().sign()?);
+    rows.send(
         "HTTP: alice, meanwhile",
         ("200", "hello alice"),
-        http(web, orders, call(alice)),
+        &web,
+        orders,
+        alice,
+    );
+
+    // An address that guesses tokens, and says with each that it is another.
+    let customers = scene.customers;
+    let guess = scene.customer_token().audience("guessed").sign()?;
+    let (dialler, good) = (web.clone(), scene.customer_token().sign()?);
+    let from = HttpCall::get("/customers/7").from(GUESSER);
+    rows.add(
+        "HTTP: guessed tokens, spoofed addresses",
+        ("429", "ratelimit.exceeded, 1 s"),
+        async move {
+            let mut last = Got::failed(&"nothing was sent");
+            for number in 0..GUESSES {
+                let call = from.clone().token(Some(guess.clone()));
+                let call = call.header("x-forwarded-for", format!("203.0.113.{number}"));
+                last = http(dialler.clone(), customers, call).await;
+            }
+            last
+        },
+    );
+    rows.send(
+        "HTTP: a neighbour of the guesser",
+        ("200", "card ****1111"),
+        &web,
+        customers,
+        HttpCall::get("/customers/7").token(Some(good)),
+    );
+
+    let (payments, workload) = (scene.payments, scene.workload("/orders")?);
+    let token = scene.token().sign()?;
+    rows.add(
+        "gRPC: orders, 160 times at once",
+        ("gRPC 8", "ratelimit.exceeded, 1 s"),
+        worst("gRPC 8", move || {
+            grpc(workload.clone(), payments, Some(token.clone()))
+        }),
     );
     Ok(())
+}
+
+/// Asks many times at once, and gives an answer of this kind if there is one.
+async fn worst<F>(wanted: &'static str, ask: impl Fn() -> F) -> Got
+where
+    F: Future<Output = Got> + Send + 'static,
+{
+    let asked: Vec<_> = (0..BURST).map(|_| tokio::spawn(ask())).collect();
+    let mut worst = None;
+    for answer in asked {
+        let got = answer.await;
+        if let Ok(got) = got
+            && (worst.is_none() || got.answer == wanted)
+        {
+            worst = Some(got);
+        }
+    }
+    worst.unwrap_or_else(|| Got::failed(&"no answer"))
 }
