@@ -117,7 +117,7 @@ impl Collected {
             let frame = frame.map_err(|_| EncryptErrorKind::BodyFailed)?;
             match frame.into_data() {
                 Ok(data) => {
-                    self.append(&data);
+                    self.bytes.append(&data);
                     if self.bytes.len() > most {
                         return Poll::Ready(Err(EncryptErrorKind::TooLarge.into()));
                     }
@@ -126,17 +126,6 @@ impl Collected {
             }
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// Grows into a fresh buffer, so that the old one can be wiped.
-    fn append(&mut self, data: &[u8]) {
-        let needed = self.bytes.len() + data.len();
-        if needed > self.bytes.capacity() {
-            let mut larger = Vec::with_capacity(needed.max(self.bytes.capacity() * 2));
-            larger.extend_from_slice(&self.bytes);
-            self.bytes = WipedBytes::new(larger);
-        }
-        self.bytes.extend_from_slice(data);
     }
 }
 

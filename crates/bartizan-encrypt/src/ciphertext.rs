@@ -113,6 +113,17 @@ impl Ciphertext {
         text.starts_with(TEXT_PREFIX)
     }
 
+    /// Appends the text form.
+    pub(crate) fn append_text(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(TEXT_PREFIX.as_bytes());
+        let begin = out.len();
+        let length = base64::encoded_len(self.bytes.len(), false).unwrap_or_default();
+        out.resize(begin + length, 0);
+        // The room is of exactly this length.
+        let place = out.get_mut(begin..).unwrap_or_default();
+        let _written = URL_SAFE_NO_PAD.encode_slice(&self.bytes, place);
+    }
+
     pub(crate) fn body(&self) -> &[u8] {
         self.bytes.get(HEADER..).unwrap_or_default()
     }

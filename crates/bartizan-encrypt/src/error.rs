@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use bartizan_core::{Code, Rejection, RejectionKind};
+use bartizan_core::{Code, Outcome, Rejection, RejectionKind};
 
 /// A configuration that cannot work; names the offending value.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +79,8 @@ pub enum EncryptErrorKind {
     MalformedCiphertext,
     /// The body is no JSON document.
     MalformedJson,
+    /// The bytes are no protobuf message, or one in an ambiguous spelling.
+    MalformedMessage,
     /// There is no key to seal with.
     NoActiveKey,
     /// The request does not say whose fields they are.
@@ -128,16 +130,23 @@ impl EncryptError {
         }
     }
 
+    /// How a decision calls it.
+    pub(crate) fn outcome(self) -> Outcome {
+        Rejection::from(self).outcome()
+    }
+}
+
+impl From<EncryptError> for Rejection {
     /// The refusal that a client sees. Of what is wrong with stored values it learns nothing.
-    pub(crate) fn into_rejection(self) -> Rejection {
-        let kind = self.0.rejection();
-        let rejection = Rejection::new(kind, self.code());
+    fn from(error: EncryptError) -> Self {
+        let kind = error.0.rejection();
+        let rejection = Self::new(kind, error.code());
         match kind {
             RejectionKind::Internal => rejection,
             RejectionKind::Unavailable => rejection.with_retry_after(RETRY_AFTER),
-            _ => rejection.with_detail(self.0.phrase()),
+            _ => rejection.with_detail(error.0.phrase()),
         }
-        .with_cause(self)
+        .with_cause(error)
     }
 }
 
@@ -157,6 +166,7 @@ impl EncryptErrorKind {
             Self::KeysUnavailable => const { Code::new("encrypt.keys_unavailable") },
             Self::MalformedCiphertext => const { Code::new("encrypt.malformed_ciphertext") },
             Self::MalformedJson => const { Code::new("encrypt.malformed_json") },
+            Self::MalformedMessage => const { Code::new("encrypt.malformed_message") },
             Self::NoActiveKey => const { Code::new("encrypt.no_active_key") },
             Self::NoPlace => const { Code::new("encrypt.no_place") },
             Self::NoRandomness => const { Code::new("encrypt.no_randomness") },
@@ -173,6 +183,12 @@ impl EncryptErrorKind {
         }
     }
 
+    /// The code without the name of the crate, for decisions that name it elsewhere.
+    pub(crate) fn word(self) -> &'static str {
+        let code = self.code().as_str();
+        code.strip_prefix("encrypt.").unwrap_or(code)
+    }
+
     const fn rejection(self) -> RejectionKind {
         match self {
             Self::AccessDenied => RejectionKind::Forbidden,
@@ -180,6 +196,7 @@ impl EncryptErrorKind {
             | Self::CiphertextInjected
             | Self::DuplicateMember
             | Self::MalformedJson
+            | Self::MalformedMessage
             | Self::TooDeep
             | Self::UnexpectedShape => RejectionKind::Malformed,
             Self::KeysUnavailable => RejectionKind::Unavailable,
@@ -203,6 +220,7 @@ impl EncryptErrorKind {
             Self::KeysUnavailable => "the keys cannot be had at present",
             Self::MalformedCiphertext => "not a ciphertext",
             Self::MalformedJson => "not a JSON document",
+            Self::MalformedMessage => "not a message in its usual spelling",
             Self::NoActiveKey => "there is no key to seal with",
             Self::NoPlace => "the request does not say whose fields they are",
             Self::NoRandomness => "the system gives no random bytes",

@@ -15,10 +15,12 @@ use tower_service::Service;
 
 use crate::body::{Collected, EncryptBody, bytes_of};
 use crate::error::EncryptError;
-use crate::future::exchange::KeyWait;
+use crate::future::exchange::{KeyWait, trailers_of};
 use crate::prepared::Prepared;
 
 pub(crate) use self::exchange::Exchange;
+#[cfg(feature = "prost")]
+pub(crate) use self::exchange::record;
 
 pin_project! {
     /// The response of an [`Encrypt`](crate::Encrypt) service.
@@ -181,7 +183,7 @@ where
                     });
                     match sealed {
                         Ok(Some(sealed)) => {
-                            let trailers = message.collected.trailers.take();
+                            let trailers = trailers_of(&mut message.collected);
                             let (service, parts) = message.head;
                             let body = EncryptBody::own(sealed, trailers);
                             call(exchange, service, parts, body)
@@ -200,13 +202,16 @@ where
                     }
                 }
                 StateOf::Calling { response } => {
-                    let (parts, body) = ready!(response.poll(cx))?.into_parts();
+                    let (mut parts, body) = ready!(response.poll(cx))?.into_parts();
                     let exchange = held(this.exchange);
                     match exchange.response_matters(&parts, body.is_end_stream()) {
                         Ok(true) => State::Answering {
                             message: Some(Message::new(parts, body)),
                         },
                         Ok(false) => {
+                            if body.is_end_stream() {
+                                exchange.correct_empty(&mut parts);
+                            }
                             *this.exchange = None;
                             let body = EncryptBody::inner(body);
                             return Poll::Ready(Ok(Response::from_parts(parts, body)));
@@ -229,7 +234,7 @@ where
                     });
                     let (parts, body) = match revealed {
                         Ok(Some(revealed)) => {
-                            let trailers = message.collected.trailers.take();
+                            let trailers = trailers_of(&mut message.collected);
                             (message.head, EncryptBody::own(revealed, trailers))
                         }
                         Ok(None) => message.unchanged(),

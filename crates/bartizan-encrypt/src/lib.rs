@@ -228,7 +228,9 @@
 //!
 //! # Features
 //!
-//! None.
+//! | feature | gives |
+//! |---|---|
+//! | `prost` | [`MessageFields`]: the same for fields of protobuf messages |
 //!
 //! [C2SP chunked encryption]: https://c2sp.org/chunked-encryption
 //! [`SubjectKeyring`]: bartizan_core::SubjectKeyring
@@ -240,7 +242,11 @@ mod cobblestone;
 mod config;
 mod context;
 mod error;
+mod form;
 mod future;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod json;
 mod kek;
@@ -249,8 +255,12 @@ mod key_file;
 mod keyring;
 mod layer;
 mod mask;
+#[cfg(feature = "prost")]
+mod message;
 mod padding;
 mod prepared;
+#[cfg(feature = "prost")]
+mod protobuf;
 mod rules;
 mod scope_keys;
 mod service;
@@ -275,6 +285,8 @@ pub use self::key_file::{KeyFile, KeyFileError};
 pub use self::keyring::{KeyChangeError, Keyring, KeyringBuilder, Rewrapped};
 pub use self::layer::EncryptLayer;
 pub use self::mask::{Generalizer, Mask, Redacted};
+#[cfg(feature = "prost")]
+pub use self::message::{MessageCall, MessageFields, MessageFieldsBuilder};
 pub use self::padding::Padding;
 pub use self::prepared::Prepared;
 pub use self::rules::{FieldRule, Grant, PlaintextPolicy, Shown};

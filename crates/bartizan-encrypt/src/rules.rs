@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bartizan_core::{SecurityContext, WallTime};
 
 use crate::index::PseudonymDomain;
-use crate::mask::Mask;
+use crate::mask::{Generalizer, Mask};
 use crate::padding::Padding;
 
 /// One field of the bodies that pass through the layer.
@@ -46,6 +46,8 @@ pub enum Shown {
     /// As the ciphertext that it is. The default.
     #[default]
     Ciphertext,
+    /// Generalised; `null` of what is not of the kind.
+    Generalized(Generalizer),
     /// Masked.
     Masked(Mask),
     /// Not at all: its member is left out, and an element of an array becomes `null`.
@@ -63,6 +65,7 @@ impl Shown {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Ciphertext => "ciphertext",
+            Self::Generalized(_) => "generalized",
             Self::Masked(_) => "masked",
             Self::Omitted => "omitted",
             Self::Plain => "plain",
@@ -73,7 +76,10 @@ impl Shown {
 
     /// Whether it takes the value to show it so.
     pub(crate) fn opens(&self) -> bool {
-        matches!(self, Self::Masked(_) | Self::Plain | Self::Pseudonym(_))
+        match self {
+            Self::Generalized(_) | Self::Masked(_) | Self::Plain | Self::Pseudonym(_) => true,
+            Self::Ciphertext | Self::Omitted | Self::Refused => false,
+        }
     }
 }
 
@@ -169,8 +175,9 @@ impl FieldRule {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PlaintextPolicy {
-    /// Until this moment they are treated as if they were sealed, and counted in the decision.
-    /// Afterwards the response is refused.
+    /// Until this moment they are treated as if they were sealed. The decision counts them, and
+    /// has the code `encrypt.plaintext_accepted`: when no more of those are met, the migration is
+    /// done. Afterwards the response is refused.
     AcceptUntil(WallTime),
     /// The response is refused. The default.
     #[default]

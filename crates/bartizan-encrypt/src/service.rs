@@ -68,7 +68,7 @@ where
         };
         let settings = Arc::clone(&self.config.0);
         let place = settings.locate.locate(&parts, &context);
-        let mut exchange = Exchange::new(settings, context, protocol);
+        let mut exchange = Exchange::new(settings, context, protocol, &parts.method);
         let Some(place) = place else {
             let error = EncryptErrorKind::NoPlace.into();
             return EncryptFuture::unfit(exchange, error, ready, parts, body);
@@ -104,9 +104,12 @@ pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), EncryptError> {
     let suffixed = name.starts_with("application/") && name.ends_with("+json");
     // Messages with a length in front of each, which is no document.
     let framed = name.starts_with("application/grpc");
-    let utf8 = parts.all(|parameter| match parameter.strip_prefix("charset=") {
-        Some(charset) => charset.trim_matches('"') == "utf-8",
-        None => true,
+    // Whoever reads a parameter more leniently than we do finds no other charset in it.
+    let utf8 = parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, charset)) if name.trim().starts_with("charset") => {
+            name == "charset" && charset.trim_matches('"') == "utf-8"
+        }
+        _ => true,
     });
     if (name == "application/json" || suffixed) && !framed && utf8 {
         Ok(())
@@ -129,6 +132,20 @@ mod tests {
             ("application/problem+json", None, true),
             ("application/json;charset=\"utf-8\"", Some("identity"), true),
             ("application/json; charset=utf-16", None, false),
+            ("application/json; charset =utf-16", None, false),
+            ("application/json; charset*=utf-16''x", None, false),
+            (
+                "application/json; charset=utf-8; charset=utf-16",
+                None,
+                false,
+            ),
+            ("application/json; a=\";charset=utf-16\"", None, false),
+            ("application/json; version=1", None, true),
+            ("application/json, text/plain", None, false),
+            ("application/json-seq", None, false),
+            ("text/event-stream", None, false),
+            ("application/json", Some("identity, gzip"), false),
+            ("application/json", Some(""), false),
             ("application/json", Some("gzip"), false),
             ("application/jsonp", None, false),
             ("text/json", None, false),

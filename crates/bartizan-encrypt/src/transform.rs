@@ -1,15 +1,16 @@
-//! What the layer does to a body: pure, but for random salts.
+//! What is done to the fields of a body: pure, but for random salts.
 
 use std::fmt::Write;
 use std::sync::Arc;
 
-use bartizan_core::{SecurityContext, WallTime};
-use zeroize::Zeroizing;
+use bartizan_core::{Code, Decision, Enforcement, Outcome, SecurityContext, WallTime};
 
 use crate::ciphertext::{Ciphertext, KeyId};
-use crate::context::Place;
-use crate::error::{EncryptError, EncryptErrorKind};
-use crate::json::{Fate, Paths, rewrite, text_of};
+use crate::context::{LONGEST_PART, Place};
+use crate::error::{ConfigError, EncryptError, EncryptErrorKind};
+use crate::form::{Selection, Token};
+use crate::json::Fate;
+use crate::key::{KeyPurpose, KeyScope};
 use crate::prepared::{FieldName, Prepared};
 use crate::rules::{FieldRule, PlaintextPolicy, Shown};
 use crate::wiped::WipedBytes;
@@ -19,8 +20,17 @@ use crate::wiped::WipedBytes;
 pub(crate) struct Fields {
     pub(crate) collection: Box<str>,
     pub(crate) rules: Vec<FieldRule>,
-    pub(crate) paths: Paths,
+    pub(crate) selection: Selection,
     pub(crate) plaintext: PlaintextPolicy,
+    pub(crate) max_values: usize,
+}
+
+/// Whom fields are shown to, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Viewer<'v> {
+    pub(crate) context: &'v SecurityContext,
+    pub(crate) now: WallTime,
+    pub(crate) shadow: bool,
 }
 
 /// What was done to the fields of one request, without any value: for its decision.
@@ -39,7 +49,42 @@ struct Entry {
 /// How many keys of one entry are named.
 const MOST_KEYS: usize = 4;
 
+/// How many values of one body are sealed or shown, unless said otherwise. Two bytes of a body
+/// can be a value, which takes 120 when it is sealed: without a limit, 1 MiB would become 60.
+pub(crate) const MOST_VALUES: usize = 10_000;
+
+const PLAINTEXT: &str = "stored as plaintext";
+
+/// There were values that were stored before their kind was sealed.
+const PLAINTEXT_ACCEPTED: Code = Code::new("encrypt.plaintext_accepted");
+
 impl Fields {
+    /// Whether they can be worked with.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.rules.is_empty() {
+            return Err(ConfigError::NoField);
+        }
+        if self.max_values == 0 {
+            return Err(ConfigError::Zero("values"));
+        }
+        if self.collection.is_empty() || self.collection.len() > LONGEST_PART {
+            return Err(ConfigError::Collection(self.collection.len()));
+        }
+        Ok(())
+    }
+
+    /// The scopes whose keys work on this place takes.
+    pub(crate) fn scopes(&self, place: &Place) -> Vec<KeyScope> {
+        let mut scopes = vec![match place.subject() {
+            Some(subject) => KeyScope::subject(place.tenant(), subject),
+            None => KeyScope::tenant(place.tenant()),
+        }];
+        if self.rules.iter().any(FieldRule::uses_pseudonyms) {
+            scopes.push(KeyScope::tenant(place.tenant()).with_purpose(KeyPurpose::Pseudonyms));
+        }
+        scopes
+    }
+
     /// The body with its fields sealed.
     pub(crate) fn seal(
         &self,
@@ -48,84 +93,82 @@ impl Fields {
         body: &[u8],
         report: &mut Report,
     ) -> Result<WipedBytes, EncryptError> {
-        let body = std::str::from_utf8(body).map_err(|_| EncryptErrorKind::MalformedJson)?;
-        rewrite(body, &self.paths, &mut |number, token, out| {
+        let mut met = 0;
+        self.selection.rewrite(body, &mut |number, token, out| {
+            self.count(&mut met)?;
             let rule = self.rule(number)?;
-            if text_of(token).is_some_and(|text| Ciphertext::is_claimed_by(&text)) {
-                if !rule.accepts_ciphertext {
-                    return Err(EncryptErrorKind::CiphertextInjected.into());
-                }
-                report.add(number, "passed", None);
-                return Ok(Fate::Keep);
+            let done = self.seal_one(keys, place, rule, token, out);
+            match done {
+                Ok(Some(key)) => report.add(number, "sealed", Some(key)),
+                Ok(None) => report.add(number, "passed", None),
+                Err(error) => report.add(number, error.kind().word(), None),
             }
-            let sealed = self.sealed(keys, place, rule, token, out)?;
-            report.add(number, "sealed", Some(sealed));
-            Ok(Fate::Replace)
+            Ok(if done?.is_some() {
+                Fate::Replace
+            } else {
+                Fate::Keep
+            })
         })
     }
 
-    /// The body with its fields as this caller may see them, and whether any was opened.
+    /// The body with its fields as this caller may see them.
     pub(crate) fn reveal(
         &self,
         keys: &Prepared,
         place: &Place,
-        context: &SecurityContext,
-        now: WallTime,
+        viewer: &Viewer<'_>,
         body: &[u8],
         report: &mut Report,
     ) -> Result<WipedBytes, EncryptError> {
-        let body = std::str::from_utf8(body).map_err(|_| EncryptErrorKind::MalformedJson)?;
-        let shown: Vec<_> = self
-            .rules
-            .iter()
-            .map(|rule| rule.shown_to(context))
-            .collect();
-        rewrite(body, &self.paths, &mut |number, token, out| {
+        let shown = self.rules.iter().map(|rule| rule.shown_to(viewer.context));
+        let shown: Vec<_> = shown.collect();
+        let mut met = 0;
+        self.selection.rewrite(body, &mut |number, token, out| {
+            self.count(&mut met)?;
             let rule = self.rule(number)?;
             let shown = *shown.get(number).ok_or(EncryptErrorKind::InvalidValue)?;
-            if token == "null" {
+            if token.is_null() {
                 return Ok(Fate::Keep);
             }
-            let text = text_of(token).filter(|text| Ciphertext::is_claimed_by(text));
-            let Some(text) = text else {
-                match self.plaintext {
-                    PlaintextPolicy::AcceptUntil(end) if now < end => {}
-                    _ => return Err(EncryptErrorKind::PlaintextFound.into()),
+            let mut key = None;
+            let done = match token.claimed() {
+                None if viewer.accepts(self.plaintext) => {
+                    report.add(number, PLAINTEXT, None);
+                    self.show_plaintext(keys, place, (rule, shown), token, out)
                 }
-                report.add(number, "stored as plaintext", None);
-                if matches!(shown, Shown::Ciphertext) {
-                    self.sealed(keys, place, rule, token, out)?;
-                    return Ok(Fate::Replace);
+                None => Err(EncryptErrorKind::PlaintextFound.into()),
+                Some(text) if shown.opens() => {
+                    let ciphertext = text.parse::<Ciphertext>();
+                    ciphertext.and_then(|ciphertext| {
+                        key = Some(ciphertext.key_id());
+                        let content = keys.open_content(place, self.name(rule), &ciphertext)?;
+                        let token = self.selection.token(&content)?;
+                        report.add(number, shown.name(), key);
+                        self.show(keys, place, shown, token, out)
+                    })
                 }
-                return self.show(keys, place, shown, token, out);
+                Some(_) => {
+                    report.add(number, shown.name(), None);
+                    self.show(keys, place, shown, token, out)
+                }
             };
-            if !shown.opens() {
-                report.add(number, shown.name(), None);
-                return self.show(keys, place, shown, token, out);
-            }
-            let ciphertext: Ciphertext = text.parse()?;
-            let key = Some(ciphertext.key_id());
-            let name = self.name(rule);
-            match keys.open_content(place, name, &ciphertext) {
-                Ok(content) => {
-                    report.add(number, shown.name(), key);
-                    let content = std::str::from_utf8(&content);
-                    let content = content.map_err(|_| EncryptErrorKind::Corrupt)?;
-                    self.show(keys, place, shown, content, out)
-                }
+            match done {
                 // Who was forgotten has no value any more; that is no reason to hide the others.
                 Err(error) if error.kind() == EncryptErrorKind::Shredded => {
                     report.add(number, "shredded", key);
-                    out.extend_from_slice(b"null");
-                    Ok(Fate::Replace)
+                    Ok(self.selection.write_nothing(out))
                 }
-                Err(error) => Err(error),
+                Err(error) if error.kind() != EncryptErrorKind::AccessDenied => {
+                    report.add(number, error.kind().word(), key);
+                    Err(error)
+                }
+                done => done,
             }
         })
     }
 
     /// What the report says, with the paths that it is about.
-    pub(crate) fn note(&self, report: &Report) -> Option<Arc<str>> {
+    fn note(&self, report: &Report) -> Option<Arc<str>> {
         let mut note = String::new();
         for entry in &report.0 {
             let path = self.rules.get(entry.rule).map_or("", |rule| &rule.path);
@@ -138,43 +181,78 @@ impl Fields {
         (!note.is_empty()).then(|| note.into())
     }
 
+    /// Counts the values of a body, each of which grows by a hundred bytes and more.
+    fn count(&self, met: &mut usize) -> Result<(), EncryptError> {
+        *met += 1;
+        if *met > self.max_values {
+            return Err(EncryptErrorKind::TooLarge.into());
+        }
+        Ok(())
+    }
+
+    /// Seals a value; `None` for a ciphertext that may pass.
+    fn seal_one(
+        &self,
+        keys: &Prepared,
+        place: &Place,
+        rule: &FieldRule,
+        token: Token<'_>,
+        out: &mut WipedBytes,
+    ) -> Result<Option<KeyId>, EncryptError> {
+        if token.claimed().is_some() {
+            if rule.accepts_ciphertext {
+                return Ok(None);
+            }
+            return Err(EncryptErrorKind::CiphertextInjected.into());
+        }
+        let name = self.name(rule);
+        let sealed = keys.seal_content(place, name, token.bytes(), rule.padding)?;
+        self.selection.write_ciphertext(&sealed, out);
+        Ok(Some(sealed.key_id()))
+    }
+
+    /// Shows a value that was stored before its kind was sealed.
+    fn show_plaintext(
+        &self,
+        keys: &Prepared,
+        place: &Place,
+        (rule, shown): (&FieldRule, &Shown),
+        token: Token<'_>,
+        out: &mut WipedBytes,
+    ) -> Result<Fate, EncryptError> {
+        if matches!(shown, Shown::Ciphertext) {
+            self.seal_one(keys, place, rule, token, out)?;
+            return Ok(Fate::Replace);
+        }
+        self.show(keys, place, shown, token, out)
+    }
+
     /// Writes a value as it is shown.
     fn show(
         &self,
         keys: &Prepared,
         place: &Place,
         shown: &Shown,
-        content: &str,
-        out: &mut Vec<u8>,
+        token: Token<'_>,
+        out: &mut WipedBytes,
     ) -> Result<Fate, EncryptError> {
-        let text = || text_of(content).unwrap_or_else(|| Zeroizing::new(content.to_owned()));
         let text = match shown {
             Shown::Ciphertext => return Ok(Fate::Keep),
             Shown::Omitted => return Ok(Fate::Omit),
             Shown::Refused => return Err(EncryptErrorKind::AccessDenied.into()),
             Shown::Plain => {
-                out.extend_from_slice(content.as_bytes());
+                out.append(token.bytes());
                 return Ok(Fate::Replace);
             }
-            Shown::Masked(mask) => mask.apply(&text()),
-            Shown::Pseudonym(domain) => keys.pseudonym(place.tenant(), domain, &text())?,
+            Shown::Generalized(generalizer) => match generalizer.apply(&token.text()?) {
+                Some(text) => text,
+                // What cannot be said more generally is not said.
+                None => return Ok(self.selection.write_nothing(out)),
+            },
+            Shown::Masked(mask) => mask.apply(&token.text()?),
+            Shown::Pseudonym(domain) => keys.pseudonym(place.tenant(), domain, &token.text()?)?,
         };
-        serde_json::to_writer(out, &text).map_err(|_| EncryptErrorKind::InvalidValue)?;
-        Ok(Fate::Replace)
-    }
-
-    fn sealed(
-        &self,
-        keys: &Prepared,
-        place: &Place,
-        rule: &FieldRule,
-        token: &str,
-        out: &mut Vec<u8>,
-    ) -> Result<KeyId, EncryptError> {
-        let name = self.name(rule);
-        let sealed = keys.seal_content(place, name, token.as_bytes(), rule.padding)?;
-        write!(Text(out), "\"{sealed}\"").map_err(|_| EncryptErrorKind::InvalidValue)?;
-        Ok(sealed.key_id())
+        self.selection.write(&text, out)
     }
 
     fn rule(&self, number: usize) -> Result<&FieldRule, EncryptError> {
@@ -190,11 +268,51 @@ impl Fields {
     }
 }
 
+impl Viewer<'_> {
+    fn accepts(&self, policy: PlaintextPolicy) -> bool {
+        // In shadow mode nothing was sealed yet, and nothing is shown by it.
+        self.shadow
+            || match policy {
+                PlaintextPolicy::AcceptUntil(end) => self.now < end,
+                PlaintextPolicy::Refuse => false,
+            }
+    }
+}
+
+/// The one decision about a request: what was done to its fields, and why it was refused if it
+/// was.
+pub(crate) fn conclude(
+    fields: &Fields,
+    report: &Report,
+    refused: Option<EncryptError>,
+    enforcement: Enforcement,
+) -> Decision {
+    let outcome = match refused.map(EncryptError::outcome) {
+        None => Outcome::Allowed,
+        Some(Outcome::Denied) if enforcement == Enforcement::Shadow => Outcome::WouldHaveDenied,
+        Some(outcome) => outcome,
+    };
+    let mut decision = Decision::new("encrypt", outcome).with_enforcement(enforcement);
+    let code = refused.map(EncryptError::code);
+    if let Some(code) = code.or(report.has_plaintext().then_some(PLAINTEXT_ACCEPTED)) {
+        decision = decision.with_code(code);
+    }
+    match fields.note(report) {
+        Some(note) => decision.with_detail(note),
+        None => decision,
+    }
+}
+
 impl Report {
-    /// Whether any value was opened.
-    pub(crate) fn reveals(&self) -> bool {
-        let opened = ["masked", "plain", "pseudonym", "stored as plaintext"];
-        self.0.iter().any(|entry| opened.contains(&entry.what))
+    /// Whether values were met that were not sealed.
+    fn has_plaintext(&self) -> bool {
+        self.0.iter().any(|entry| entry.what == PLAINTEXT)
+    }
+
+    /// Whether the response is one caller's: it holds fields, which others may see otherwise.
+    pub(crate) fn is_personal(&self) -> bool {
+        let sealing = ["passed", "sealed"];
+        self.0.iter().any(|entry| !sealing.contains(&entry.what))
     }
 
     fn add(&mut self, rule: usize, what: &'static str, key: Option<KeyId>) {
@@ -221,14 +339,5 @@ impl Report {
         {
             entry.keys.push(key);
         }
-    }
-}
-
-struct Text<'t>(&'t mut Vec<u8>);
-
-impl Write for Text<'_> {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
     }
 }

@@ -14,12 +14,24 @@ use zeroize::{Zeroize, optimization_barrier};
 pub struct WipedBytes(Vec<u8>);
 
 impl WipedBytes {
+    #[cfg(test)]
     pub(crate) fn new(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self(Vec::with_capacity(capacity))
+    }
+
+    /// Grows into a fresh buffer, so that the old one is wiped.
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        let needed = self.0.len() + bytes.len();
+        if needed > self.0.capacity() {
+            let mut larger = Vec::with_capacity(needed.max(self.0.capacity() * 2));
+            larger.extend_from_slice(&self.0);
+            *self = Self(larger);
+        }
+        self.0.extend_from_slice(bytes);
     }
 
     pub(crate) fn into_inner(mut self) -> Vec<u8> {
@@ -82,5 +94,15 @@ mod tests {
         bytes.zeroize();
         assert!(bytes.is_empty() && bytes.capacity() >= 64);
         assert_eq!(WipedBytes::new(vec![1, 2]).into_inner(), [1, 2]);
+    }
+
+    #[test]
+    fn growing_keeps_what_there_is() {
+        let mut bytes = WipedBytes::default();
+        for piece in [&[1, 2, 3][..], &[], &[4; 100], &[5]] {
+            let expected = [&bytes, piece].concat();
+            bytes.append(piece);
+            assert_eq!(*bytes, expected);
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bartizan_core::{
-    Decision, Enforcement, Inspection, Outcome, Protocol, Rejection, SecurityContext,
+    Decision, Duty, Enforcement, Inspection, Protocol, Rejection, SecurityContext,
 };
 use bytes::Bytes;
 use http::header::{
@@ -12,13 +12,13 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, response};
 
-use crate::body::bytes_of;
+use crate::body::{Collected, bytes_of};
 use crate::config::Settings;
 use crate::context::Place;
 use crate::error::{EncryptError, EncryptErrorKind};
 use crate::prepared::Prepared;
 use crate::service::require_json;
-use crate::transform::Report;
+use crate::transform::{Report, Viewer, conclude};
 
 /// Keys that have to be fetched first. Boxed: it is the cold path.
 pub(crate) type KeyWait = Pin<Box<dyn Future<Output = Result<Prepared, EncryptError>> + Send>>;
@@ -37,6 +37,7 @@ pub(crate) struct Exchange {
     settings: Arc<Settings>,
     context: SecurityContext,
     protocol: Protocol,
+    head: bool,
     pub(crate) place: Option<Place>,
     report: Report,
     settled: bool,
@@ -47,11 +48,13 @@ impl Exchange {
         settings: Arc<Settings>,
         context: SecurityContext,
         protocol: Protocol,
+        method: &Method,
     ) -> Self {
         Self {
             settings,
             context,
             protocol,
+            head: *method == Method::HEAD,
             place: None,
             report: Report::default(),
             settled: false,
@@ -69,7 +72,7 @@ impl Exchange {
     /// The keys, at once if they are at hand.
     pub(crate) fn keys(&self) -> Result<Prepared, KeyWait> {
         let place = self.place.as_ref();
-        let scopes = place.map(|place| self.settings.scopes(place));
+        let scopes = place.map(|place| self.settings.fields.scopes(place));
         let scopes = scopes.unwrap_or_default();
         if let Some(keys) = self.settings.keyring.prepared(&scopes) {
             return Ok(keys);
@@ -105,9 +108,13 @@ impl Exchange {
         body: &[u8],
     ) -> Result<Option<Bytes>, EncryptError> {
         let place = self.place.as_ref().ok_or(EncryptErrorKind::NoPlace)?;
-        let now = self.settings.clock.wall();
+        let viewer = Viewer {
+            context: &self.context,
+            now: self.settings.clock.wall(),
+            shadow: self.is_shadow(),
+        };
         let fields = &self.settings.fields;
-        let shown = fields.reveal(keys, place, &self.context, now, body, &mut self.report)?;
+        let shown = fields.reveal(keys, place, &viewer, body, &mut self.report)?;
         if self.is_shadow() {
             return Ok(None);
         }
@@ -115,7 +122,7 @@ impl Exchange {
         correct(headers, shown.len());
         headers.remove(ETAG);
         headers.remove(ACCEPT_RANGES);
-        if self.report.reveals() {
+        if self.report.is_personal() {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         Ok(Some(shown))
@@ -148,47 +155,71 @@ impl Exchange {
         Ok(json)
     }
 
+    /// Corrects what a response without a body says of the one that it stands for: what answers
+    /// `HEAD` or says "not modified" is about ciphertext, and about no length that anybody will
+    /// see.
+    pub(crate) fn correct_empty(&self, parts: &mut response::Parts) {
+        let stands = self.head || parts.status == StatusCode::NOT_MODIFIED;
+        if !stands || self.is_shadow() {
+            return;
+        }
+        for name in [ETAG, ACCEPT_RANGES, CONTENT_LENGTH].iter().chain(&DIGESTS) {
+            parts.headers.remove(name);
+        }
+    }
+
     /// Records a refusal. `None` in shadow mode, where nothing is refused.
     pub(crate) fn refuse(&mut self, error: EncryptError) -> Option<Rejection> {
-        let rejection = error.into_rejection();
-        let outcome = match (rejection.outcome(), self.is_shadow()) {
-            (Outcome::Denied, true) => Outcome::WouldHaveDenied,
-            (outcome, _) => outcome,
-        };
-        self.record(Decision::new("encrypt", outcome).with_code(error.code()));
+        self.settle(Some(error));
         // A body that broke off cannot pass.
         let broken = error.kind() == EncryptErrorKind::BodyFailed;
-        (!self.is_shadow() || broken).then_some(rejection)
+        (!self.is_shadow() || broken).then(|| error.into())
     }
 
     fn is_shadow(&self) -> bool {
         self.settings.duty.enforcement() == Enforcement::Shadow
     }
 
-    fn record(&mut self, mut decision: Decision) {
+    fn settle(&mut self, refused: Option<EncryptError>) {
         if self.settled {
             return;
         }
         self.settled = true;
-        if let Some(note) = self.settings.fields.note(&self.report) {
-            decision = decision.with_detail(note);
-        }
-        // The head of the request is the handler's by now; the decision needs its protocol alone.
-        let (mut parts, ()) = Request::new(()).into_parts();
-        if self.protocol.is_grpc() {
-            let grpc = HeaderValue::from_static("application/grpc");
-            parts.headers.insert(CONTENT_TYPE, grpc);
-            parts.method = Method::POST;
-        }
-        let inspection = Inspection::new(&mut parts, &self.context);
-        self.settings.duty.record(&inspection, decision);
+        let Settings { fields, duty, .. } = &*self.settings;
+        let decision = conclude(fields, &self.report, refused, duty.enforcement());
+        record(duty, &self.context, self.protocol, decision);
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.record(Decision::new("encrypt", Outcome::Allowed));
+        self.settle(None);
     }
+}
+
+/// Records a decision whose request is somebody else's by now: it takes the protocol alone.
+pub(crate) fn record(
+    duty: &Duty,
+    context: &SecurityContext,
+    protocol: Protocol,
+    decision: Decision,
+) {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    if protocol.is_grpc() {
+        let grpc = HeaderValue::from_static("application/grpc");
+        parts.headers.insert(CONTENT_TYPE, grpc);
+        parts.method = Method::POST;
+    }
+    duty.record(&Inspection::new(&mut parts, context), decision);
+}
+
+/// The trailers of a message, without checksums of what its body was.
+pub(crate) fn trailers_of(collected: &mut Collected) -> Option<HeaderMap> {
+    let mut trailers = collected.trailers.take()?;
+    for digest in &DIGESTS {
+        trailers.remove(digest);
+    }
+    Some(trailers)
 }
 
 /// Corrects what a message says of its body.

@@ -25,7 +25,8 @@ pub(crate) enum Fate {
 
 /// Asked about each value that a path leads to: the path's rule, the value as it is written, and
 /// where to write another.
-pub(crate) type Visit<'v> = dyn FnMut(usize, &str, &mut Vec<u8>) -> Result<Fate, EncryptError> + 'v;
+pub(crate) type Visit<'v> =
+    dyn FnMut(usize, &str, &mut WipedBytes) -> Result<Fate, EncryptError> + 'v;
 
 /// The document with the values changed that `paths` lead to.
 ///
@@ -100,7 +101,7 @@ impl<'s> Scanner<'s, '_> {
             let fate = (self.visit)(rule, token, &mut self.written)?;
             if fate == Fate::Replace {
                 self.copy_to(begin);
-                self.out.extend_from_slice(&self.written);
+                self.out.append(&self.written);
                 self.copied = self.at;
             }
             return Ok(fate);
@@ -109,13 +110,23 @@ impl<'s> Scanner<'s, '_> {
             Some(b'{') => self.object(node, depth)?,
             Some(b'[') => self.array(node, depth)?,
             Some(b'n') => self.word("null")?,
-            _ if node.is_some() => return Err(EncryptErrorKind::UnexpectedShape.into()),
-            Some(b'"') => drop(self.string()?),
-            Some(b't') => self.word("true")?,
-            Some(b'f') => self.word("false")?,
-            _ => self.number()?,
+            _ => {
+                self.scalar()?;
+                if node.is_some() {
+                    return Err(EncryptErrorKind::UnexpectedShape.into());
+                }
+            }
         }
         Ok(Fate::Keep)
+    }
+
+    fn scalar(&mut self) -> Result<(), EncryptError> {
+        match self.peek() {
+            Some(b'"') => self.string().map(drop),
+            Some(b't') => self.word("true"),
+            Some(b'f') => self.word("false"),
+            _ => self.number(),
+        }
     }
 
     fn object(&mut self, node: Option<usize>, depth: usize) -> Result<(), EncryptError> {
@@ -332,7 +343,7 @@ impl<'s> Scanner<'s, '_> {
 
     fn copy_to(&mut self, end: usize) {
         let piece = self.text.as_bytes().get(self.copied..end);
-        self.out.extend_from_slice(piece.unwrap_or_default());
+        self.out.append(piece.unwrap_or_default());
         self.copied = self.copied.max(end);
     }
 }

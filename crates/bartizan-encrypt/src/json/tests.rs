@@ -3,11 +3,12 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::error::{EncryptError, EncryptErrorKind};
+use crate::wiped::WipedBytes;
 
 /// Rewrites with `"#"` in place of each meant value.
 fn replaced(document: &str, paths: &[&str], fate: Fate) -> Result<String, EncryptErrorKind> {
     let paths = Paths::new(paths.iter().copied()).expect("good paths");
-    let mut visit = |_: usize, _: &str, out: &mut Vec<u8>| {
+    let mut visit = |_: usize, _: &str, out: &mut WipedBytes| {
         out.extend_from_slice(b"\"#\"");
         Ok::<_, EncryptError>(fate)
     };

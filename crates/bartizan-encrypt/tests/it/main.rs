@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod attacks;
 mod derived;
 mod keys;
 mod layer;
 mod providers;
 mod search;
 mod secrecy;
+mod stage;
 mod support;
 mod values;
