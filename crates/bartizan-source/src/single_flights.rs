@@ -71,6 +71,8 @@ where
     /// result. The run is joined or started by this call itself, not when the future is polled,
     /// so that the future may also be dropped.
     ///
+    /// # Errors
+    ///
     /// The future gives [`NoFlight`] if there was no room for a new run, or the run was lost.
     pub fn run<Q, F, Fut>(
         &self,
