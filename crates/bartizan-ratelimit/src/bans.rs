@@ -6,8 +6,7 @@ mod subject;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::{Clock, IpNetwork, SystemClock};
@@ -19,6 +18,7 @@ use crate::error::ConfigError;
 use crate::gcra::Gcra;
 use crate::newcomers::Newcomers;
 use crate::rate::Rate;
+use crate::sync::{AtomicU64, AtomicUsize, Ordering, PoisonError, RwLock};
 use crate::ticks::Ticks;
 use crate::time::TimeSource;
 
@@ -326,7 +326,7 @@ impl BansBuilder {
             return Err(ConfigError::Bans("share is not within 1 and 100 percent"));
         }
         Ok(Bans(Arc::new(State {
-            records: RwLock::default(),
+            records: RwLock::new(HashMap::new()),
             count: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
             capacity: self.capacity,

@@ -17,6 +17,9 @@ pub enum ConfigError {
     /// A key rests on a header that carries a credential, which nobody has verified.
     #[error("header {0:?} carries a credential, and nothing is counted by an unverified one")]
     CredentialHeader(String),
+    /// A deadline cannot work like this.
+    #[error("deadline: {0}")]
+    Deadline(&'static str),
     /// Two policies have the same name.
     #[error("two policies are called {0:?}")]
     DuplicatePolicy(String),
@@ -51,6 +54,9 @@ pub enum ConfigError {
     /// There is no policy of this name.
     #[error("no policy is called {0:?}")]
     UnknownPolicy(String),
+    /// Rules about bodies cannot work like this.
+    #[error("upload: {0}")]
+    Upload(&'static str),
 }
 
 /// Why a request was not admitted.
@@ -64,46 +70,70 @@ pub struct RateLimitError {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum RateLimitErrorKind {
+    /// The client says in no known way for how long it waits.
+    BadTimeout,
     /// The caller is banned for a while.
     Banned,
-    /// The body is declared to be larger than allowed.
+    /// The body is larger than allowed, or declared to be.
     BodyTooLarge,
     /// A policy has no room for new callers at present.
     Crowded,
+    /// The request took too long.
+    DeadlineExceeded,
     /// The caller has spent what a policy allows.
     Exceeded,
     /// The headers are larger than allowed, or more.
     HeadersTooLarge,
+    /// A JSON document is deeper than allowed.
+    JsonTooDeep,
+    /// A JSON document has more values, or longer ones, than allowed.
+    JsonTooLarge,
     /// The request lacks what it would be counted by.
     NoKey,
     /// No policy applies to the request.
     NoPolicy,
     /// There is too much to do already.
     Overloaded,
+    /// The body is JSON in a coding that cannot be looked into.
+    UnsupportedCoding,
     /// The body is of a type that is not on the list.
     UnsupportedMedia,
+    /// The body comes in too slowly.
+    UploadTooSlow,
     /// Path and query are longer than allowed.
     UriTooLong,
 }
 
+/// The timeout cannot be read.
+const BAD_TIMEOUT: Code = Code::new("ratelimit.bad_timeout");
 /// The caller is banned.
 const BANNED: Code = Code::new("ratelimit.banned");
-/// The body is declared to be too large.
+/// The body is too large.
 const BODY_TOO_LARGE: Code = Code::new("ratelimit.body_too_large");
 /// There is no room for new callers.
 const CROWDED: Code = Code::new("ratelimit.crowded");
+/// The request took too long.
+const DEADLINE_EXCEEDED: Code = Code::new("ratelimit.deadline_exceeded");
 /// The caller has spent what is allowed.
 const EXCEEDED: Code = Code::new("ratelimit.exceeded");
 /// The headers are too large, or too many.
 const HEADERS_TOO_LARGE: Code = Code::new("ratelimit.headers_too_large");
+/// A JSON document is too deep.
+const JSON_TOO_DEEP: Code = Code::new("ratelimit.json_too_deep");
+/// A JSON document has too many values, or too long ones.
+const JSON_TOO_LARGE: Code = Code::new("ratelimit.json_too_large");
 /// The request lacks what it would be counted by.
 const NO_KEY: Code = Code::new("ratelimit.no_key");
 /// No policy applies to the request.
 const NO_POLICY: Code = Code::new("ratelimit.no_policy");
 /// There is too much to do already.
 const OVERLOADED: Code = Code::new("ratelimit.overloaded");
+/// The body is JSON in a coding that cannot be looked into.
+const UNSUPPORTED_CODING: Code = Code::new("ratelimit.unsupported_coding");
 /// The body is of a type that is not on the list.
 const UNSUPPORTED_MEDIA: Code = Code::new("ratelimit.unsupported_media");
+/// The body comes in too slowly.
+const UPLOAD_TOO_SLOW: Code = Code::new("ratelimit.upload_too_slow");
 /// Path and query are too long.
 const URI_TOO_LONG: Code = Code::new("ratelimit.uri_too_long");
 
@@ -125,15 +155,21 @@ impl RateLimitError {
     /// The stable code of the reason.
     pub fn code(&self) -> Code {
         match self.kind {
+            RateLimitErrorKind::BadTimeout => BAD_TIMEOUT,
             RateLimitErrorKind::Banned => BANNED,
             RateLimitErrorKind::BodyTooLarge => BODY_TOO_LARGE,
             RateLimitErrorKind::Crowded => CROWDED,
+            RateLimitErrorKind::DeadlineExceeded => DEADLINE_EXCEEDED,
             RateLimitErrorKind::Exceeded => EXCEEDED,
             RateLimitErrorKind::HeadersTooLarge => HEADERS_TOO_LARGE,
+            RateLimitErrorKind::JsonTooDeep => JSON_TOO_DEEP,
+            RateLimitErrorKind::JsonTooLarge => JSON_TOO_LARGE,
             RateLimitErrorKind::NoKey => NO_KEY,
             RateLimitErrorKind::NoPolicy => NO_POLICY,
             RateLimitErrorKind::Overloaded => OVERLOADED,
+            RateLimitErrorKind::UnsupportedCoding => UNSUPPORTED_CODING,
             RateLimitErrorKind::UnsupportedMedia => UNSUPPORTED_MEDIA,
+            RateLimitErrorKind::UploadTooSlow => UPLOAD_TOO_SLOW,
             RateLimitErrorKind::UriTooLong => URI_TOO_LONG,
         }
     }
@@ -142,23 +178,38 @@ impl RateLimitError {
     pub(crate) fn into_rejection(self) -> Rejection {
         // The code says it all: without a cause a refusal stays as cheap as an admission.
         let rejection = |kind| Rejection::new(kind, self.code());
-        let rejection = match self.kind {
-            RateLimitErrorKind::Banned => rejection(RejectionKind::Forbidden),
-            RateLimitErrorKind::BodyTooLarge => rejection(RejectionKind::TooLarge),
-            RateLimitErrorKind::HeadersTooLarge => rejection(RejectionKind::HeadersTooLarge),
-            RateLimitErrorKind::UnsupportedMedia => rejection(RejectionKind::UnsupportedMedia),
-            RateLimitErrorKind::UriTooLong => rejection(RejectionKind::UriTooLong),
-            RateLimitErrorKind::Exceeded => rejection(RejectionKind::RateLimited),
-            RateLimitErrorKind::Crowded => rejection(RejectionKind::Unavailable)
-                .with_detail("there is no room for new callers at present"),
-            RateLimitErrorKind::NoKey => rejection(RejectionKind::Forbidden)
-                .with_detail("the request lacks what its limit is counted by"),
-            RateLimitErrorKind::NoPolicy => {
-                rejection(RejectionKind::Forbidden).with_detail("no limit is set for this caller")
-            }
-            RateLimitErrorKind::Overloaded => rejection(RejectionKind::Unavailable)
-                .with_detail("the service has too much to do at present"),
-        };
+        let rejection =
+            match self.kind {
+                RateLimitErrorKind::BadTimeout => {
+                    rejection(RejectionKind::Malformed).with_detail("the timeout cannot be read")
+                }
+                RateLimitErrorKind::Banned => rejection(RejectionKind::Forbidden),
+                RateLimitErrorKind::BodyTooLarge => rejection(RejectionKind::TooLarge),
+                RateLimitErrorKind::DeadlineExceeded => rejection(RejectionKind::DeadlineExceeded)
+                    .with_detail("the request took too long"),
+                RateLimitErrorKind::HeadersTooLarge => rejection(RejectionKind::HeadersTooLarge),
+                RateLimitErrorKind::JsonTooDeep => {
+                    rejection(RejectionKind::Malformed).with_detail("the JSON document is too deep")
+                }
+                RateLimitErrorKind::JsonTooLarge => rejection(RejectionKind::TooLarge)
+                    .with_detail("the JSON document has too many values, or too long ones"),
+                RateLimitErrorKind::UnsupportedCoding => rejection(RejectionKind::UnsupportedMedia)
+                    .with_detail("a JSON document is taken only as it is, in UTF-8"),
+                RateLimitErrorKind::UnsupportedMedia => rejection(RejectionKind::UnsupportedMedia),
+                RateLimitErrorKind::UploadTooSlow => {
+                    rejection(RejectionKind::Timeout).with_detail("the body comes in too slowly")
+                }
+                RateLimitErrorKind::UriTooLong => rejection(RejectionKind::UriTooLong),
+                RateLimitErrorKind::Exceeded => rejection(RejectionKind::RateLimited),
+                RateLimitErrorKind::Crowded => rejection(RejectionKind::Unavailable)
+                    .with_detail("there is no room for new callers at present"),
+                RateLimitErrorKind::NoKey => rejection(RejectionKind::Forbidden)
+                    .with_detail("the request lacks what its limit is counted by"),
+                RateLimitErrorKind::NoPolicy => rejection(RejectionKind::Forbidden)
+                    .with_detail("no limit is set for this caller"),
+                RateLimitErrorKind::Overloaded => rejection(RejectionKind::Unavailable)
+                    .with_detail("the service has too much to do at present"),
+            };
         match self.wait {
             Some(wait) => rejection.with_retry_after(wait),
             None => rejection,
@@ -169,8 +220,14 @@ impl RateLimitError {
 impl fmt::Display for RateLimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
+            RateLimitErrorKind::BadTimeout => "the timeout cannot be read",
             RateLimitErrorKind::Banned => "banned",
-            RateLimitErrorKind::BodyTooLarge => "the declared body is too large",
+            RateLimitErrorKind::BodyTooLarge => "the body is too large",
+            RateLimitErrorKind::DeadlineExceeded => "the request took too long",
+            RateLimitErrorKind::JsonTooDeep => "the JSON document is too deep",
+            RateLimitErrorKind::JsonTooLarge => "the JSON document is too large",
+            RateLimitErrorKind::UnsupportedCoding => "the JSON document is coded",
+            RateLimitErrorKind::UploadTooSlow => "the body comes in too slowly",
             RateLimitErrorKind::HeadersTooLarge => "the headers are too large",
             RateLimitErrorKind::UnsupportedMedia => "the content type is not taken",
             RateLimitErrorKind::UriTooLong => "the target is too long",

@@ -1,11 +1,13 @@
 //! Decides about one request.
 
 mod bans;
+mod deadline;
 mod fields;
 mod inquiry;
 mod intake;
 mod load;
 mod pass;
+mod upload;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,12 +15,14 @@ use std::sync::Arc;
 use bartizan_core::{Check, Decision, Duty, Guard, Inspection, Outcome as Conclusion, Rejection};
 
 pub use self::bans::BanGuard;
+pub use self::deadline::{Deadline, DeadlineGuard, DeadlinePass};
 use self::fields::write_refusal;
 pub use self::inquiry::RateLimitInquiry;
 pub use self::intake::IntakeGuard;
 pub use self::load::{LoadGuard, LoadPass};
 use self::pass::Owed;
 pub use self::pass::RateLimitPass;
+pub use self::upload::{UploadGuard, UploadPass};
 use crate::config::{MissingKey, RateLimitConfig, Rules};
 use crate::error::{RateLimitError, RateLimitErrorKind};
 use crate::key::Answers;

@@ -1,15 +1,19 @@
 //! The layer.
 
 mod bans;
+mod deadline;
 mod intake;
 mod load;
+mod upload;
 
 use bartizan_core::{Entrance, GuardLayer, Guarded};
 use tower_layer::Layer;
 
 pub use self::bans::{BanLayer, Banned};
+pub use self::deadline::{DeadlineLayer, Deadlined};
 pub use self::intake::{Intake, IntakeLayer};
 pub use self::load::{Load, LoadLayer};
+pub use self::upload::{Upload, UploadLayer};
 use crate::config::RateLimitConfig;
 use crate::guard::RateLimitGuard;
 use crate::limiter::Limiter;

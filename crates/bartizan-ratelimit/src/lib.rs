@@ -78,8 +78,14 @@
 //!
 //! [`LoadLayer`] serves so many requests at once, each counted to the end of its response's body,
 //! and sheds what is beyond instead of letting it queue. The [`LoadLimit`] may adapt itself to how
-//! fast responses come, and keeps a part free for what is critical. [`IntakeLayer`] refuses what
-//! is too large or of the wrong kind by its head.
+//! fast responses come, and keeps a part free for what is critical. [`DeadlineLayer`] ends what
+//! takes too long.
+//!
+//! # Requests
+//!
+//! [`IntakeLayer`] refuses what is too large or of the wrong kind by its head. [`UploadLayer`]
+//! looks at bodies while they are read, and keeps nothing of them: how large they are, how deep
+//! and large as JSON, and how fast they come in.
 //!
 //! # Deployment notes
 //!
@@ -104,39 +110,51 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bans;
+mod body;
 mod config;
+mod deadline;
 mod error;
 mod field;
 mod gcra;
 mod guard;
 mod intake;
+mod json;
 mod key;
 mod layer;
 mod limiter;
 mod load;
 mod newcomers;
+mod pace;
 mod policy;
 mod rate;
+mod service;
+mod sync;
 mod table;
 mod ticks;
 mod time;
+mod upload;
 mod verdict;
 
 pub use self::bans::{BanRefused, BanSubject, Bans, BansBuilder};
+pub use self::body::UploadBody;
 pub use self::config::{Fields, MissingKey, RateLimitConfig, RateLimitConfigBuilder, Settlement};
 pub use self::error::{ConfigError, RateLimitError, RateLimitErrorKind};
 pub use self::gcra::{Denied, Gcra};
 pub use self::guard::{
-    BanGuard, IntakeGuard, LoadGuard, LoadPass, RateLimitGuard, RateLimitInquiry, RateLimitPass,
+    BanGuard, Deadline, DeadlineGuard, DeadlinePass, IntakeGuard, LoadGuard, LoadPass,
+    RateLimitGuard, RateLimitInquiry, RateLimitPass, UploadGuard, UploadPass,
 };
 pub use self::intake::{IntakeRules, IntakeRulesBuilder};
 pub use self::key::{Key, KeyWriter};
 pub use self::layer::{
-    BanLayer, Banned, Intake, IntakeLayer, Load, LoadLayer, RateLimit, RateLimitLayer,
+    BanLayer, Banned, DeadlineLayer, Deadlined, Intake, IntakeLayer, Load, LoadLayer, RateLimit,
+    RateLimitLayer, Upload, UploadLayer,
 };
 pub use self::limiter::{Limiter, LimiterBuilder, Occupancy};
 pub use self::load::{LoadLimit, LoadLimitBuilder, Priority};
 pub use self::policy::Policy;
 pub use self::rate::Rate;
+pub use self::service::Measured;
 pub use self::ticks::Ticks;
+pub use self::upload::{UploadRules, UploadRulesBuilder};
 pub use self::verdict::{Denial, Verdict};

@@ -3,14 +3,14 @@
 mod aimd;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::{Clock, SystemClock};
 
 use self::aimd::Aimd;
 use crate::error::ConfigError;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, PoisonError};
 use crate::ticks::Ticks;
 use crate::time::TimeSource;
 

@@ -1,9 +1,9 @@
 //! How many new keys may push live ones out.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::gcra::Gcra;
+use crate::sync::{AtomicU64, Ordering};
 use crate::ticks::Ticks;
 
 /// A limit on how many new keys a table that is full of live ones takes in.

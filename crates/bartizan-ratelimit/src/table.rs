@@ -3,11 +3,11 @@
 mod line;
 
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::line::{Entry, Line, WAYS};
 use crate::gcra::{Denied, Gcra};
 use crate::newcomers::Newcomers;
+use crate::sync::{AtomicU64, Ordering};
 use crate::ticks::Ticks;
 
 /// One overflow line stands behind so many lines.

@@ -1,8 +1,8 @@
 //! How much of the traffic bans may refuse.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::sync::{Mutex, PoisonError};
 use crate::ticks::Ticks;
 
 /// Over which time shares are measured.

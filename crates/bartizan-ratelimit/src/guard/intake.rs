@@ -74,7 +74,7 @@ fn head_of(parts: &Parts) -> Head<'_> {
 }
 
 /// The largest size that the head declares; one that cannot be read is larger than any limit.
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn declared_length(headers: &HeaderMap) -> Option<u64> {
     let lengths = headers.get_all(CONTENT_LENGTH).iter().map(|value| {
         let digits = value
             .to_str()

@@ -13,8 +13,8 @@ use crate::intake::IntakeRules;
 /// (`ratelimit.body_too_large`) and 415 (`ratelimit.unsupported_media`).
 ///
 /// A body is judged by the size that it is declared to have. One that declares none, as chunked
-/// ones and most over HTTP/2, is not measured here: put `tower_http`'s `RequestBodyLimitLayer`, or
-/// tonic's limit on message sizes, further in as well.
+/// ones and most over HTTP/2, is measured by the [`UploadLayer`](crate::UploadLayer): put it
+/// further in as well.
 ///
 /// ```
 /// use bartizan_ratelimit::{IntakeLayer, IntakeRules};

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod bans;
+mod deadline;
 mod facts;
 mod fields;
 mod intake;
@@ -11,3 +12,4 @@ mod layer;
 mod limiter;
 mod load;
 mod support;
+mod upload;
