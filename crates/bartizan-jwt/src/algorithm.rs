@@ -1,14 +1,16 @@
-//! The signature algorithms that exist for this crate.
+//! The algorithms of signatures and MACs that exist for this crate.
 
 use std::fmt;
 
-use ring::signature;
 use ring::signature::{RsaParameters, VerificationAlgorithm};
+use ring::{hmac, signature};
 
-/// A signature algorithm ([RFC 7518 §3.1], [RFC 8037 §3.1], [RFC 9864 §2.2]).
+/// An algorithm of signatures or MACs ([RFC 7518 §3.1], [RFC 8037 §3.1], [RFC 9864 §2.2]).
 ///
-/// The list is closed. `none` is not on it and cannot be named; neither are the symmetric
-/// algorithms (`HS256` and the like), so that a public key can never serve as a secret.
+/// The list is closed. `none` is not on it and cannot be named. The symmetric algorithms (`HS256`
+/// and the like) are not allowed unless they are named, and serve with a
+/// [`SharedSecret`](crate::SharedSecret) alone, so that a public key can never be taken for a
+/// secret.
 ///
 /// [RFC 7518 §3.1]: https://www.rfc-editor.org/rfc/rfc7518#section-3.1
 /// [RFC 8037 §3.1]: https://www.rfc-editor.org/rfc/rfc8037#section-3.1
@@ -22,6 +24,12 @@ pub enum Algorithm {
     Es256,
     /// ECDSA on P-384 with SHA-384.
     Es384,
+    /// HMAC with SHA-256.
+    Hs256,
+    /// HMAC with SHA-384.
+    Hs384,
+    /// HMAC with SHA-512.
+    Hs512,
     /// RSASSA-PSS with SHA-256.
     Ps256,
     /// RSASSA-PSS with SHA-384.
@@ -38,16 +46,20 @@ pub enum Algorithm {
 
 /// How ring verifies an algorithm: RSA keys come as two numbers, the others as one byte string.
 pub(crate) enum Primitive {
+    Mac(hmac::Algorithm),
     Rsa(&'static RsaParameters),
     Whole(&'static dyn VerificationAlgorithm),
 }
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::EdDsa,
         Self::Es256,
         Self::Es384,
+        Self::Hs256,
+        Self::Hs384,
+        Self::Hs512,
         Self::Ps256,
         Self::Ps384,
         Self::Ps512,
@@ -64,6 +76,9 @@ impl Algorithm {
             "EdDSA" | "Ed25519" => Self::EdDsa,
             "ES256" => Self::Es256,
             "ES384" => Self::Es384,
+            "HS256" => Self::Hs256,
+            "HS384" => Self::Hs384,
+            "HS512" => Self::Hs512,
             "PS256" => Self::Ps256,
             "PS384" => Self::Ps384,
             "PS512" => Self::Ps512,
@@ -80,6 +95,9 @@ impl Algorithm {
             Self::EdDsa => "EdDSA",
             Self::Es256 => "ES256",
             Self::Es384 => "ES384",
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
             Self::Ps256 => "PS256",
             Self::Ps384 => "PS384",
             Self::Ps512 => "PS512",
@@ -89,11 +107,19 @@ impl Algorithm {
         }
     }
 
+    /// Whether who verifies could sign as well.
+    pub const fn is_symmetric(self) -> bool {
+        matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
+    }
+
     pub(crate) fn primitive(self) -> Primitive {
         match self {
             Self::EdDsa => Primitive::Whole(&signature::ED25519),
             Self::Es256 => Primitive::Whole(&signature::ECDSA_P256_SHA256_FIXED),
             Self::Es384 => Primitive::Whole(&signature::ECDSA_P384_SHA384_FIXED),
+            Self::Hs256 => Primitive::Mac(hmac::HMAC_SHA256),
+            Self::Hs384 => Primitive::Mac(hmac::HMAC_SHA384),
+            Self::Hs512 => Primitive::Mac(hmac::HMAC_SHA512),
             Self::Ps256 => Primitive::Rsa(&signature::RSA_PSS_2048_8192_SHA256),
             Self::Ps384 => Primitive::Rsa(&signature::RSA_PSS_2048_8192_SHA384),
             Self::Ps512 => Primitive::Rsa(&signature::RSA_PSS_2048_8192_SHA512),
@@ -123,6 +149,9 @@ impl TryFrom<jsonwebtoken::Algorithm> for Algorithm {
             Theirs::EdDSA => Self::EdDsa,
             Theirs::ES256 => Self::Es256,
             Theirs::ES384 => Self::Es384,
+            Theirs::HS256 => Self::Hs256,
+            Theirs::HS384 => Self::Hs384,
+            Theirs::HS512 => Self::Hs512,
             Theirs::PS256 => Self::Ps256,
             Theirs::PS384 => Self::Ps384,
             Theirs::PS512 => Self::Ps512,
@@ -134,12 +163,12 @@ impl TryFrom<jsonwebtoken::Algorithm> for Algorithm {
     }
 }
 
-/// The algorithm is symmetric, or one that this crate does not know.
+/// The algorithm is one that this crate does not know.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("not a supported signature algorithm (symmetric ones are not: a verifier could sign)")]
+#[error("not a supported algorithm")]
 pub struct UnsupportedAlgorithm;
 
-/// A set of signature algorithms.
+/// A set of algorithms.
 ///
 /// ```
 /// use bartizan_jwt::{Algorithm, AlgorithmSet};
@@ -154,6 +183,13 @@ pub struct AlgorithmSet(u16);
 impl AlgorithmSet {
     /// Every algorithm of [`Algorithm`].
     pub const ALL: Self = Self((1 << Algorithm::ALL.len()) - 1);
+
+    /// Those of public keys: all but the symmetric ones.
+    pub const SIGNATURES: Self = Self(Self::ALL.0 & !Self::SYMMETRIC.0);
+
+    /// Those of shared secrets.
+    pub(crate) const SYMMETRIC: Self =
+        Self(Algorithm::Hs256.bit() | Algorithm::Hs384.bit() | Algorithm::Hs512.bit());
 
     /// Those that an RSA key can serve.
     pub(crate) const RSA: Self = Self(
@@ -224,7 +260,7 @@ mod tests {
         }
         assert_eq!(Algorithm::from_name("Ed25519"), Some(Algorithm::EdDsa));
         for name in [
-            "none", "None", "nOnE", "", "HS256", "rs256", "RS256 ", "ES512", "ES256K",
+            "none", "None", "nOnE", "", "HS1", "hs256", "rs256", "RS256 ", "ES512", "ES256K",
         ] {
             assert_eq!(Algorithm::from_name(name), None, "{name:?}");
         }
@@ -241,14 +277,21 @@ mod tests {
     }
 
     #[test]
-    fn symmetric_algorithms_do_not_convert() {
-        assert_eq!(
-            Algorithm::try_from(jsonwebtoken::Algorithm::HS256),
-            Err(UnsupportedAlgorithm)
-        );
-        assert_eq!(
-            Algorithm::try_from(jsonwebtoken::Algorithm::PS384),
-            Ok(Algorithm::Ps384)
-        );
+    fn symmetric_algorithms_are_set_apart() {
+        for algorithm in Algorithm::ALL {
+            let is_symmetric = algorithm.name().starts_with("HS");
+            assert_eq!(algorithm.is_symmetric(), is_symmetric);
+            assert_eq!(AlgorithmSet::SYMMETRIC.contains(algorithm), is_symmetric);
+            assert_eq!(AlgorithmSet::SIGNATURES.contains(algorithm), !is_symmetric);
+        }
+    }
+
+    #[test]
+    fn those_of_jsonwebtoken_are_the_same_by_name() {
+        for theirs in ["HS256", "ES384", "EdDSA", "PS384", "RS512"] {
+            let converted: jsonwebtoken::Algorithm = theirs.parse().unwrap();
+            let ours = Algorithm::try_from(converted).unwrap();
+            assert_eq!(Some(ours), Algorithm::from_name(theirs));
+        }
     }
 }

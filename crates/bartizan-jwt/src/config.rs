@@ -434,6 +434,9 @@ impl JwtConfigBuilder {
                 })
             };
         }
+        if self.rules.needs_secret() {
+            return Err(ConfigError::NoSecret);
+        }
         let check = SetCheck {
             issuer: self.rules.issuer().clone(),
             algorithms: self.rules.algorithms(),

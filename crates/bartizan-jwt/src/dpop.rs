@@ -103,7 +103,7 @@ impl Dpop {
     pub fn builder(origin: &str) -> DpopBuilder {
         DpopBuilder {
             origins: vec![origin.to_owned()],
-            algorithms: AlgorithmSet::ALL,
+            algorithms: AlgorithmSet::SIGNATURES,
             max_age: DEFAULT_MAX_AGE,
             nonces: NonceChoice::None,
             store: None,
@@ -221,8 +221,8 @@ impl DpopBuilder {
         self
     }
 
-    /// Replaces the algorithms that a proof may be signed with; by default every one that this
-    /// crate verifies.
+    /// Replaces the algorithms that a proof may be signed with; by default every one of public
+    /// keys.
     pub fn with_algorithms(mut self, algorithms: impl Into<AlgorithmSet>) -> Self {
         self.algorithms = algorithms.into();
         self
@@ -263,6 +263,10 @@ impl DpopBuilder {
     pub fn build(self) -> Result<Dpop, ConfigError> {
         if self.algorithms.is_empty() {
             return Err(ConfigError::NoAlgorithm);
+        }
+        //= RFC 9449 §4.2: alg [...] MUST NOT be none or an identifier for a symmetric algorithm.
+        if self.algorithms.intersection(AlgorithmSet::SYMMETRIC) != AlgorithmSet::from([]) {
+            return Err(ConfigError::SymmetricProof);
         }
         let (least, most) = (Duration::from_secs(1), Duration::from_secs(300));
         within("age of a proof", self.max_age, least, most)?;

@@ -9,6 +9,8 @@ use bartizan_core::{Code, WallTime};
 #[cfg(any(feature = "axum", feature = "tonic"))]
 use bartizan_core::{Rejection, RejectionKind};
 
+use crate::algorithm::Algorithm;
+
 pub(crate) use self::refusal::{DPOP_NONCE, Refusals};
 
 /// A configuration that cannot work; names the offending value.
@@ -91,13 +93,37 @@ pub enum ConfigError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// Symmetric algorithms are allowed beside others. Allow either: an issuer signs with a key of
+    /// its own, or with a secret that it shares.
+    #[error("symmetric algorithms are allowed beside those of public keys")]
+    MixedAlgorithms,
+    /// Symmetric algorithms are allowed, and the secret is not given. It is never fetched.
+    #[error("symmetric algorithms are allowed, and no secret is given")]
+    NoSecret,
+    /// A secret is to serve an algorithm of public keys.
+    #[error("{0} is no symmetric algorithm")]
+    NotSymmetric(Algorithm),
+    /// Proofs of possession are to be made with a shared secret.
+    #[error("a proof of possession cannot be made with a symmetric algorithm")]
+    SymmetricProof,
+    /// A secret is shorter than RFC 7518 §3.2 asks for.
+    #[error("the secret has {length} bytes, and {algorithm} needs {least}")]
+    SecretTooShort {
+        /// What it is for.
+        algorithm: Algorithm,
+        /// How long it is, in bytes.
+        length: usize,
+        /// How long it has to be, in bytes.
+        least: usize,
+    },
     /// The system has no random bytes.
     #[error("the system has no random bytes")]
     NoRandomness,
     /// A document of keys cannot be read.
     #[error("the key set cannot be read")]
     UnreadableKeySet(#[from] crate::KeySetError),
-    /// A static key set holds no key that may verify a token under the rules.
+    /// A static key set holds no key that may verify a token under the rules. A secret may only
+    /// where the rules name its algorithm.
     #[error("the key set holds no usable key ({ignored} ignored)")]
     NoUsableKey {
         /// How many keys were ignored.

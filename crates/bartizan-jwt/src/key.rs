@@ -4,12 +4,13 @@ use std::fmt;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
-use ring::{agreement, digest, rand};
+use ring::{agreement, digest, hmac, rand};
 use serde_json::{Map, Value};
 
 use crate::algorithm::{Algorithm, AlgorithmSet, Primitive};
 use crate::base64url;
 use crate::ed25519;
+use crate::error::ConfigError;
 use crate::header::MAX_KEY_ID;
 
 /// 8192 bits: ring verifies no longer ones, and a longer one would let whoever writes the key set
@@ -21,7 +22,8 @@ const MAX_RSA_BYTES: usize = 1024;
 /// [RFC 7518 §3.3]: https://www.rfc-editor.org/rfc/rfc7518#section-3.3
 const MIN_RSA_BITS: usize = 2048;
 
-/// A public key of an issuer that was found fit to verify signatures.
+/// A key of an issuer that was found fit to verify signatures: a public key, or a
+/// [`SharedSecret`](crate::SharedSecret).
 ///
 /// The key says which algorithms it may be used with: by its type and curve, and by `alg` where
 /// the issuer wrote one. What the token's header says only has to agree.
@@ -36,11 +38,13 @@ pub struct VerificationKey {
 #[derive(Clone)]
 enum Material {
     Rsa(RsaPublicKeyComponents<Box<[u8]>>),
+    Secret(hmac::Key),
     /// An uncompressed point, or an Ed25519 public key.
     Whole(Box<[u8]>),
 }
 
-/// The SHA-256 thumbprint of a key ([RFC 7638]): the same key has the same one under any name.
+/// The SHA-256 thumbprint of a public key ([RFC 7638]): the same key has the same one under any
+/// name. That of a secret is drawn at random when it is loaded, so that it tells nothing of it.
 ///
 /// [RFC 7638]: https://www.rfc-editor.org/rfc/rfc7638#section-3
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
@@ -82,6 +86,37 @@ impl VerificationKey {
     /// Loads a key of a published set, if it is published for this purpose.
     pub(crate) fn load(members: Map<String, Value>, purpose: Purpose) -> Result<Self, KeyProblem> {
         Self::load_with(members, purpose, PointCheck::Now)
+    }
+
+    /// A secret for one algorithm, which is symmetric.
+    pub(crate) fn from_secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
+        let Primitive::Mac(mac) = algorithm.primitive() else {
+            return Err(ConfigError::NotSymmetric(algorithm));
+        };
+        //= RFC 7518 §3.2: a key of the same size as the hash output (for instance, 256 bits for
+        //= "HS256") or larger MUST be used with this algorithm.
+        let least = mac.digest_algorithm().output_len();
+        if secret.len() < least {
+            return Err(ConfigError::SecretTooShort {
+                algorithm,
+                length: secret.len(),
+                least,
+            });
+        }
+        let thumbprint = rand::generate(&rand::SystemRandom::new())
+            .map_err(|_| ConfigError::NoRandomness)?
+            .expose();
+        Ok(Self {
+            key_id: None,
+            algorithms: AlgorithmSet::one(algorithm),
+            material: Material::Secret(hmac::Key::new(mac, secret)),
+            thumbprint: Thumbprint(thumbprint),
+        })
+    }
+
+    pub(crate) fn with_key_id(mut self, key_id: &str) -> Self {
+        self.key_id = Some(key_id.into());
+        self
     }
 
     /// Loads a key that is used for one verification, which finds out whether its point is on the
@@ -193,6 +228,9 @@ impl VerificationKey {
         match (&self.material, algorithm.primitive()) {
             (Material::Rsa(key), Primitive::Rsa(parameters)) => {
                 key.verify(parameters, message, signature).is_ok()
+            }
+            (Material::Secret(key), Primitive::Mac(_)) => {
+                hmac::verify(key, message, signature).is_ok()
             }
             (Material::Whole(bytes), Primitive::Whole(parameters)) => {
                 UnparsedPublicKey::new(parameters, bytes)

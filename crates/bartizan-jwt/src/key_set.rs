@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::algorithm::{Algorithm, AlgorithmSet};
 use crate::json;
 use crate::key::{KeyProblem, Purpose, Thumbprint, VerificationKey};
+use crate::secret::SharedSecret;
 
 /// How many keys of a set are loaded.
 ///
@@ -116,6 +117,17 @@ impl KeySet {
             .map_err(|error| KeySetError::Json(error.into()))
     }
 
+    /// The secrets that an issuer and this service share, for `HS256` and the like.
+    ///
+    /// Rules have to name the algorithm ([`RulesBuilder::with_algorithms`]). There is no other way
+    /// for a secret to get into a set: what was published or lies in a file of keys never is one.
+    ///
+    /// [`RulesBuilder::with_algorithms`]: crate::RulesBuilder::with_algorithms
+    pub fn from_secrets(secrets: impl IntoIterator<Item = SharedSecret>) -> Self {
+        let keys = secrets.into_iter().map(SharedSecret::into_key).collect();
+        Self::sorted(keys, Vec::new())
+    }
+
     fn from_list(list: Vec<Value>, purpose: Purpose) -> Self {
         let (mut keys, mut notices) = (Vec::new(), Vec::new());
         for (index, entry) in list.into_iter().enumerate() {
@@ -150,6 +162,10 @@ impl KeySet {
                 problem,
             }));
         }
+        Self::sorted(keys, notices)
+    }
+
+    fn sorted(mut keys: Vec<VerificationKey>, notices: Vec<KeyNotice>) -> Self {
         keys.sort_by(|one, other| one.key_id().cmp(&other.key_id()));
         Self {
             keys: keys.into(),

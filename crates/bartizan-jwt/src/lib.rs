@@ -93,8 +93,8 @@
 //! 4. `iss` says which issuer is responsible. There is no fallback to another.
 //! 5. The header and the payload are strict JSON: no member twice, no nesting deeper than 16.
 //!    `crit`, `b64`, `zip`, `enc` and `epk` are refused; `jwk`, `jku`, `x5u` and `x5c` are never
-//!    used. `alg` is on a closed list without `none` and without symmetric algorithms. `typ` is
-//!    `at+jwt`, or what [`Rules`] accept beside it.
+//!    used. `alg` is on a closed list without `none`; symmetric algorithms are refused unless the
+//!    rules name them. `typ` is `at+jwt`, or what [`Rules`] accept beside it.
 //! 6. `aud` names this service, `exp` is not reached, `nbf` and `iat` are, each give or take 30 s;
 //!    `sub`, `jti` and `client_id` are there. All are type-checked.
 //! 7. `kid` names a key of the issuer. **The key decides the algorithm**: by its type, curve,
@@ -136,6 +136,9 @@
 //! * Requests that a browser sends for another site, where tokens are taken from cookies.
 //! * Routes that axum got after `.layer` was called: they are not guarded.
 //! * Streams outside a tokio runtime: without one there is no timer that could end them.
+//!
+//! A [`SharedSecret`] in place of a public key lets everybody who can verify tokens make them as
+//! well. It is for issuers that offer nothing else.
 //!
 //! The token stays in the request, so that a handler may pass it on. Tokens that are remembered
 //! are overwritten with zeros when they leave.
@@ -182,6 +185,7 @@ mod layer;
 mod metadata;
 mod revocation;
 mod rules;
+mod secret;
 mod service;
 mod step_up;
 #[cfg(test)]
@@ -211,6 +215,7 @@ pub use self::layer::{Jwt, JwtLayer};
 pub use self::metadata::ResourceMetadata;
 pub use self::revocation::{RevocationList, RevocationListFull, Revocations};
 pub use self::rules::{Rules, RulesBuilder};
+pub use self::secret::SharedSecret;
 pub use self::service::ResourceMetadataService;
 pub use self::token::{VerifiedClaims, VerifiedToken};
 pub use self::verify::{verify, verify_signature};

@@ -91,7 +91,7 @@ impl Rules {
             issuer: Trusted::Issuer(issuer.to_owned()),
             wanted: Requirements {
                 audiences: vec![audience.into()],
-                algorithms: AlgorithmSet::ALL,
+                algorithms: AlgorithmSet::SIGNATURES,
                 types: vec!["at+jwt".into()],
                 needs_type: true,
                 needs_issued_at: true,
@@ -170,6 +170,12 @@ impl Rules {
     /// How a token may be signed.
     pub fn algorithms(&self) -> AlgorithmSet {
         self.wanted.algorithms
+    }
+
+    /// Whether tokens are signed with a secret that issuer and service share.
+    pub(crate) fn needs_secret(&self) -> bool {
+        let symmetric = AlgorithmSet::SYMMETRIC;
+        !self.wanted.algorithms.intersection(symmetric).is_empty()
     }
 
     /// How far the clocks of issuer and service may differ.
@@ -342,8 +348,9 @@ impl RulesBuilder {
         self
     }
 
-    /// Replaces the allowed algorithms. The default is every one that this crate verifies, since a
-    /// key can only be used with its own.
+    /// Replaces the allowed algorithms. The default is every one of public keys, since a key can
+    /// only be used with its own; those of a [`SharedSecret`](crate::SharedSecret) have to be
+    /// named, and cannot be allowed beside others.
     pub fn with_algorithms(mut self, algorithms: impl Into<AlgorithmSet>) -> Self {
         self.wanted.algorithms = algorithms.into();
         self
@@ -420,6 +427,10 @@ impl RulesBuilder {
         }
         if wanted.algorithms.is_empty() {
             return Err(ConfigError::NoAlgorithm);
+        }
+        let symmetric = wanted.algorithms.intersection(AlgorithmSet::SYMMETRIC);
+        if !symmetric.is_empty() && symmetric != wanted.algorithms {
+            return Err(ConfigError::MixedAlgorithms);
         }
         let is_media_type =
             |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());

@@ -17,6 +17,7 @@ mod layer;
 mod proofs;
 mod rotation;
 mod secrecy;
+mod secrets;
 mod streams;
 mod support;
 mod svids;
