@@ -1,6 +1,7 @@
 //! Card numbers that the service stores and cannot read.
 
 use bartizan_testkit::TokenBuilder;
+use customers::Records;
 use http::Method;
 use serde_json::json;
 
@@ -27,8 +28,7 @@ pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
         ("200", "card fe1.…"),
         async move {
             let got = send.await;
-            let kept = stored.get("7").map(|document| document["card"].clone());
-            match kept.as_ref().and_then(|card| card.as_str()) {
+            match kept_card(&stored) {
                 Some(kept) if kept.starts_with("fe1.") && !kept.contains(CARD) => Got {
                     said: "card fe1.…".to_owned(),
                     ..got
@@ -73,8 +73,7 @@ pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
         "HTTP: a ciphertext instead of a number",
         ("400", "encrypt.ciphertext_injected"),
         async move {
-            let card = stolen.get("7").map(|document| document["card"].clone());
-            let body = json!({ "name": "mallory", "card": card }).to_string();
+            let body = json!({ "name": "mallory", "card": kept_card(&stolen) }).to_string();
             http(dialler, customers, call.json(body)).await
         },
     );
@@ -106,10 +105,9 @@ fn rotated(rows: &mut Rows<'_>, scene: &Scene) -> anyhow::Result<()> {
         "HTTP: key rotated; read, then stored anew",
         ("200", "under the new key"),
         async move {
-            let kept = || stored.get("7").map(|document| document["card"].to_string());
             // Version and key identifier, which a ciphertext begins with.
-            let key = |kept: Option<String>| kept.map(|text| text.chars().take(16).collect());
-            let old: Option<String> = key(kept());
+            let key = || kept_card(&stored).map(|card| card.chars().take(16).collect());
+            let old: Option<String> = key();
             for call in [rotate, read] {
                 let got = http(web.clone(), customers, call).await;
                 if got.answer != "200" {
@@ -117,7 +115,7 @@ fn rotated(rows: &mut Rows<'_>, scene: &Scene) -> anyhow::Result<()> {
                 }
             }
             let got = http(web, customers, write).await;
-            let said = match key(kept()) == old {
+            let said = match key() == old {
                 true => "under the old key",
                 false => "under the new key",
             };
@@ -147,6 +145,12 @@ fn erased(rows: &mut Rows<'_>, scene: &Scene) -> anyhow::Result<()> {
         HttpCall::get("/customers/7").token(token("customers:read cards:read")?),
     );
     Ok(())
+}
+
+/// The card of customer 7 as the service has stored it.
+fn kept_card(records: &Records) -> Option<String> {
+    let document = records.get("7")?;
+    document.get("card")?.as_str().map(str::to_owned)
 }
 
 /// What is stored of a customer with this card.
