@@ -99,7 +99,10 @@ impl Endpoint {
         let no_proof = Unanswered::BadAnswer("no random bytes for an assertion");
         let proof = self.authentication.prove(&self.url, clock.wall());
         let proof = proof.ok_or(no_proof)?;
-        let own = proof.fields.iter().map(|(name, value)| (*name, value.as_str()));
+        let own = proof
+            .fields
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()));
         let all: Vec<_> = fields.iter().copied().chain(own).collect();
         let mut request = FetchRequest::post_form(&self.url, &all)
             .with_accept(HeaderValue::from_static("application/json"))

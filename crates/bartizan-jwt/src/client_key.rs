@@ -112,13 +112,21 @@ mod tests {
         for algorithm in Algorithm::ALL {
             if algorithm != Algorithm::Es256 {
                 let refused = ClientKey::from_pkcs8_der(&der, algorithm);
-                assert!(matches!(refused, Err(ConfigError::InvalidClientKey(_))), "{algorithm}");
+                assert!(
+                    matches!(refused, Err(ConfigError::InvalidClientKey(_))),
+                    "{algorithm}"
+                );
             }
         }
         let text = STANDARD.encode(&der);
         let pem = format!("x\n-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");
         assert!(ClientKey::from_pem(&pem, Algorithm::Es256).is_ok());
-        for bad in ["", "-----BEGIN PRIVATE KEY-----", &text, &pem.replace(&text, "!")] {
+        for bad in [
+            "",
+            "-----BEGIN PRIVATE KEY-----",
+            &text,
+            &pem.replace(&text, "!"),
+        ] {
             assert!(ClientKey::from_pem(bad, Algorithm::Es256).is_err());
         }
     }

@@ -92,6 +92,7 @@ pub struct JwtConfigBuilder {
     cookie: Option<String>,
     protocol: Option<String>,
     allows_anonymous: bool,
+    allows_forwarding: bool,
     ends_streams: bool,
     realm: Option<String>,
     enforcement: Enforcement,
@@ -124,6 +125,7 @@ impl JwtConfig {
             cookie: None,
             protocol: None,
             allows_anonymous: false,
+            allows_forwarding: false,
             ends_streams: true,
             realm: None,
             enforcement: Enforcement::Enforce,
@@ -308,6 +310,14 @@ impl JwtConfigBuilder {
         self
     }
 
+    /// Keeps the verified token beside the request, as a [`CallerToken`](crate::CallerToken) in its
+    /// extensions, so that an [`OutgoingLayer`](crate::OutgoingLayer) can pass it on or exchange
+    /// it. One allocation for each request.
+    pub fn allow_forwarding(mut self) -> Self {
+        self.allows_forwarding = true;
+        self
+    }
+
     /// Lets a response go on after its token has expired. By default it ends with the token,
     /// also in the middle.
     pub fn allow_streams_past_expiry(mut self) -> Self {
@@ -397,6 +407,7 @@ impl JwtConfigBuilder {
             cookie: self.cookie.as_deref().map(Box::from),
             protocol: self.protocol.as_deref().map(Box::from),
             allows_anonymous: self.allows_anonymous,
+            allows_forwarding: self.allows_forwarding,
             ends_streams: self.ends_streams,
         };
         let mut duty = Duty::new("jwt").with_enforcement(self.enforcement);

@@ -1,6 +1,6 @@
 //! The one place where this crate meets a crypto library.
 
-pub(crate) use ring::{digest, hmac, rand, signature};
+pub(crate) use ring::{rand, signature};
 
 use self::rand::SecureRandom;
 use self::signature::{EcdsaKeyPair, Ed25519KeyPair, RsaEncoding, RsaKeyPair};
@@ -28,6 +28,7 @@ impl SigningPair {
             Algorithm::Es384 => {
                 Self::Ecdsa(ecdsa(&signature::ECDSA_P384_SHA384_FIXED_SIGNING, der)?)
             }
+            _ if algorithm.is_symmetric() => return None,
             _ => Self::Rsa(RsaKeyPair::from_pkcs8(der).ok()?),
         };
         Some(pair)
@@ -65,10 +66,7 @@ pub(crate) fn random_bytes<const N: usize>() -> Option<[u8; N]> {
     Some(bytes)
 }
 
-fn ecdsa(
-    algorithm: &'static signature::EcdsaSigningAlgorithm,
-    der: &[u8],
-) -> Option<EcdsaKeyPair> {
+fn ecdsa(algorithm: &'static signature::EcdsaSigningAlgorithm, der: &[u8]) -> Option<EcdsaKeyPair> {
     EcdsaKeyPair::from_pkcs8(algorithm, der, &rand::SystemRandom::new()).ok()
 }
 

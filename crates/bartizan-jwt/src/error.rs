@@ -116,6 +116,37 @@ pub enum ConfigError {
         /// How long it has to be, in bytes.
         least: usize,
     },
+    /// An endpoint of an authorization server is not an HTTPS URL.
+    #[error("endpoint {location:?}: {problem}")]
+    InvalidEndpoint {
+        /// What was given.
+        location: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// This service cannot authenticate to the authorization server in that way.
+    #[error("client authentication: {0}")]
+    InvalidClient(&'static str),
+    /// A private key cannot sign assertions.
+    #[error("client key: {0}")]
+    InvalidClientKey(&'static str),
+    /// A place that calls may go to with a token is no origin that keeps it secret.
+    #[error("destination {origin:?}: {problem}")]
+    InvalidDestination {
+        /// What was given.
+        origin: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Calls with a token may go nowhere.
+    #[error("there is no destination that may be sent a token")]
+    NoDestination,
+    /// A scope holds a character that none may have.
+    #[error("{0:?} is no scope")]
+    InvalidScope(String),
+    /// A resource is not an absolute URI without fragment.
+    #[error("{0:?} is no resource")]
+    InvalidResource(String),
     /// The system has no random bytes.
     #[error("the system has no random bytes")]
     NoRandomness,

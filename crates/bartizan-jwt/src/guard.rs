@@ -19,6 +19,7 @@ use crate::credential::{self, Credential, Presentation};
 use crate::dpop::{Checked, Dpop, ProvenRequest, Replay, ReplayAnswer};
 use crate::error::{Detail, JwtError, JwtErrorKind, Refusals};
 use crate::key_source::Renewal;
+use crate::outgoing::CallerToken;
 use crate::revocation::Revocations;
 use crate::rules::Rules;
 use crate::token::VerifiedClaims;
@@ -53,6 +54,7 @@ pub(crate) struct Behaviour {
     pub(crate) cookie: Option<Box<str>>,
     pub(crate) protocol: Option<Box<str>>,
     pub(crate) allows_anonymous: bool,
+    pub(crate) allows_forwarding: bool,
     pub(crate) ends_streams: bool,
 }
 
@@ -129,11 +131,11 @@ impl JwtGuard {
     /// Writes down for whom the request acts, and watches over the response.
     fn admit(
         &self,
-        context: &SecurityContext,
+        inspection: &mut Inspection<'_>,
         holding: Holding,
         next_nonce: Option<String>,
     ) -> Result<JwtPass, Rejection> {
-        let claims = holding.claims();
+        let (context, claims) = (inspection.context, holding.claims());
         context.set_principal(claims.principal().clone())?;
         // A second layer that verified the same token says the same.
         if context
@@ -141,6 +143,11 @@ impl JwtGuard {
             .is_none_or(|held| held != *claims)
         {
             context.set_claims(Arc::clone(claims))?;
+        }
+        if self.0.behaviour.allows_forwarding
+            && let Some(caller) = self.0.caller_token(&inspection.parts.headers, &holding)
+        {
+            inspection.parts.extensions.insert(caller);
         }
         // In shadow mode nothing is enforced, and so nothing cut off.
         let enforces = self.0.duty.enforcement() == Enforcement::Enforce;
@@ -153,7 +160,7 @@ impl JwtGuard {
     }
 
     /// The verdict about a request, with the keys that are there.
-    fn judge(&self, inspection: &Inspection<'_>) -> Result<JwtPass, Verdict> {
+    fn judge(&self, inspection: &mut Inspection<'_>) -> Result<JwtPass, Verdict> {
         let state = &*self.0;
         let fail = |presentation| {
             move |error| {
@@ -212,7 +219,7 @@ impl JwtGuard {
                 }
             },
         };
-        Ok(self.admit(inspection.context, holding, next_nonce)?)
+        Ok(self.admit(inspection, holding, next_nonce)?)
     }
 }
 
@@ -231,6 +238,15 @@ impl State {
             found = one_of(found, credential::in_protocols(offered, marker)?)?;
         }
         Ok(found)
+    }
+
+    /// The token that was found to hold, to be passed on.
+    fn caller_token(&self, headers: &HeaderMap, holding: &Holding) -> Option<CallerToken> {
+        let text = self.credential(headers).ok()??.text().ok()?;
+        let rules = &self.verifiers.of(holding.verifier)?.rules;
+        let claims = Arc::clone(holding.claims());
+        let ends = rules.end_of(&claims);
+        Some(CallerToken::assert_verified(text, claims, ends))
     }
 
     fn revoked(&self, holding: &Holding) -> Result<(), JwtError> {

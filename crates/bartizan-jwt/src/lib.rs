@@ -162,12 +162,15 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod algorithm;
+mod authorization_server;
 mod base64url;
 mod cache;
 mod claims;
+mod client_key;
 mod config;
 mod confirmation;
 mod credential;
+mod crypto;
 mod discovery;
 mod dpop;
 mod ed25519;
@@ -183,6 +186,9 @@ mod key_set;
 mod key_source;
 mod layer;
 mod metadata;
+mod oauth_error;
+mod outgoing;
+mod recent;
 mod revocation;
 mod rules;
 mod secret;
@@ -197,6 +203,8 @@ mod verify;
 pub use bartizan_source::{HttpsFetcher, Roots, Status};
 
 pub use self::algorithm::{Algorithm, AlgorithmSet, UnsupportedAlgorithm};
+pub use self::authorization_server::ClientAuthentication;
+pub use self::client_key::ClientKey;
 pub use self::config::{JwtConfig, JwtConfigBuilder};
 pub use self::confirmation::Confirmation;
 pub use self::dpop::{
@@ -213,6 +221,10 @@ pub use self::key::{KeyProblem, Thumbprint, VerificationKey};
 pub use self::key_set::{KeyNotice, KeySet, KeySetError};
 pub use self::layer::{Jwt, JwtLayer};
 pub use self::metadata::ResourceMetadata;
+pub use self::outgoing::{
+    CallerToken, Outgoing, OutgoingConfig, OutgoingConfigBuilder, OutgoingError, OutgoingFuture,
+    OutgoingLayer, TokenEndpoint, TokenEndpointBuilder, TokenError, TokenErrorKind, TokenRequest,
+};
 pub use self::revocation::{RevocationList, RevocationListFull, Revocations};
 pub use self::rules::{Rules, RulesBuilder};
 pub use self::secret::SharedSecret;

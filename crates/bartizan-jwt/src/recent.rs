@@ -108,16 +108,18 @@ impl<V: Clone> Recent<V> {
         };
         // Also clears away what nobody asks for any more, a little at each turn.
         shard.look_at_next(now);
-        if shard.entries.insert(hash, entry).is_none() {
-            shard.turns.push_back(hash);
+        if shard.entries.insert(hash, entry).is_some() {
+            return;
         }
-        // Two rounds: the first may find that all of them were used.
+        // Two rounds: the first may find that all of them were used. The new one has no turn yet,
+        // so that it is not the one that goes.
         for _ in 0..2 * shard.turns.len() {
             if shard.entries.len() <= self.per_shard {
                 break;
             }
             shard.make_room(now);
         }
+        shard.turns.push_back(hash);
     }
 
     /// Forgets a credential.
@@ -164,9 +166,10 @@ impl<V> Shard<V> {
         let Some(hash) = self.turns.pop_front() else {
             return;
         };
-        match self.entries.get_mut(&hash) {
-            Some(entry) if stays(entry) => self.turns.push_back(hash),
-            _ => drop(self.entries.remove(&hash)),
+        if self.entries.get_mut(&hash).is_some_and(stays) {
+            self.turns.push_back(hash);
+        } else {
+            self.entries.remove(&hash);
         }
     }
 }
@@ -216,7 +219,11 @@ mod tests {
         assert_eq!(recent.get(b"a", after(now, 5)), None);
         assert_eq!(recent.get(b"b", now), None);
         put(&recent, "a", 2, now, 9);
-        assert_eq!(recent.get(b"a", after(now, 5)), Some(2), "the newer one counts");
+        assert_eq!(
+            recent.get(b"a", after(now, 5)),
+            Some(2),
+            "the newer one counts"
+        );
         recent.remove(b"a");
         assert_eq!((recent.get(b"a", now), recent.len()), (None, 0));
     }

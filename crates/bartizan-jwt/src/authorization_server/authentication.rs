@@ -172,7 +172,11 @@ fn basic(client: &str, secret: &str) -> Zeroizing<String> {
 
 fn encode(to: &mut String, text: &str) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |value: u8| DIGITS.get(usize::from(value)).map_or('0', |digit| char::from(*digit));
+    let digit = |value: u8| {
+        DIGITS
+            .get(usize::from(value))
+            .map_or('0', |digit| char::from(*digit))
+    };
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => {
@@ -218,7 +222,11 @@ mod tests {
     #[test]
     fn a_client_without_name_or_secret_is_refused() {
         let check = |authentication: ClientAuthentication, expected: bool| {
-            assert_eq!(authentication.check().is_ok(), expected, "{authentication:?}");
+            assert_eq!(
+                authentication.check().is_ok(),
+                expected,
+                "{authentication:?}"
+            );
         };
         check(ClientAuthentication::basic("a", "b"), true);
         check(ClientAuthentication::basic("", "b"), false);
@@ -233,7 +241,10 @@ mod tests {
             ClientAuthentication::post("orders", "hunter2"),
         ] {
             let printed = format!("{authentication:?}");
-            assert!(printed.contains("orders") && !printed.contains("hunter2"), "{printed}");
+            assert!(
+                printed.contains("orders") && !printed.contains("hunter2"),
+                "{printed}"
+            );
         }
     }
 }

@@ -75,9 +75,7 @@ impl Inquiry<JwtPass> for JwtInquiry {
                         ..
                     } = recording;
                     return Poll::Ready(match fresh(replay) {
-                        Ok(()) => {
-                            guard.admit(inspection.context, holding.clone(), next_nonce.take())
-                        }
+                        Ok(()) => guard.admit(inspection, holding.clone(), next_nonce.take()),
                         Err(error) => Err(state.refuse(error, Presentation::Dpop)),
                     });
                 }

@@ -15,8 +15,12 @@ const PLUMBING: [&str; 10] = [
 
 /// Further rooms of plumbing, by crate.
 const MORE_PLUMBING: [(&str, &[&str]); 4] = [
-    // What a handler writes in its signature, on either host.
-    ("bartizan-jwt", &["extract"]),
+    // What a handler writes in its signature, on either host; and the calls that the service makes
+    // itself.
+    (
+        "bartizan-jwt",
+        &["authorization_server", "extract", "outgoing"],
+    ),
     // Accepting, serving and opening connections, the glue to the hosts that ask for them, the
     // headers of proxies, and the gRPC of the Workload API.
     (

@@ -1,0 +1,21 @@
+//! Tokens for the calls that this service makes itself.
+
+mod caller;
+mod config;
+mod destination;
+mod error;
+mod future;
+mod layer;
+mod refused;
+mod response;
+mod service;
+mod supply;
+
+pub use self::caller::CallerToken;
+pub use self::config::{
+    OutgoingConfig, OutgoingConfigBuilder, TokenEndpoint, TokenEndpointBuilder, TokenRequest,
+};
+pub use self::error::{OutgoingError, TokenError, TokenErrorKind};
+pub use self::future::OutgoingFuture;
+pub use self::layer::OutgoingLayer;
+pub use self::service::Outgoing;
