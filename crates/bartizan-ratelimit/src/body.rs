@@ -1,6 +1,8 @@
 //! A request's body that is measured while it is read.
 
 mod link;
+#[cfg(all(test, loom))]
+mod model;
 
 use std::error::Error;
 use std::fmt;

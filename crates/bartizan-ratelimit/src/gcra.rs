@@ -144,5 +144,5 @@ impl Gcra {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

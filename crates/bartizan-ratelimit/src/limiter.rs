@@ -1,6 +1,8 @@
 //! Several policies for one key, decided all or nothing.
 
 mod active;
+#[cfg(all(test, loom))]
+mod model;
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hash, RandomState};

@@ -1,6 +1,8 @@
 //! How many requests are served at once.
 
 mod aimd;
+#[cfg(all(test, loom))]
+mod model;
 
 use std::fmt;
 use std::sync::Arc;

@@ -246,5 +246,7 @@ fn vacated(entry: Entry) -> Entry {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod model;
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -11,6 +11,9 @@ use crate::workspace::Workspace;
 /// How long each fuzz target runs.
 const FUZZ_SECONDS: u32 = 60;
 
+/// The packages that have models of their shared state, as unit tests in rooms called `model`.
+const MODELLED: [&str; 1] = ["bartizan-ratelimit"];
+
 /// Where the copy with minimal versions is, below the root.
 const MINIMAL: &str = "target/deep/minimal";
 
@@ -43,6 +46,7 @@ pub fn steps(workspace: &Workspace, missing: Missing) -> Vec<Step> {
         step("types", planner.external_types()),
         step("docsrs", planner.docs_rs()),
         step("package", planner.package()),
+        step("loom", planner.loom()),
         step("coverage", planner.coverage()),
         step("mutants", planner.mutants()),
         step("fuzz", planner.fuzz()),
@@ -121,6 +125,17 @@ impl Planner<'_> {
     fn package(&self) -> Action {
         let package = Command::cargo(["package", "--target-dir", "target/deep/package"]);
         Action::Commands(vec![self.on_published(package)])
+    }
+
+    /// Tries every order in which threads can meet, on the source that is shipped.
+    fn loom(&self) -> Action {
+        let models = MODELLED.iter().map(|package| {
+            let test = ["test", "--lib", "--target-dir", "target/deep/loom"];
+            Command::cargo(test)
+                .args(["--package", package, "model::"])
+                .with_variable("RUSTFLAGS", "--cfg loom")
+        });
+        Action::Commands(models.collect())
     }
 
     fn coverage(&self) -> Action {
