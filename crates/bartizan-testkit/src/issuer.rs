@@ -1,10 +1,12 @@
 //! A token issuer that verifiers reach over real TLS.
 
+mod authorization;
 mod server;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bartizan_core::{Clock, SystemClock};
 use tokio::net::TcpListener;
@@ -12,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
+use self::authorization::{Authorization, Proof};
 use self::server::{Shared, serve};
 use crate::algorithm::SigningAlgorithm;
 use crate::ca::DevelopmentCa;
@@ -20,6 +23,7 @@ use crate::fault::Fault;
 use crate::mint::TokenMint;
 use crate::signing_key::SigningKey;
 use crate::tls;
+use crate::token::TokenBuilder;
 
 /// An endpoint of a [`TokenIssuer`].
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -27,20 +31,26 @@ use crate::tls;
 pub enum Endpoint {
     /// Authorization server metadata (RFC 8414 §3).
     AuthorizationServer,
+    /// Token introspection (RFC 7662 §2).
+    Introspection,
     /// The key set.
     Jwks,
     /// OpenID Provider Configuration (OpenID Connect Discovery 1.0 §4).
     OpenIdConfiguration,
     /// Any other path; answered 404.
     Other,
+    /// The token endpoint (RFC 6749 §3.2).
+    Token,
 }
 
 impl Endpoint {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 6] = [
         Self::AuthorizationServer,
+        Self::Introspection,
         Self::Jwks,
         Self::OpenIdConfiguration,
         Self::Other,
+        Self::Token,
     ];
 
     fn index(self) -> usize {
@@ -51,8 +61,8 @@ impl Endpoint {
     }
 }
 
-/// A token issuer on loopback, reached over real TLS: discovery, key set, tokens, and faults on
-/// demand.
+/// A token issuer on loopback, reached over real TLS: discovery, key set, tokens, an authorization
+/// server's token and introspection endpoints, and faults on demand.
 ///
 /// It dereferences to its [`TokenMint`], which signs and rotates. It counts requests per endpoint,
 /// faulty answers included. Dropping it closes its socket and all connections.
@@ -102,6 +112,7 @@ impl TokenIssuer {
             clock: Arc::new(SystemClock),
             path: String::new(),
             port: 0,
+            asks_for_certificates: false,
         }
     }
 
@@ -147,6 +158,57 @@ impl TokenIssuer {
         let _ = counts.wait_for(reached).await;
     }
 
+    /// Knows a client by a secret, in the `Authorization` field or in the form.
+    pub fn add_client(&self, client_id: &str, secret: &str) {
+        let proof = Proof::Secret(secret.to_owned());
+        self.shared.authorization.add_client(client_id, proof);
+    }
+
+    /// Knows a client by the assertions that it signs with this key (RFC 7523 §2.2).
+    pub fn add_client_with_key(&self, client_id: &str, key: &SigningKey) {
+        let proof = Proof::Key(key.clone());
+        self.shared.authorization.add_client(client_id, proof);
+    }
+
+    /// Knows a client by its TLS certificate (RFC 8705 §2), from the SHA-256 of its DER. Needs
+    /// [`ask_for_certificates`](IssuerBuilder::ask_for_certificates).
+    pub fn add_client_with_certificate(&self, client_id: &str, sha256: [u8; 32]) {
+        let proof = Proof::Certificate(sha256);
+        self.shared.authorization.add_client(client_id, proof);
+    }
+
+    /// How long the tokens of the token endpoint live from now on; 300 s unless said.
+    pub fn set_token_lifetime(&self, lifetime: Duration) {
+        self.shared.authorization.set_lifetime(lifetime);
+    }
+
+    /// A token that says nothing by itself: who has it introspected is told the claims of
+    /// `token`, until they expire.
+    pub fn opaque(&self, token: &TokenBuilder) -> String {
+        self.shared.authorization.opaque(token.claims().clone())
+    }
+
+    /// Makes an opaque token inactive.
+    pub fn end_opaque(&self, token: &str) {
+        self.shared.authorization.end_opaque(token);
+    }
+
+    /// Where clients ask for tokens: by client credentials (RFC 6749 §4.4) or in exchange for
+    /// another (RFC 8693).
+    pub fn token_endpoint(&self) -> String {
+        format!("{}/token", self.mint.issuer())
+    }
+
+    /// Where services have tokens introspected (RFC 7662): opaque ones, and the issuer's JWTs.
+    pub fn introspection_endpoint(&self) -> String {
+        format!("{}/introspect", self.mint.issuer())
+    }
+
+    /// The forms that have arrived at both endpoints, oldest first, field by field.
+    pub fn forms(&self) -> Vec<Vec<(String, String)>> {
+        self.shared.forms().clone()
+    }
+
     fn change_fault(&self, endpoint: Endpoint, fault: Option<Fault>) {
         let mut faults = self
             .shared
@@ -181,9 +243,16 @@ pub struct IssuerBuilder {
     clock: Arc<dyn Clock>,
     path: String,
     port: u16,
+    asks_for_certificates: bool,
 }
 
 impl IssuerBuilder {
+    /// Asks clients for a TLS certificate, which they need not have.
+    pub fn ask_for_certificates(mut self) -> Self {
+        self.asks_for_certificates = true;
+        self
+    }
+
     /// Listens on this port of 127.0.0.1, so that the issuer's URL is known beforehand; on a free
     /// one unless said.
     pub fn with_port(mut self, port: u16) -> Self {
@@ -213,7 +282,12 @@ impl IssuerBuilder {
     /// [`TestkitError::Io`] if the port is not free, [`TestkitError::Certificate`] or
     /// [`TestkitError::Tls`] if the certificate could not be made or used.
     pub async fn start(self, ca: &DevelopmentCa) -> Result<TokenIssuer, TestkitError> {
-        let config = tls::server_config(&ca.loopback_server()?)?;
+        let identity = ca.loopback_server()?;
+        let config = if self.asks_for_certificates {
+            tls::server_config_asking(&identity, ca)?
+        } else {
+            tls::server_config(&identity)?
+        };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port))
             .await
             .map_err(TestkitError::io(format!(
@@ -233,6 +307,8 @@ impl IssuerBuilder {
             path: self.path,
             faults: Mutex::default(),
             counts: watch::Sender::new([0; Endpoint::ALL.len()]),
+            authorization: Authorization::new(),
+            forms: Mutex::default(),
         });
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let server = tokio::spawn(serve(listener, acceptor, Arc::clone(&shared))).abort_handle();

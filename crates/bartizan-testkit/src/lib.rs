@@ -75,7 +75,7 @@
 //! | TLS peers that are not Bartizan | [`tls`] |
 //! | keys | [`PrivateKey`] of certificates, [`SigningKey`] of tokens, [`RsaKey`] |
 //! | tokens, right and forged | [`TokenMint`], [`TokenBuilder`], [`forge`] |
-//! | discovery and key set over TLS, with faults | [`TokenIssuer`], [`Endpoint`], [`Fault`] |
+//! | discovery, key set, token and introspection endpoints over TLS, with faults | [`TokenIssuer`], [`Endpoint`], [`Fault`] |
 //! | time | [`ManualClock`] |
 //! | a service that says what it saw | [`HttpEcho`], [`echo_router`], [`GrpcEcho`] |
 //! | a SPIFFE agent on a unix socket | `WorkloadApiAgent` (feature `workload-api`) |

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bartizan_core::Clock;
+use bartizan_core::{Clock, WallTime};
 use serde_json::{Value, json};
 
 use crate::algorithm::SigningAlgorithm;
@@ -201,14 +201,23 @@ impl TokenMint {
             "jwks_uri": self.jwks_uri(),
             "authorization_endpoint": format!("{issuer}/authorize"),
             "token_endpoint": format!("{issuer}/token"),
+            "introspection_endpoint": format!("{issuer}/introspect"),
             "response_types_supported": ["code"],
-            "grant_types_supported": ["authorization_code", "client_credentials"],
+            "grant_types_supported": [
+                "authorization_code",
+                "client_credentials",
+                "urn:ietf:params:oauth:grant-type:token-exchange",
+            ],
             "subject_types_supported": ["public"],
             "scopes_supported": ["openid"],
             "id_token_signing_alg_values_supported": algorithms,
             "code_challenge_methods_supported": ["S256"],
             "tls_client_certificate_bound_access_tokens": true,
         })
+    }
+
+    pub(crate) fn now(&self) -> WallTime {
+        self.0.clock.wall()
     }
 
     fn keys(&self) -> MutexGuard<'_, Keys> {

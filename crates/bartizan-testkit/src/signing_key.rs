@@ -6,7 +6,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
-use ring::signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
+use ring::signature::{
+    EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey, VerificationAlgorithm,
+};
 use ring::{rsa, signature};
 use serde_json::{Value, json};
 
@@ -102,6 +104,35 @@ impl SigningKey {
         })
     }
 
+    /// Reads an ECDSA or Ed25519 key from DER of PKCS #8, which something else signs with as well.
+    ///
+    /// # Errors
+    ///
+    /// [`TestkitError::Key`] if ring cannot read it, or `algorithm` is one of RSA.
+    pub fn from_pkcs8_der(
+        der: &[u8],
+        algorithm: SigningAlgorithm,
+        kid: impl Into<String>,
+    ) -> Result<Self, TestkitError> {
+        let random = SystemRandom::new();
+        let ecdsa = |algorithm| EcdsaKeyPair::from_pkcs8(algorithm, der, &random);
+        let material = match algorithm {
+            SigningAlgorithm::EdDsa => Material::Ed25519(Ed25519KeyPair::from_pkcs8(der)?),
+            SigningAlgorithm::Es256 => {
+                Material::Ecdsa(ecdsa(&signature::ECDSA_P256_SHA256_FIXED_SIGNING)?)
+            }
+            SigningAlgorithm::Es384 => {
+                Material::Ecdsa(ecdsa(&signature::ECDSA_P384_SHA384_FIXED_SIGNING)?)
+            }
+            _ => return Err(TestkitError::key("an RSA key is made by from_rsa")),
+        };
+        Ok(Self {
+            kid: kid.into(),
+            algorithm,
+            material: Arc::new(material),
+        })
+    }
+
     /// The same key under another `kid`.
     #[must_use]
     pub fn with_kid(&self, kid: impl Into<String>) -> Self {
@@ -167,6 +198,38 @@ impl SigningKey {
     /// The public key as PEM (`BEGIN PUBLIC KEY`).
     pub fn public_key_pem(&self) -> String {
         der::pem("PUBLIC KEY", &self.public_key_der())
+    }
+
+    /// Whether `signature` over `message` is this key's, with its own algorithm.
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        let (verification, key): (&dyn VerificationAlgorithm, _) =
+            match (&*self.material, self.algorithm) {
+                (Material::Ecdsa(pair), SigningAlgorithm::Es384) => {
+                    let key = pair.public_key().as_ref().to_vec();
+                    (&signature::ECDSA_P384_SHA384_FIXED, key)
+                }
+                (Material::Ecdsa(pair), _) => {
+                    let key = pair.public_key().as_ref().to_vec();
+                    (&signature::ECDSA_P256_SHA256_FIXED, key)
+                }
+                (Material::Ed25519(pair), _) => {
+                    (&signature::ED25519, pair.public_key().as_ref().to_vec())
+                }
+                (Material::Rsa { key, .. }, algorithm) => (
+                    match algorithm {
+                        SigningAlgorithm::Ps256 => &signature::RSA_PSS_2048_8192_SHA256,
+                        SigningAlgorithm::Ps384 => &signature::RSA_PSS_2048_8192_SHA384,
+                        SigningAlgorithm::Ps512 => &signature::RSA_PSS_2048_8192_SHA512,
+                        SigningAlgorithm::Rs384 => &signature::RSA_PKCS1_2048_8192_SHA384,
+                        SigningAlgorithm::Rs512 => &signature::RSA_PKCS1_2048_8192_SHA512,
+                        _ => &signature::RSA_PKCS1_2048_8192_SHA256,
+                    },
+                    key.public_key_pkcs1_der(),
+                ),
+            };
+        UnparsedPublicKey::new(verification, key)
+            .verify(message, signature)
+            .is_ok()
     }
 
     /// Signs `message` with the key's own algorithm, in the form JWS wants: fixed length for
@@ -247,9 +310,6 @@ fn encode(bytes: impl AsRef<[u8]>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ring::signature::UnparsedPublicKey;
-    use ring::signature::VerificationAlgorithm;
-
     use super::*;
 
     fn check(algorithm: SigningAlgorithm, verification: &'static dyn VerificationAlgorithm) {

@@ -6,6 +6,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::ring as provider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme,
@@ -26,6 +27,30 @@ pub fn server_config(identity: &IssuedCertificate) -> Result<ServerConfig, Testk
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
+        .with_single_cert(identity.chain_der(), identity.key().to_rustls())?;
+    config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
+    Ok(config)
+}
+
+/// As [`server_config`], but it asks clients for a certificate below `ca`, which they need not
+/// have.
+///
+/// # Errors
+///
+/// [`TestkitError::Tls`] if rustls cannot use the key or the root.
+pub fn server_config_asking(
+    identity: &IssuedCertificate,
+    ca: &DevelopmentCa,
+) -> Result<ServerConfig, TestkitError> {
+    let provider = Arc::new(provider::default_provider());
+    let roots = Arc::new(ca.root_store()?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| Error::General(error.to_string()))?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(verifier)
         .with_single_cert(identity.chain_der(), identity.key().to_rustls())?;
     config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
     Ok(config)

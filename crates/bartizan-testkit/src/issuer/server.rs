@@ -2,14 +2,16 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use ring::digest;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -17,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::Endpoint;
+use super::authorization::{Asked, Authorization, Form, Reply};
 use crate::fault::{Fault, IssuerBody};
 use crate::mint::TokenMint;
 
@@ -26,6 +29,8 @@ pub(super) struct Shared {
     pub(super) path: String,
     pub(super) faults: Mutex<[Option<Fault>; Endpoint::ALL.len()]>,
     pub(super) counts: watch::Sender<[usize; Endpoint::ALL.len()]>,
+    pub(super) authorization: Authorization,
+    pub(super) forms: Mutex<Vec<Vec<(String, String)>>>,
 }
 
 /// Accepts until aborted; the connections are aborted with it, because it owns them.
@@ -42,7 +47,9 @@ pub(super) async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: 
             let Ok(stream) = acceptor.accept(socket).await else {
                 return;
             };
-            let service = service_fn(|request| answer(Arc::clone(&shared), request));
+            let certificates = stream.get_ref().1.peer_certificates();
+            let certificate = certificates.and_then(|chain| Some(sha256(chain.first()?)));
+            let service = service_fn(|request| answer(Arc::clone(&shared), certificate, request));
             let _ = auto::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -52,6 +59,7 @@ pub(super) async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: 
 
 async fn answer(
     shared: Arc<Shared>,
+    certificate: Option<[u8; 32]>,
     request: Request<Incoming>,
 ) -> Result<Response<IssuerBody>, io::Error> {
     let endpoint = shared.endpoint(request.uri().path());
@@ -64,13 +72,23 @@ async fn answer(
         let faults = shared.faults.lock().unwrap_or_else(PoisonError::into_inner);
         faults.get(endpoint.index()).cloned().flatten()
     };
-    let document = shared.document(endpoint);
+    let document = match endpoint {
+        Endpoint::Introspection | Endpoint::Token => {
+            Some(shared.ask(endpoint, certificate, request).await?)
+        }
+        _ => shared.document(endpoint).map(|it| (StatusCode::OK, it)),
+    };
     let Some(fault) = fault else {
         return Ok(match document {
-            Some(document) => json_answer(document.to_string()),
+            Some((status, document)) => {
+                let mut answer = json_answer(document.to_string());
+                *answer.status_mut() = status;
+                answer
+            }
             None => empty(StatusCode::NOT_FOUND),
         });
     };
+    let document = document.map(|(_, document)| document);
     let mut document = document.unwrap_or_default();
     Ok(match fault {
         Fault::Body(bytes) => json_answer(bytes),
@@ -119,7 +137,9 @@ impl Shared {
         }
         match path.strip_prefix(&self.path) {
             Some("/.well-known/openid-configuration") => Endpoint::OpenIdConfiguration,
+            Some("/introspect") => Endpoint::Introspection,
             Some("/jwks.json") => Endpoint::Jwks,
+            Some("/token") => Endpoint::Token,
             _ => Endpoint::Other,
         }
     }
@@ -130,9 +150,51 @@ impl Shared {
                 Some(self.mint.discovery())
             }
             Endpoint::Jwks => Some(self.mint.jwks()),
-            Endpoint::Other => None,
+            Endpoint::Introspection | Endpoint::Other | Endpoint::Token => None,
         }
     }
+
+    /// What a client that asked is answered.
+    async fn ask(
+        &self,
+        endpoint: Endpoint,
+        certificate: Option<[u8; 32]>,
+        request: Request<Incoming>,
+    ) -> io::Result<Reply> {
+        let (parts, body) = request.into_parts();
+        if parts.method != Method::POST {
+            return Ok((StatusCode::METHOD_NOT_ALLOWED, Value::Null));
+        }
+        let body = Limited::new(body, 64 * 1024).collect().await;
+        let form = Form::parse(&body.map_err(io::Error::other)?.to_bytes());
+        self.forms().push(form.clone().into_fields());
+        let issuer = self.mint.issuer();
+        let (url, answer): (_, fn(&_, &_, &_) -> _) = match endpoint {
+            Endpoint::Introspection => (format!("{issuer}/introspect"), Authorization::introspect),
+            _ => (format!("{issuer}/token"), Authorization::grant),
+        };
+        let asked = Asked {
+            headers: &parts.headers,
+            form: &form,
+            certificate,
+            endpoint: &url,
+        };
+        Ok(answer(&self.authorization, &self.mint, &asked))
+    }
+
+    pub(super) fn forms(&self) -> MutexGuard<'_, Vec<Vec<(String, String)>>> {
+        self.forms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn sha256(certificate: &[u8]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let hash = digest::digest(&digest::SHA256, certificate);
+    bytes
+        .iter_mut()
+        .zip(hash.as_ref())
+        .for_each(|(to, from)| *to = *from);
+    bytes
 }
 
 fn with_member(mut document: Value, name: &str, value: String) -> String {

@@ -6,6 +6,7 @@
     reason = "a test that meets the unexpected should panic"
 )]
 
+mod authorization;
 mod certificates;
 mod echoes;
 mod files;
