@@ -1,7 +1,8 @@
 //! A request's body that is measured while it is read.
 
 mod link;
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod model;
 
 use std::error::Error;

@@ -123,15 +123,20 @@ impl Gcra {
 
     /// After how long the next whole cell comes back; zero if none is missing.
     pub fn next_in(&self, due: Ticks, now: Ticks) -> Duration {
+        self.standing(due, now).1.to_duration()
+    }
+
+    /// How many whole cells are left, and after how long the next one comes back.
+    pub(crate) fn standing(&self, due: Ticks, now: Ticks) -> (u64, Ticks) {
         let spent = due.saturating_sub(now);
+        let remaining = self.remaining(due, now);
         if spent == Ticks::ZERO {
-            return Duration::ZERO;
+            return (remaining, Ticks::ZERO);
         }
         // One cell more than are left now; for a caller who owes, the first one.
-        let wanted = self.span(self.remaining(due, now) + 1);
-        spent
-            .saturating_sub(self.ahead.saturating_sub(wanted))
-            .to_duration()
+        let wanted = self.span(remaining + 1);
+        let next_in = spent.saturating_sub(self.ahead.saturating_sub(wanted));
+        (remaining, next_in)
     }
 
     /// After how long all cells are there again.
@@ -144,5 +149,6 @@ impl Gcra {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;

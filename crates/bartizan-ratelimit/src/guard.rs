@@ -16,14 +16,14 @@ use bartizan_core::{Check, Decision, Duty, Guard, Inspection, Outcome as Conclus
 
 pub use self::bans::BanGuard;
 pub use self::deadline::{Deadline, DeadlineGuard, DeadlinePass};
-use self::fields::write_refusal;
+use self::fields::{Told, write_refusal};
 pub use self::inquiry::RateLimitInquiry;
 pub use self::intake::IntakeGuard;
 pub use self::load::{LoadGuard, LoadPass};
 use self::pass::Owed;
 pub use self::pass::RateLimitPass;
 pub use self::upload::{UploadGuard, UploadPass};
-use crate::config::{MissingKey, RateLimitConfig, Rules};
+use crate::config::{Fields, MissingKey, RateLimitConfig, Rules};
 use crate::error::{RateLimitError, RateLimitErrorKind};
 use crate::key::Answers;
 use crate::limiter::{Active, Limiter};
@@ -106,11 +106,7 @@ impl RateLimitGuard {
         match verdict {
             Verdict::Allowed => {
                 inspection.note(Arc::clone(&self.0.admitted));
-                let owes = rules.settlement.is_some() || rules.fields != crate::Fields::None;
-                Ok(match owes {
-                    true => RateLimitPass::owing(Owed::new(self.clone(), decided)),
-                    false => RateLimitPass::nothing(),
-                })
+                Ok(self.pass(&active, decided))
             }
             Verdict::Denied(denial) => {
                 if let Some(limit) = active.limits.get(denial.policy()) {
@@ -119,6 +115,19 @@ impl RateLimitGuard {
                 Err(self.refusal(&active, inspection, &decided, &denial))
             }
         }
+    }
+
+    /// What is owed for a request that was admitted, which mostly is nothing.
+    fn pass(&self, active: &Active, decided: Decided) -> RateLimitPass {
+        let rules = &self.0.rules;
+        // As things stand now, and not when the response has come.
+        let told = match rules.fields {
+            Fields::None => None,
+            fields => Some(Told::new(fields, active, &decided, None)),
+        };
+        let settles = rules.settlement.is_some();
+        let owed = settles.then(|| Box::new(Owed::new(self.clone(), decided)));
+        RateLimitPass::new(told, owed)
     }
 
     fn refusal(

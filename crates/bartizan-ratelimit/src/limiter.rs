@@ -1,7 +1,8 @@
 //! Several policies for one key, decided all or nothing.
 
 mod active;
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod model;
 
 use std::fmt;

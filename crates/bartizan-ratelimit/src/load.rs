@@ -1,7 +1,8 @@
 //! How many requests are served at once.
 
 mod aimd;
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod model;
 
 use std::fmt;

@@ -57,7 +57,8 @@ impl Pace {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;

@@ -44,6 +44,11 @@ impl Ticks {
         Duration::from_nanos(self.0.div_ceil(PER_NANOSECOND))
     }
 
+    /// Whole seconds, rounded up.
+    pub(crate) const fn whole_seconds(self) -> u64 {
+        self.0.div_ceil(1_000_000_000 * PER_NANOSECOND)
+    }
+
     /// The moment `span` later, or the last one there is.
     #[must_use]
     pub const fn saturating_add(self, span: Self) -> Self {

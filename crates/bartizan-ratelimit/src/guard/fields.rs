@@ -10,26 +10,59 @@ use crate::verdict::Denial;
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const LEGACY_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const LEGACY_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const LEGACY_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const LEGACY: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit"),
+    HeaderName::from_static("x-ratelimit-remaining"),
+    HeaderName::from_static("x-ratelimit-reset"),
+];
 
 /// How a server tells a gRPC client when to retry (gRFC A6); a negative number is "do not".
 const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
-/// Adds to a response how the caller stands. What a limit further in has said of itself stays.
-pub(super) fn write_standing(
-    headers: &mut HeaderMap,
-    fields: Fields,
-    active: &Active,
-    decided: &Decided,
-) {
-    for (name, value) in standard(fields, active, decided, None) {
-        // Lists: each layer appends its own.
-        headers.append(name, value);
+/// What a response tells of how the caller stands.
+pub(super) struct Told {
+    standard: Option<[HeaderValue; 2]>,
+    legacy: Option<Box<[HeaderValue; 3]>>,
+}
+
+impl Told {
+    pub(super) fn new(
+        fields: Fields,
+        active: &Active,
+        decided: &Decided,
+        denial: Option<&Denial>,
+    ) -> Self {
+        let Decided { now, report, .. } = decided;
+        let standard = || {
+            let policies = HeaderValue::from_maybe_shared(active.policy_field(report)).ok();
+            // Empty if every policy is in shadow, and then there is nothing to tell.
+            let policies = policies.filter(|policies| !policies.is_empty())?;
+            let standing = active.standing_field(*now, report, denial);
+            let standing = HeaderValue::from_bytes(standing.as_bytes()).ok()?;
+            Some([policies, standing])
+        };
+        let legacy = || {
+            let (limit, remaining, reset) = active.tightest(*now, report)?;
+            Some(Box::new([limit.into(), remaining.into(), reset.into()]))
+        };
+        Self {
+            standard: fields.has_standard().then(standard).flatten(),
+            legacy: fields.has_legacy().then(legacy).flatten(),
+        }
     }
-    for (name, value) in legacy(fields, active, decided) {
-        headers.entry(name).or_insert(value);
+
+    /// Adds it to a response. What a limit further in has said of itself stays.
+    pub(super) fn write(self, headers: &mut HeaderMap) {
+        if let Some([policies, standing]) = self.standard {
+            // Lists: each layer appends its own.
+            headers.append(RATELIMIT_POLICY, policies);
+            headers.append(RATELIMIT, standing);
+        }
+        if let Some(legacy) = self.legacy {
+            for (name, value) in LEGACY.into_iter().zip(*legacy) {
+                headers.entry(name).or_insert(value);
+            }
+        }
     }
 }
 
@@ -45,9 +78,15 @@ pub(super) fn write_refusal(
     if protocol != Protocol::Http {
         rejection = rejection.with_header(PUSHBACK, pushback(denial));
     }
-    let standard = standard(fields, active, decided, Some(denial));
-    for (name, value) in standard.chain(legacy(fields, active, decided)) {
-        rejection = rejection.with_header(name, value);
+    let told = Told::new(fields, active, decided, Some(denial));
+    if let Some([policies, standing]) = told.standard {
+        rejection = rejection.with_header(RATELIMIT_POLICY, policies);
+        rejection = rejection.with_header(RATELIMIT, standing);
+    }
+    if let Some(legacy) = told.legacy {
+        for (name, value) in LEGACY.into_iter().zip(*legacy) {
+            rejection = rejection.with_header(name, value);
+        }
     }
     rejection
 }
@@ -61,44 +100,4 @@ fn pushback(denial: &Denial) -> HeaderValue {
         }
         None => HeaderValue::from_static("-1"),
     }
-}
-
-fn standard(
-    fields: Fields,
-    active: &Active,
-    decided: &Decided,
-    denial: Option<&Denial>,
-) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    let texts = fields.has_standard().then(|| {
-        let policies = active.policy_field(&decided.report);
-        let standing = active.standing_field(decided.now, &decided.report, denial);
-        [
-            (RATELIMIT_POLICY, HeaderValue::from_maybe_shared(policies)),
-            (RATELIMIT, HeaderValue::from_str(&standing)),
-        ]
-    });
-    texts
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, value)| Some((name, value.ok()?)))
-        // Empty if every policy is in shadow, and then there is nothing to tell.
-        .filter(|(_, value)| !value.is_empty())
-}
-
-fn legacy(
-    fields: Fields,
-    active: &Active,
-    decided: &Decided,
-) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    let tightest = match fields.has_legacy() {
-        true => active.tightest(decided.now, &decided.report),
-        false => None,
-    };
-    tightest.into_iter().flat_map(|(limit, remaining, reset)| {
-        [
-            (LEGACY_LIMIT, limit.into()),
-            (LEGACY_REMAINING, remaining.into()),
-            (LEGACY_RESET, reset.into()),
-        ]
-    })
 }

@@ -5,14 +5,18 @@ use std::fmt;
 use bartizan_core::Pass;
 use http::response;
 
-use super::fields::write_standing;
+use super::fields::Told;
 use super::{Decided, RateLimitGuard};
 use crate::config::Settlement;
 
 /// What the layer still owes for a request that it let pass: to settle the charge, and to tell
 /// how the caller stands. Nothing at all unless either was asked for.
-pub struct RateLimitPass(Option<Box<Owed>>);
+pub struct RateLimitPass {
+    told: Option<Told>,
+    owed: Option<Box<Owed>>,
+}
 
+/// A charge that is to be settled.
 pub(super) struct Owed {
     guard: RateLimitGuard,
     decided: Decided,
@@ -22,46 +26,53 @@ impl Owed {
     pub(super) fn new(guard: RateLimitGuard, decided: Decided) -> Self {
         Self { guard, decided }
     }
+
+    fn settle(self, response: &response::Parts) {
+        let Self { guard, decided } = self;
+        let Some(settle) = &guard.0.rules.settlement else {
+            return;
+        };
+        let limiter = guard.limiter();
+        let active = limiter.active();
+        let Decided {
+            hash, cost, report, ..
+        } = &decided;
+        match settle(response) {
+            Settlement::Keep => {}
+            Settlement::Refund => active.refund(*hash, limiter.now(), *cost, report),
+            Settlement::Charge(more) => active.owe(*hash, limiter.now(), more, report),
+        }
+    }
 }
 
 impl RateLimitPass {
     pub(super) fn nothing() -> Self {
-        Self(None)
+        Self::new(None, None)
     }
 
-    pub(super) fn owing(owed: Owed) -> Self {
-        Self(Some(Box::new(owed)))
+    pub(super) fn new(told: Option<Told>, owed: Option<Box<Owed>>) -> Self {
+        Self { told, owed }
     }
 }
 
 impl Pass for RateLimitPass {
+    const MAY_CUT: bool = false;
+
     fn respond(&mut self, response: &mut response::Parts) {
-        let Some(owed) = self.0.take() else {
-            return;
-        };
-        let Owed { guard, decided } = *owed;
-        let rules = &guard.0.rules;
-        let limiter = guard.limiter();
-        let active = limiter.active();
-        if let Some(settle) = &rules.settlement {
-            let Decided {
-                hash, cost, report, ..
-            } = &decided;
-            match settle(response) {
-                Settlement::Keep => {}
-                Settlement::Refund => active.refund(*hash, limiter.now(), *cost, report),
-                Settlement::Charge(more) => active.owe(*hash, limiter.now(), more, report),
-            }
+        if let Some(owed) = self.owed.take() {
+            owed.settle(response);
         }
-        // As things stood when the request was admitted.
-        write_standing(&mut response.headers, rules.fields, &active, &decided);
+        if let Some(told) = self.told.take() {
+            told.write(&mut response.headers);
+        }
     }
 }
 
 impl fmt::Debug for RateLimitPass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimitPass")
-            .field("owes", &self.0.is_some())
+            .field("tells", &self.told.is_some())
+            .field("owes", &self.owed.is_some())
             .finish()
     }
 }
