@@ -10,6 +10,8 @@ use crate::error::ConfigError;
 use crate::key::Key;
 use crate::limiter::{Limiter, LimiterBuilder};
 use crate::policy::Policy;
+#[cfg(any(feature = "envoy", feature = "redis"))]
+use crate::store::{SharedLimiter, Sharing, Store};
 
 /// The name under which the layer decides.
 const LAYER: &str = "ratelimit";
@@ -39,6 +41,8 @@ pub struct RateLimitConfig {
     pub(crate) limiter: Limiter,
     pub(crate) duty: Duty,
     pub(crate) rules: Rules,
+    #[cfg(any(feature = "envoy", feature = "redis"))]
+    pub(crate) shared: Option<SharedLimiter>,
 }
 
 /// How requests are counted and answered.
@@ -117,6 +121,8 @@ pub struct RateLimitConfigBuilder {
     rules: Rules,
     enforcement: Enforcement,
     observer: Option<Arc<dyn Observe>>,
+    #[cfg(any(feature = "envoy", feature = "redis"))]
+    shared: Option<(Store, Sharing)>,
 }
 
 impl RateLimitConfig {
@@ -134,6 +140,8 @@ impl RateLimitConfig {
             },
             enforcement: Enforcement::default(),
             observer: None,
+            #[cfg(any(feature = "envoy", feature = "redis"))]
+            shared: None,
         }
     }
 }
@@ -240,20 +248,41 @@ impl RateLimitConfigBuilder {
         self
     }
 
+    /// Shares the limits with a fleet through a store; see [`SharedLimiter`] for how that
+    /// decides.
+    #[cfg(any(feature = "envoy", feature = "redis"))]
+    pub fn with_store(mut self, store: impl Into<Store>, sharing: Sharing) -> Self {
+        self.shared = Some((store.into(), sharing));
+        self
+    }
+
     /// Checks everything, and takes the memory.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], as [`LimiterBuilder::build`].
+    /// [`ConfigError`], as [`LimiterBuilder::build`]; with a store also [`ConfigError::Sharing`].
     pub fn build(self) -> Result<RateLimitConfig, ConfigError> {
         let mut duty = Duty::new(LAYER).with_enforcement(self.enforcement);
         if let Some(observer) = self.observer {
             duty = duty.with_observer(observer);
         }
+        #[cfg(any(feature = "envoy", feature = "redis"))]
+        if let Some((store, sharing)) = self.shared {
+            let observer = duty.observer().cloned();
+            let shared = SharedLimiter::new(self.limiter, store, sharing, observer)?;
+            return Ok(RateLimitConfig {
+                limiter: shared.limiter().clone(),
+                duty,
+                rules: self.rules,
+                shared: Some(shared),
+            });
+        }
         Ok(RateLimitConfig {
             limiter: self.limiter.build()?,
             duty,
             rules: self.rules,
+            #[cfg(any(feature = "envoy", feature = "redis"))]
+            shared: None,
         })
     }
 }

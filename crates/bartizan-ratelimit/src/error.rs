@@ -51,6 +51,12 @@ pub enum ConfigError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// Limits cannot be shared like this.
+    #[error("sharing: {0}")]
+    Sharing(&'static str),
+    /// A store cannot be reached like this.
+    #[error("store: {0}")]
+    Store(String),
     /// There is no policy of this name.
     #[error("no policy is called {0:?}")]
     UnknownPolicy(String),
@@ -94,6 +100,8 @@ pub enum RateLimitErrorKind {
     NoPolicy,
     /// There is too much to do already.
     Overloaded,
+    /// The store that shares a limit does not answer, and the limit is to refuse then.
+    StoreUnavailable,
     /// The body is JSON in a coding that cannot be looked into.
     UnsupportedCoding,
     /// The body is of a type that is not on the list.
@@ -128,6 +136,8 @@ const NO_KEY: Code = Code::new("ratelimit.no_key");
 const NO_POLICY: Code = Code::new("ratelimit.no_policy");
 /// There is too much to do already.
 const OVERLOADED: Code = Code::new("ratelimit.overloaded");
+/// The store does not answer.
+const STORE_UNAVAILABLE: Code = Code::new("ratelimit.store_unavailable");
 /// The body is JSON in a coding that cannot be looked into.
 const UNSUPPORTED_CODING: Code = Code::new("ratelimit.unsupported_coding");
 /// The body is of a type that is not on the list.
@@ -167,6 +177,7 @@ impl RateLimitError {
             RateLimitErrorKind::NoKey => NO_KEY,
             RateLimitErrorKind::NoPolicy => NO_POLICY,
             RateLimitErrorKind::Overloaded => OVERLOADED,
+            RateLimitErrorKind::StoreUnavailable => STORE_UNAVAILABLE,
             RateLimitErrorKind::UnsupportedCoding => UNSUPPORTED_CODING,
             RateLimitErrorKind::UnsupportedMedia => UNSUPPORTED_MEDIA,
             RateLimitErrorKind::UploadTooSlow => UPLOAD_TOO_SLOW,
@@ -193,6 +204,8 @@ impl RateLimitError {
                 }
                 RateLimitErrorKind::JsonTooLarge => rejection(RejectionKind::TooLarge)
                     .with_detail("the JSON document has too many values, or too long ones"),
+                RateLimitErrorKind::StoreUnavailable => rejection(RejectionKind::Unavailable)
+                    .with_detail("the limit cannot be checked at present"),
                 RateLimitErrorKind::UnsupportedCoding => rejection(RejectionKind::UnsupportedMedia)
                     .with_detail("a JSON document is taken only as it is, in UTF-8"),
                 RateLimitErrorKind::UnsupportedMedia => rejection(RejectionKind::UnsupportedMedia),
@@ -236,6 +249,7 @@ impl fmt::Display for RateLimitError {
             RateLimitErrorKind::NoKey => "nothing to count the request by",
             RateLimitErrorKind::NoPolicy => "no policy applies",
             RateLimitErrorKind::Overloaded => "too much to do",
+            RateLimitErrorKind::StoreUnavailable => "the store does not answer",
         })?;
         match self.wait {
             Some(wait) => write!(f, ": to be admitted in {wait:?}"),

@@ -1,5 +1,8 @@
 //! The generic cell rate algorithm: a token bucket that is one moment in time.
 
+#[cfg(any(feature = "envoy", feature = "redis"))]
+mod spans;
+
 use std::time::Duration;
 
 use crate::error::ConfigError;

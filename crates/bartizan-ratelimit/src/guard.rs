@@ -7,6 +7,8 @@ mod inquiry;
 mod intake;
 mod load;
 mod pass;
+#[cfg(any(feature = "envoy", feature = "redis"))]
+mod shared;
 mod upload;
 
 use std::fmt;
@@ -43,6 +45,8 @@ struct State {
     duty: Duty,
     rules: Rules,
     admitted: Arc<str>,
+    #[cfg(any(feature = "envoy", feature = "redis"))]
+    shared: Option<self::shared::Shared>,
 }
 
 /// What is known of a request once it is decided.
@@ -60,12 +64,16 @@ impl RateLimitGuard {
             limiter,
             duty,
             rules,
+            #[cfg(any(feature = "envoy", feature = "redis"))]
+            shared,
         } = config;
         Self(Arc::new(State {
             limiter,
             duty,
             rules,
             admitted: "local".into(),
+            #[cfg(any(feature = "envoy", feature = "redis"))]
+            shared: shared.map(self::shared::Shared::new),
         }))
     }
 
@@ -74,17 +82,25 @@ impl RateLimitGuard {
         &self.0.limiter
     }
 
+    /// The limiter that is shared with a fleet, if there is a store.
+    #[cfg(any(feature = "envoy", feature = "redis"))]
+    pub fn shared(&self) -> Option<&crate::SharedLimiter> {
+        self.0.shared.as_ref().map(|shared| &shared.limiter)
+    }
+
     fn decide(
         &self,
         inspection: &mut Inspection<'_>,
         answers: Answers,
-    ) -> Result<RateLimitPass, Rejection> {
+    ) -> Check<RateLimitPass, RateLimitInquiry> {
         let State { limiter, rules, .. } = &*self.0;
-        let refuse = |kind| Err(RateLimitError::new(kind, None).into_rejection());
+        let refuse = |kind| Check::Now(Err(RateLimitError::new(kind, None).into_rejection()));
+        #[cfg(any(feature = "envoy", feature = "redis"))]
+        let again = self.0.shared.as_ref().map(|_| answers.clone());
         let key = rules.key.hash(inspection, limiter.hasher(), answers);
         let hash = match (key, rules.missing) {
             (Some(hash), _) => hash,
-            (None, MissingKey::Pass) => return Ok(RateLimitPass::nothing()),
+            (None, MissingKey::Pass) => return Check::Now(Ok(RateLimitPass::nothing())),
             (None, MissingKey::Refuse) => return refuse(RateLimitErrorKind::NoKey),
             (None, MissingKey::Share) => SHARED,
         };
@@ -93,6 +109,21 @@ impl RateLimitGuard {
             return refuse(RateLimitErrorKind::NoPolicy);
         }
         let cost = rules.cost.as_ref().map_or(1, |cost| cost(inspection));
+        #[cfg(any(feature = "envoy", feature = "redis"))]
+        if let (Some(shared), Some(answers)) = (&self.0.shared, again) {
+            return self.decide_shared(shared, inspection, (hash, applicable, cost), answers);
+        }
+        Check::Now(self.decide_alone(inspection, hash, applicable, cost))
+    }
+
+    fn decide_alone(
+        &self,
+        inspection: &mut Inspection<'_>,
+        hash: u64,
+        applicable: Applicable,
+        cost: u64,
+    ) -> Result<RateLimitPass, Rejection> {
+        let State { limiter, rules, .. } = &*self.0;
         let active = limiter.active();
         let mut decided = Decided {
             hash,
@@ -192,8 +223,8 @@ impl Guard for RateLimitGuard {
 
     fn check(&self, inspection: &mut Inspection<'_>) -> Check<RateLimitPass, RateLimitInquiry> {
         match self.0.rules.key.questions(inspection) {
-            None => Check::Now(self.decide(inspection, Answers::default())),
-            Some(questions) => Check::Later(RateLimitInquiry::new(self.clone(), questions)),
+            None => self.decide(inspection, Answers::default()),
+            Some(questions) => Check::Later(RateLimitInquiry::of_key(self.clone(), questions)),
         }
     }
 }

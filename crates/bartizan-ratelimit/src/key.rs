@@ -1,5 +1,7 @@
 //! What requests are counted by.
 
+#[cfg(any(feature = "envoy", feature = "redis"))]
+mod facts;
 mod later;
 
 use std::fmt;
@@ -11,6 +13,8 @@ use bartizan_core::{Inspection, IpNetwork, PeerIdentity, Protocol, Scheme};
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 
+#[cfg(any(feature = "envoy", feature = "redis"))]
+pub(crate) use self::facts::KeyFacts;
 pub(crate) use self::later::{Answers, Questions};
 use crate::error::ConfigError;
 use crate::key::later::Asking;

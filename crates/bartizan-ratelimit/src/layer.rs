@@ -52,6 +52,13 @@ impl RateLimitLayer {
     pub fn limiter(&self) -> &Limiter {
         self.guard().limiter()
     }
+
+    /// The limiter that is shared with a fleet, if there is a store: to be asked how things stand
+    /// with it, and told to give back what it has in hand.
+    #[cfg(any(feature = "envoy", feature = "redis"))]
+    pub fn shared(&self) -> Option<&crate::SharedLimiter> {
+        self.guard().shared()
+    }
 }
 
 impl<S> Layer<S> for RateLimitLayer {

@@ -121,13 +121,19 @@ mod intake;
 mod json;
 mod key;
 mod layer;
+#[cfg(any(feature = "envoy", feature = "redis"))]
+mod lease;
 mod limiter;
 mod load;
 mod newcomers;
 mod pace;
 mod policy;
 mod rate;
+#[cfg(feature = "redis")]
+mod redis;
 mod service;
+#[cfg(any(feature = "envoy", feature = "redis"))]
+mod store;
 mod sync;
 mod table;
 mod ticks;
@@ -154,7 +160,13 @@ pub use self::limiter::{Limiter, LimiterBuilder, Occupancy};
 pub use self::load::{LoadLimit, LoadLimitBuilder, Priority};
 pub use self::policy::Policy;
 pub use self::rate::Rate;
+#[cfg(feature = "redis")]
+pub use self::redis::{FleetSecret, RedisStore, RedisStoreBuilder};
 pub use self::service::Measured;
+#[cfg(any(feature = "envoy", feature = "redis"))]
+pub use self::store::{
+    Fallback, SharedLimiter, SharedStatus, SharedVerdict, Sharing, Source, Store,
+};
 pub use self::ticks::Ticks;
 pub use self::upload::{UploadRules, UploadRulesBuilder};
 pub use self::verdict::{Denial, Verdict};

@@ -186,6 +186,14 @@ impl LimiterBuilder {
         self
     }
 
+    #[cfg(any(feature = "envoy", feature = "redis"))]
+    pub(crate) fn map_policies(&self, change: impl Fn(&Policy) -> Policy) -> Self {
+        Self {
+            policies: self.policies.iter().map(change).collect(),
+            time: self.time.clone(),
+        }
+    }
+
     /// Checks everything, and takes the memory.
     ///
     /// # Errors

@@ -37,6 +37,8 @@ pub struct Policy {
     keys: usize,
     newcomers: Option<Rate>,
     shadow: bool,
+    #[cfg(any(feature = "envoy", feature = "redis"))]
+    fallback: crate::store::Fallback,
 }
 
 impl Policy {
@@ -48,6 +50,8 @@ impl Policy {
             keys: DEFAULT_KEYS,
             newcomers: None,
             shadow: false,
+            #[cfg(any(feature = "envoy", feature = "redis"))]
+            fallback: crate::store::Fallback::default(),
         }
     }
 
@@ -72,6 +76,19 @@ impl Policy {
     pub fn in_shadow(mut self) -> Self {
         self.shadow = true;
         self
+    }
+
+    /// Sets what holds while the store that shares this policy does not answer; for policies of a
+    /// single instance it means nothing.
+    #[cfg(any(feature = "envoy", feature = "redis"))]
+    pub fn with_fallback(mut self, fallback: crate::store::Fallback) -> Self {
+        self.fallback = fallback;
+        self
+    }
+
+    #[cfg(any(feature = "envoy", feature = "redis"))]
+    pub(crate) fn fallback(&self) -> crate::store::Fallback {
+        self.fallback
     }
 
     /// The name.

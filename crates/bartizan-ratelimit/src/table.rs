@@ -120,6 +120,24 @@ impl Table {
         });
     }
 
+    /// Records what is due of a key at the store that it shares with others.
+    #[cfg(any(feature = "envoy", feature = "redis"))]
+    pub(crate) fn raise(&self, hash: u64, now: Ticks, due: Ticks) {
+        // A key that finds no room is asked for again, which costs a round trip.
+        let _ = self.update(hash, now, |entry| {
+            match due.raw() > entry.due.max(now.raw()) {
+                true => Step::Write(
+                    Entry {
+                        due: due.raw(),
+                        ..entry
+                    },
+                    (),
+                ),
+                false => Step::Keep(()),
+            }
+        });
+    }
+
     /// When the next cell of a key is due.
     pub(crate) fn due(&self, hash: u64, now: Ticks) -> Ticks {
         self.update(hash, now, |entry| Step::Keep(Ticks::from_raw(entry.due)))

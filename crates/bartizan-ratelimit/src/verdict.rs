@@ -44,6 +44,16 @@ impl Denial {
         }
     }
 
+    /// A refusal that a store has the last word on; it may be tried again at once.
+    #[cfg(any(feature = "envoy", feature = "redis"))]
+    pub(crate) fn by_store(policy: usize) -> Self {
+        Self {
+            policy,
+            crowded: false,
+            wait: Some(Duration::ZERO),
+        }
+    }
+
     /// The policy that refused, as a number in the order they were added.
     pub fn policy(&self) -> usize {
         self.policy
@@ -153,6 +163,16 @@ impl Applicable {
 
     pub(crate) fn has(self, policy: usize) -> bool {
         self.0 & Self::bit(policy) != 0
+    }
+
+    #[cfg(any(feature = "envoy", feature = "redis"))]
+    pub(crate) fn bits(self) -> u8 {
+        self.0
+    }
+
+    #[cfg(any(feature = "envoy", feature = "redis"))]
+    pub(crate) fn from_bits(bits: u8) -> Self {
+        Self(bits)
     }
 
     fn bit(policy: usize) -> u8 {

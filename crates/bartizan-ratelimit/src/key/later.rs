@@ -16,7 +16,7 @@ enum Question {
 }
 
 /// What closures have answered, in the order of the key's parts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Answers(std::vec::IntoIter<Option<Vec<u8>>>);
 
 impl Questions {
