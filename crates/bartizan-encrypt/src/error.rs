@@ -42,6 +42,34 @@ pub enum ConfigError {
     Zero(&'static str),
 }
 
+/// A provider of keys that cannot work as described; names the offending value.
+#[cfg(any(feature = "aws-kms", feature = "vault"))]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProviderConfigError {
+    /// Roots, limits or deadlines.
+    #[cfg(any(feature = "aws-kms", feature = "vault"))]
+    #[error(transparent)]
+    Fetch(#[from] bartizan_source::ConfigError),
+    /// Something that has no default is not set.
+    #[error("{0} is not set")]
+    Missing(&'static str),
+    /// A name that is none.
+    #[error("{setting} cannot be {name:?}")]
+    Name {
+        /// Which name.
+        setting: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A library or connection that cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+    /// Not a URL that is gone to.
+    #[error("the URL cannot be used: {0}")]
+    Url(String),
+}
+
 /// When a client may come back after keys could not be had.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 

@@ -230,12 +230,16 @@
 //!
 //! | feature | gives |
 //! |---|---|
+//! | `aws-kms` | `AwsKms`: data keys wrapped by AWS KMS |
+//! | `vault` | `VaultTransit`: data keys wrapped by Vault's transit engine |
 //! | `prost` | [`MessageFields`]: the same for fields of protobuf messages |
 //!
 //! [C2SP chunked encryption]: https://c2sp.org/chunked-encryption
 //! [`SubjectKeyring`]: bartizan_core::SubjectKeyring
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "aws-kms")]
+mod aws;
 mod body;
 mod ciphertext;
 mod cobblestone;
@@ -261,6 +265,8 @@ mod padding;
 mod prepared;
 #[cfg(feature = "prost")]
 mod protobuf;
+#[cfg(any(feature = "aws-kms", feature = "vault"))]
+mod remote;
 mod rules;
 mod scope_keys;
 mod service;
@@ -268,14 +274,22 @@ mod store;
 mod suite;
 mod transform;
 mod value;
+#[cfg(feature = "vault")]
+mod vault;
 mod wiped;
 
 pub use bartizan_encrypt_derive::Encrypt;
 
+#[cfg(feature = "aws-kms")]
+pub use self::aws::{
+    AwsCredentialSource, AwsCredentials, AwsEnvironment, AwsKms, AwsKmsBuilder, AwsWebIdentity,
+};
 pub use self::body::EncryptBody;
 pub use self::ciphertext::{Ciphertext, KeyId, TEXT_PREFIX};
 pub use self::config::{EncryptConfig, EncryptConfigBuilder, Locate};
 pub use self::context::{LONGEST_PART, Place};
+#[cfg(any(feature = "aws-kms", feature = "vault"))]
+pub use self::error::ProviderConfigError;
 pub use self::error::{ConfigError, EncryptError, EncryptErrorKind};
 pub use self::future::EncryptFuture;
 pub use self::index::{BlindIndex, IndexValue, IndexValues, Normalizer, PseudonymDomain};
@@ -294,4 +308,6 @@ pub use self::service::Encrypt;
 pub use self::store::{KeyChange, KeyStore, StoreAnswer, StoreError};
 pub use self::suite::Suite;
 pub use self::value::{Encrypted, Field, Plain};
+#[cfg(feature = "vault")]
+pub use self::vault::{VaultAuth, VaultTransit, VaultTransitBuilder};
 pub use self::wiped::WipedBytes;
