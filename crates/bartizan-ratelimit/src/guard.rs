@@ -123,7 +123,7 @@ impl RateLimitGuard {
         applicable: Applicable,
         cost: u64,
     ) -> Result<RateLimitPass, Rejection> {
-        let State { limiter, rules, .. } = &*self.0;
+        let State { limiter, .. } = &*self.0;
         let active = limiter.active();
         let mut decided = Decided {
             hash,
@@ -137,7 +137,7 @@ impl RateLimitGuard {
         match verdict {
             Verdict::Allowed => {
                 inspection.note(Arc::clone(&self.0.admitted));
-                Ok(self.pass(&active, decided))
+                Ok(self.pass(&active, decided, Owed::new))
             }
             Verdict::Denied(denial) => {
                 if let Some(limit) = active.limits.get(denial.policy()) {
@@ -149,7 +149,12 @@ impl RateLimitGuard {
     }
 
     /// What is owed for a request that was admitted, which mostly is nothing.
-    fn pass(&self, active: &Active, decided: Decided) -> RateLimitPass {
+    fn pass(
+        &self,
+        active: &Active,
+        decided: Decided,
+        owe: impl FnOnce(Self, Decided) -> Owed,
+    ) -> RateLimitPass {
         let rules = &self.0.rules;
         // As things stand now, and not when the response has come.
         let told = match rules.fields {
@@ -157,7 +162,7 @@ impl RateLimitGuard {
             fields => Some(Told::new(fields, active, &decided, None)),
         };
         let settles = rules.settlement.is_some();
-        let owed = settles.then(|| Box::new(Owed::new(self.clone(), decided)));
+        let owed = settles.then(|| Box::new(owe(self.clone(), decided)));
         RateLimitPass::new(told, owed)
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use bartizan_core::Pass;
 use http::response;
 
-use super::fields::write_standing;
+use super::fields::Told;
 use super::{Decided, RateLimitGuard};
 use crate::config::Settlement;
 #[cfg(any(feature = "envoy", feature = "redis"))]
@@ -13,8 +13,12 @@ use crate::store::Concluded;
 
 /// What the layer still owes for a request that it let pass: to settle the charge, and to tell
 /// how the caller stands. Nothing at all unless either was asked for.
-pub struct RateLimitPass(Option<Box<Owed>>);
+pub struct RateLimitPass {
+    told: Option<Told>,
+    owed: Option<Box<Owed>>,
+}
 
+/// A charge that is to be settled.
 pub(super) struct Owed {
     guard: RateLimitGuard,
     decided: Decided,
@@ -42,66 +46,61 @@ impl Owed {
         }
     }
 
-    /// Settles by limits that a fleet shares, if it was them who decided.
-    #[cfg(any(feature = "envoy", feature = "redis"))]
-    fn respond_shared(&self, response: &mut response::Parts) -> bool {
-        let (Some(concluded), Some(shared)) = (&self.shared, &self.guard.0.shared) else {
-            return false;
+    fn settle(self, response: &response::Parts) {
+        let Self { guard, decided, .. } = self;
+        let Some(settle) = &guard.0.rules.settlement else {
+            return;
         };
-        let rules = &self.guard.0.rules;
-        match rules.settlement.as_ref().map(|settle| settle(response)) {
-            None | Some(Settlement::Keep) => {}
-            Some(Settlement::Refund) => shared.limiter.refund(concluded),
-            Some(Settlement::Charge(more)) => shared.limiter.owe(concluded, more),
+        // By limits that a fleet shares, if it was them who decided.
+        #[cfg(any(feature = "envoy", feature = "redis"))]
+        if let (Some(concluded), Some(shared)) = (&self.shared, &guard.0.shared) {
+            return match settle(response) {
+                Settlement::Keep => {}
+                Settlement::Refund => shared.limiter.refund(concluded),
+                Settlement::Charge(more) => shared.limiter.owe(concluded, more),
+            };
         }
-        let active = shared.active(concluded.source);
-        write_standing(&mut response.headers, rules.fields, &active, &self.decided);
-        true
+        let limiter = guard.limiter();
+        let active = limiter.active();
+        let Decided {
+            hash, cost, report, ..
+        } = &decided;
+        match settle(response) {
+            Settlement::Keep => {}
+            Settlement::Refund => active.refund(*hash, limiter.now(), *cost, report),
+            Settlement::Charge(more) => active.owe(*hash, limiter.now(), more, report),
+        }
     }
 }
 
 impl RateLimitPass {
     pub(super) fn nothing() -> Self {
-        Self(None)
+        Self::new(None, None)
     }
 
-    pub(super) fn owing(owed: Owed) -> Self {
-        Self(Some(Box::new(owed)))
+    pub(super) fn new(told: Option<Told>, owed: Option<Box<Owed>>) -> Self {
+        Self { told, owed }
     }
 }
 
 impl Pass for RateLimitPass {
+    const MAY_CUT: bool = false;
+
     fn respond(&mut self, response: &mut response::Parts) {
-        let Some(owed) = self.0.take() else {
-            return;
-        };
-        #[cfg(any(feature = "envoy", feature = "redis"))]
-        if owed.respond_shared(response) {
-            return;
+        if let Some(owed) = self.owed.take() {
+            owed.settle(response);
         }
-        let Owed { guard, decided, .. } = *owed;
-        let rules = &guard.0.rules;
-        let limiter = guard.limiter();
-        let active = limiter.active();
-        if let Some(settle) = &rules.settlement {
-            let Decided {
-                hash, cost, report, ..
-            } = &decided;
-            match settle(response) {
-                Settlement::Keep => {}
-                Settlement::Refund => active.refund(*hash, limiter.now(), *cost, report),
-                Settlement::Charge(more) => active.owe(*hash, limiter.now(), more, report),
-            }
+        if let Some(told) = self.told.take() {
+            told.write(&mut response.headers);
         }
-        // As things stood when the request was admitted.
-        write_standing(&mut response.headers, rules.fields, &active, &decided);
     }
 }
 
 impl fmt::Debug for RateLimitPass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimitPass")
-            .field("owes", &self.0.is_some())
+            .field("tells", &self.told.is_some())
+            .field("owes", &self.owed.is_some())
             .finish()
     }
 }

@@ -8,7 +8,6 @@ use bartizan_core::{Check, Inspection, Rejection};
 
 use super::pass::Owed;
 use super::{Decided, RateLimitGuard, RateLimitInquiry, RateLimitPass, SHARED};
-use crate::config::Fields;
 use crate::error::{RateLimitError, RateLimitErrorKind};
 use crate::key::{Answers, KeyFacts};
 use crate::limiter::Active;
@@ -90,12 +89,8 @@ impl RateLimitGuard {
         match concluded.verdict {
             Some(Verdict::Allowed) => {
                 inspection.note(shared.note(source));
-                let rules = &self.0.rules;
-                let owes = rules.settlement.is_some() || rules.fields != Fields::None;
-                Ok(match owes {
-                    true => RateLimitPass::owing(Owed::shared(self.clone(), decided, concluded)),
-                    false => RateLimitPass::nothing(),
-                })
+                let owe = |guard, decided| Owed::shared(guard, decided, concluded);
+                Ok(self.pass(&active, decided, owe))
             }
             Some(Verdict::Denied(denial)) => {
                 if let Some(limit) = active.limits.get(denial.policy()) {

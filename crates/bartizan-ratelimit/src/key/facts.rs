@@ -2,9 +2,13 @@
 
 use std::hash::Hasher;
 
-use bartizan_core::{Inspection, PeerIdentity, Principal};
+use bartizan_core::Inspection;
+#[cfg(feature = "envoy")]
+use bartizan_core::{IpNetwork, PeerIdentity, Principal};
 
-use super::{Answers, Key, KeyWriter, Part};
+#[cfg(feature = "envoy")]
+use super::Part;
+use super::{Answers, Key, KeyWriter};
 use crate::store::Facts;
 
 /// What one request is counted by, as stores want it.
@@ -49,6 +53,7 @@ impl Facts for KeyFacts<'_, '_> {
         }
     }
 
+    #[cfg(feature = "envoy")]
     fn entries(&self) -> Vec<(String, String)> {
         let mut entries = Vec::new();
         let mut answers = self.answers.clone();
@@ -64,6 +69,7 @@ impl Facts for KeyFacts<'_, '_> {
 
 /// Names and values of a key, in the order of its parts. The names are those that Envoy uses,
 /// where it has one.
+#[cfg(feature = "envoy")]
 fn describe(
     key: &Key,
     inspection: &Inspection<'_>,
@@ -79,7 +85,7 @@ fn describe(
     match &key.0 {
         Part::Address { v4, v6 } => {
             let network = context.address().map(|address| {
-                let network = bartizan_core::IpNetwork::of_client(address, *v4, *v6);
+                let network = IpNetwork::of_client(address, *v4, *v6);
                 network.base().to_string()
             });
             add("remote_address", network.unwrap_or_default());
@@ -141,11 +147,13 @@ fn describe(
 }
 
 /// Collects what a closure writes, as text.
+#[cfg(feature = "envoy")]
 #[derive(Default)]
 struct Collected {
     parts: Vec<String>,
 }
 
+#[cfg(feature = "envoy")]
 impl Hasher for Collected {
     fn write(&mut self, bytes: &[u8]) {
         self.parts.push(String::from_utf8_lossy(bytes).into_owned());

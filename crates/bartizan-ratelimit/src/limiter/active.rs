@@ -2,6 +2,7 @@
 
 #[cfg(any(feature = "envoy", feature = "redis"))]
 mod known;
+mod told;
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 
 use crate::error::ConfigError;
 use crate::field;
-use crate::gcra::Gcra;
+use crate::gcra::{Denied, Gcra};
 use crate::newcomers::Newcomers;
 use crate::policy::Policy;
 use crate::rate::Rate;
@@ -35,6 +36,8 @@ pub(crate) struct Limit {
     pub(crate) note: Arc<str>,
     #[cfg(any(feature = "envoy", feature = "redis"))]
     pub(crate) name: Arc<str>,
+    /// What stands before its numbers in the `RateLimit` field, made once.
+    standing: Arc<[u8]>,
 }
 
 impl Limit {
@@ -48,6 +51,7 @@ impl Limit {
             note: format!("local: {}", policy.name()).into(),
             #[cfg(any(feature = "envoy", feature = "redis"))]
             name: policy.name().into(),
+            standing: field::standing_of(policy.name()).into(),
             policy,
         })
     }
@@ -88,8 +92,8 @@ impl Active {
         for (index, limit) in later {
             let due = limit.table.due(hash, now);
             if let Err(denied) = limit.gcra.charge(due, now, cost) {
-                let denial = Denial::new(index, Refused::Spent { denied, due });
-                return self.refuse(hash, now, cost, applicable, denial, report);
+                let found = (index, denied, due);
+                return self.refuse(hash, now, cost, applicable, found, report);
             }
         }
         for (index, limit) in self.applicable(applicable) {
@@ -99,11 +103,11 @@ impl Active {
                 && let Err(refused) = charge
             {
                 self.refund(hash, now, cost, report);
-                let denial = Denial::new(index, refused);
                 return match refused {
-                    Refused::Crowded { .. } => Verdict::Denied(denial),
-                    Refused::Spent { .. } => {
-                        self.refuse(hash, now, cost, applicable, denial, report)
+                    Refused::Crowded { .. } => Verdict::Denied(Denial::new(index, refused)),
+                    Refused::Spent { denied, due } => {
+                        let found = (index, denied, due);
+                        self.refuse(hash, now, cost, applicable, found, report)
                     }
                 };
             }
@@ -118,22 +122,28 @@ impl Active {
         now: Ticks,
         cost: u64,
         applicable: Applicable,
-        found: Denial,
+        (found, denied, due): (usize, Denied, Ticks),
         report: &mut Report,
     ) -> Verdict {
         let mut denial: Option<Denial> = None;
         for (index, limit) in self.enforced(applicable) {
-            let due = limit.table.due(hash, now);
+            let (due, verdict) = match index == found {
+                true => (due, Err(denied)),
+                false => {
+                    let due = limit.table.due(hash, now);
+                    (due, limit.gcra.charge(due, now, cost))
+                }
+            };
             report.set(index, Outcome::Refused { due });
-            if let Err(denied) = limit.gcra.charge(due, now, cost) {
+            if let Err(denied) = verdict {
                 match &mut denial {
                     Some(denial) => denial.extend(denied.wait()),
                     None => denial = Some(Denial::new(index, Refused::Spent { denied, due })),
                 }
             }
         }
-        // Another thread may have given cells back since; that came too late for this request.
-        Verdict::Denied(denial.unwrap_or(found))
+        let found = || Denial::new(found, Refused::Spent { denied, due });
+        Verdict::Denied(denial.unwrap_or_else(found))
     }
 
     fn applicable(&self, applicable: Applicable) -> impl Iterator<Item = (usize, &Limit)> {
@@ -162,61 +172,5 @@ impl Active {
                 limit.table.owe(hash, now, &limit.gcra, cost);
             }
         }
-    }
-
-    /// The `RateLimit-Policy` field of the policies in a report.
-    pub(crate) fn policy_field(&self, report: &Report) -> Bytes {
-        let all = (0..self.limits.len()).all(|index| !report.of(index).is_absent());
-        if all {
-            return self.field.clone();
-        }
-        let mut text = String::new();
-        for (_, limit) in self.shown(report) {
-            field::write_policy(&mut text, limit.policy.name(), limit.policy.rate());
-        }
-        Bytes::from(text)
-    }
-
-    /// The `RateLimit` field of a report.
-    pub(crate) fn standing_field(
-        &self,
-        now: Ticks,
-        report: &Report,
-        denial: Option<&Denial>,
-    ) -> String {
-        let mut text = String::with_capacity(self.limits.len() * 40);
-        for (index, limit) in self.shown(report) {
-            let due = report.of(index).due();
-            let mut more_in = limit.gcra.next_in(due, now);
-            if let Some(denial) = denial
-                && denial.policy() == index
-            {
-                more_in = denial.wait().unwrap_or_default().max(more_in);
-            }
-            let remaining = limit.gcra.remaining(due, now);
-            field::write_standing(&mut text, limit.policy.name(), remaining, more_in);
-        }
-        text
-    }
-
-    /// The policy of a report that is nearest to its end: its limit, what remains, and after how
-    /// long all is there again.
-    pub(crate) fn tightest(&self, now: Ticks, report: &Report) -> Option<(u64, u64, u64)> {
-        self.shown(report)
-            .map(|(index, limit)| {
-                let due = report.of(index).due();
-                let full_in = field::whole_seconds(limit.gcra.full_in(due, now));
-                let remaining = limit.gcra.remaining(due, now);
-                (limit.policy.rate().limit(), remaining, full_in)
-            })
-            .min_by_key(|(_, remaining, _)| *remaining)
-    }
-
-    /// The policies that clients are told of: those that apply and are enforced.
-    fn shown(&self, report: &Report) -> impl Iterator<Item = (usize, &Limit)> {
-        self.limits
-            .iter()
-            .enumerate()
-            .filter(|(index, limit)| !limit.policy.is_shadow() && !report.of(*index).is_absent())
     }
 }

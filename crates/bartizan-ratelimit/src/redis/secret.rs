@@ -98,6 +98,7 @@ mod tests {
             hasher.write(self.1);
         }
 
+        #[cfg(feature = "envoy")]
         fn entries(&self) -> Vec<(String, String)> {
             Vec::new()
         }

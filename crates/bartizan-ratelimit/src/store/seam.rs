@@ -43,6 +43,7 @@ pub(crate) trait Facts {
     fn write(&self, hasher: &mut dyn Hasher);
 
     /// The key in words: names and values.
+    #[cfg(feature = "envoy")]
     fn entries(&self) -> Vec<(String, String)>;
 }
 

@@ -213,6 +213,7 @@ impl Facts for Text<'_> {
         hasher.write(self.0.as_bytes());
     }
 
+    #[cfg(feature = "envoy")]
     fn entries(&self) -> Vec<(String, String)> {
         vec![("key".to_owned(), self.0.to_owned())]
     }
