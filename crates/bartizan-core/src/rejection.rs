@@ -1,5 +1,6 @@
 //! The refusal that a client sees, and the one table that gives it a status.
 
+mod decimal;
 mod grpc;
 mod problem;
 mod render;

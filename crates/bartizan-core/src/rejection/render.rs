@@ -9,7 +9,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
-use super::{Rejection, grpc, problem};
+use super::{Rejection, decimal, grpc, problem};
 use crate::protocol::Protocol;
 
 impl Rejection {
@@ -37,7 +37,7 @@ impl Rejection {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         if protocol == Protocol::Http {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            headers.insert(CONTENT_LENGTH, decimal::value(length as u64));
         } else {
             grpc::write_trailers(&self, headers);
         }
@@ -61,7 +61,7 @@ impl Rejection {
             let seconds = wait
                 .as_secs()
                 .saturating_add(u64::from(wait.subsec_nanos() > 0));
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            headers.insert(RETRY_AFTER, decimal::value(seconds));
         }
         for challenge in &self.0.challenges {
             headers.append(WWW_AUTHENTICATE, challenge.to_header_value());
