@@ -72,8 +72,9 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// let config = OutgoingConfig::forward().add_destination("https://payments.example").build()?;
 /// // In a service: hyper-util's client, or a tonic channel.
 /// let payments = OutgoingLayer::new(config).layer(service_fn(async |call: Request<()>| {
-///     let token = call.headers().get("authorization").cloned();
-///     Ok::<_, std::convert::Infallible>(Response::new(token))
+///     let mut response = Response::new(String::new());
+///     response.headers_mut().extend(call.headers().clone());
+///     Ok::<_, std::convert::Infallible>(response)
 /// }));
 ///
 /// let handler = service_fn(|request: Request<()>| {
@@ -89,8 +90,8 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// let orders = JwtLayer::start(config.build()?)?.layer(handler);
 ///
 /// let request = Request::builder().header("authorization", format!("Bearer {token}")).body(())?;
-/// let seen = orders.oneshot(request).await?.into_body();
-/// # let _ = seen;
+/// let seen = orders.oneshot(request).await?;
+/// assert_eq!(seen.headers()["authorization"], format!("Bearer {token}"));
 ///
 /// // Nobody's call goes nowhere.
 /// let call = Request::post("https://payments.example/charges").body(())?;

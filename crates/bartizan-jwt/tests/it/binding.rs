@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::{Offline, outcome, passed, refused};
 
-fn connection(certificate_sha256: [u8; 32]) -> Connection {
+pub(crate) fn connection(certificate_sha256: [u8; 32]) -> Connection {
     let peer = Peer::assert_verified(VerifiedCertificate {
         identity: PeerIdentity::Spiffe("spiffe://example.org/web".parse().unwrap()),
         certificate_sha256,

@@ -14,6 +14,7 @@ mod facts;
 mod files;
 mod keys;
 mod layer;
+mod outgoing;
 mod proofs;
 mod rotation;
 mod secrecy;
