@@ -36,9 +36,12 @@ pub struct SecurityContext(Arc<Slot>);
 
 struct Slot {
     uri: Uri,
+    // What the connection tells is there from the beginning, and costs no lock.
+    connected: Option<Peer>,
+    address: Option<IpAddr>,
     peer: OnceLock<Peer>,
     forwarded: OnceLock<Forwarded>,
-    address: OnceLock<IpAddr>,
+    authenticated: OnceLock<Arc<dyn Authenticated>>,
     principal: OnceLock<Principal>,
     claims: OnceLock<Arc<dyn Any + Send + Sync>>,
     // `Some` holds a spelling that differs from the URI's own.
@@ -50,29 +53,24 @@ struct Slot {
 impl SecurityContext {
     /// A context for a request to `uri` of which nothing else is known.
     pub fn new(uri: Uri) -> Self {
+        Self::of_connection(uri, None, None)
+    }
+
+    /// A context for a request to `uri` over a connection of which this much is known.
+    pub(crate) fn of_connection(uri: Uri, peer: Option<&Peer>, address: Option<IpAddr>) -> Self {
         Self(Arc::new(Slot {
             uri,
+            connected: peer.cloned(),
+            address,
             peer: OnceLock::new(),
             forwarded: OnceLock::new(),
-            address: OnceLock::new(),
+            authenticated: OnceLock::new(),
             principal: OnceLock::new(),
             claims: OnceLock::new(),
             path: OnceLock::new(),
             template: OnceLock::new(),
             decisions: Decisions::default(),
         }))
-    }
-
-    /// A context for a request to `uri` over a connection of which this much is known.
-    pub(crate) fn of_connection(uri: Uri, peer: Option<&Peer>, address: Option<IpAddr>) -> Self {
-        let context = Self::new(uri);
-        if let Some(peer) = peer {
-            let _ = context.0.peer.set(peer.clone());
-        }
-        if let Some(address) = address {
-            let _ = context.0.address.set(address);
-        }
-        context
     }
 
     /// The context in a request's extensions, if a layer has created one.
@@ -98,7 +96,11 @@ impl SecurityContext {
     ///
     /// If another peer is recorded already.
     pub fn set_peer(&self, peer: Peer) -> Result<(), ContextConflict> {
-        set_once(&self.0.peer, peer, "peer")
+        match &self.0.connected {
+            None => set_once(&self.0.peer, peer, "peer"),
+            Some(connected) if *connected == peer => Ok(()),
+            Some(_) => Err(ContextConflict { field: "peer" }),
+        }
     }
 
     /// Records what a trusted proxy asserts.
@@ -116,7 +118,11 @@ impl SecurityContext {
     ///
     /// If another principal is recorded already.
     pub fn set_principal(&self, principal: Principal) -> Result<(), ContextConflict> {
-        set_once(&self.0.principal, principal, "principal")
+        match self.0.authenticated.get() {
+            None => set_once(&self.0.principal, principal, "principal"),
+            Some(authenticated) if *authenticated.principal() == principal => Ok(()),
+            Some(_) => Err(ContextConflict { field: "principal" }),
+        }
     }
 
     /// Records the verified claims behind the principal, of the type that the authenticating
@@ -127,18 +133,16 @@ impl SecurityContext {
     /// If other claims are recorded already.
     pub fn set_claims<T: Any + Send + Sync>(&self, claims: Arc<T>) -> Result<(), ContextConflict> {
         let claims: Arc<dyn Any + Send + Sync> = claims;
-        match self.0.claims.set(Arc::clone(&claims)) {
-            Ok(()) => Ok(()),
-            Err(_)
-                if self
-                    .0
-                    .claims
-                    .get()
-                    .is_some_and(|held| Arc::ptr_eq(held, &claims)) =>
-            {
-                Ok(())
-            }
-            Err(_) => Err(ContextConflict { field: "claims" }),
+        let claims = match self.0.authenticated.get() {
+            Some(_) => claims,
+            None => match self.0.claims.set(Arc::clone(&claims)) {
+                Ok(()) => return Ok(()),
+                Err(_) => claims,
+            },
+        };
+        match self.any_claims() {
+            Some(held) if Arc::ptr_eq(&held, &claims) => Ok(()),
+            _ => Err(ContextConflict { field: "claims" }),
         }
     }
 
@@ -159,6 +163,30 @@ impl SecurityContext {
         self.set_principal(principal)
     }
 
+    /// Records what names a principal, as that principal and as the claims behind it: both, or
+    /// neither. One write and one reference count, for hot paths.
+    ///
+    /// # Errors
+    ///
+    /// If another principal or other claims are recorded already.
+    pub fn set_verified<T: Authenticated>(&self, verified: Arc<T>) -> Result<(), ContextConflict> {
+        let is_other = |held: &Principal| held != verified.principal();
+        if self.principal().is_some_and(is_other) {
+            return Err(ContextConflict { field: "principal" });
+        }
+        if self.0.authenticated.get().is_none() && self.0.claims.get().is_none() {
+            let verified: Arc<dyn Authenticated> = Arc::<T>::clone(&verified);
+            if self.0.authenticated.set(verified).is_ok() {
+                return Ok(());
+            }
+        }
+        let verified: Arc<dyn Any + Send + Sync> = verified;
+        match self.any_claims() {
+            Some(held) if Arc::ptr_eq(&held, &verified) => Ok(()),
+            _ => Err(ContextConflict { field: "claims" }),
+        }
+    }
+
     /// Appends a decision. Does not allocate for the first eight.
     pub fn record(&self, decision: Decision) {
         self.0.decisions.record(decision);
@@ -166,7 +194,7 @@ impl SecurityContext {
 
     /// The workload at the other end of the connection, if it is proven.
     pub fn peer(&self) -> Option<&Peer> {
-        self.0.peer.get()
+        self.0.connected.as_ref().or_else(|| self.0.peer.get())
     }
 
     /// What a trusted proxy asserts about its client.
@@ -176,7 +204,10 @@ impl SecurityContext {
 
     /// Whoever the request acts for, if a layer has authenticated it.
     pub fn principal(&self) -> Option<&Principal> {
-        self.0.principal.get()
+        match self.0.authenticated.get() {
+            Some(authenticated) => Some(authenticated.principal()),
+            None => self.0.principal.get(),
+        }
     }
 
     /// Peer and principal, if both are known.
@@ -189,12 +220,22 @@ impl SecurityContext {
 
     /// The verified claims, if a layer has recorded claims of this type.
     pub fn claims<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        Arc::clone(self.0.claims.get()?).downcast().ok()
+        self.any_claims()?.downcast().ok()
+    }
+
+    fn any_claims(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        match self.0.authenticated.get() {
+            Some(authenticated) => {
+                let authenticated: Arc<dyn Authenticated> = Arc::clone(authenticated);
+                Some(authenticated)
+            }
+            None => self.0.claims.get().cloned(),
+        }
     }
 
     /// The client's address: the far end of the connection, or what trusted proxies told of it.
     pub fn address(&self) -> Option<IpAddr> {
-        self.0.address.get().copied()
+        self.0.address
     }
 
     /// The URI as it was received, before any router changed it.
@@ -271,6 +312,14 @@ impl fmt::Debug for SecurityContext {
             .field("decisions", &self.decisions())
             .finish_non_exhaustive()
     }
+}
+
+/// What an authenticating layer verified, and whom it names: the claims of a token, say.
+///
+/// [`SecurityContext::set_verified`] takes it as both.
+pub trait Authenticated: Any + Send + Sync {
+    /// Whoever it stands for.
+    fn principal(&self) -> &Principal;
 }
 
 /// Two layers wrote different values of one fact: the service's layers contradict each other.

@@ -133,7 +133,7 @@ pub use self::challenge::Challenge;
 pub use self::clock::{Clock, MonotonicTime, SystemClock, WallTime};
 pub use self::code::Code;
 pub use self::connection::{Connection, DescribeConnection, Transport};
-pub use self::context::{ContextConflict, SecurityContext};
+pub use self::context::{Authenticated, ContextConflict, SecurityContext};
 pub use self::decision::{Decision, Enforcement, Outcome};
 pub use self::duty::Duty;
 pub use self::entrance::Entrance;

@@ -123,3 +123,73 @@ fn principal_and_claims_are_written_together_or_not_at_all() {
     assert_eq!(conflict.field(), "claims");
     assert_eq!(context.principal(), None);
 }
+
+#[derive(Debug, PartialEq)]
+struct Verified(Principal);
+
+impl Authenticated for Verified {
+    fn principal(&self) -> &Principal {
+        &self.0
+    }
+}
+
+fn verified(subject: &str) -> Arc<Verified> {
+    let principal = Principal::builder(Scheme::Jwt, "i", subject).assert_verified();
+    Arc::new(Verified(principal))
+}
+
+#[test]
+fn what_was_verified_is_principal_and_claims_at_once() {
+    let context = context("/");
+    let alice = verified("alice");
+    context.set_verified(Arc::clone(&alice)).unwrap();
+    context.set_verified(Arc::clone(&alice)).unwrap();
+    assert_eq!(context.principal(), Some(&alice.0));
+    assert_eq!(context.claims::<Verified>(), Some(Arc::clone(&alice)));
+    assert_eq!(context.claims::<String>(), None);
+    // The same said otherwise is harmless.
+    context.set_principal(alice.0.clone()).unwrap();
+    context.set_claims(alice).unwrap();
+}
+
+#[test]
+fn what_was_verified_is_written_once_by_whichever_way() {
+    let field = |result: Result<(), ContextConflict>| result.unwrap_err().field();
+    let bob = verified("bob").0.clone();
+
+    let first = context("/");
+    first.set_verified(verified("alice")).unwrap();
+    assert_eq!(field(first.set_verified(verified("bob"))), "principal");
+    assert_eq!(field(first.set_verified(verified("alice"))), "claims");
+    assert_eq!(field(first.set_principal(bob.clone())), "principal");
+    assert_eq!(field(first.set_claims(verified("alice"))), "claims");
+    assert_eq!(
+        field(first.set_authenticated(bob.clone(), Arc::new(7_u8))),
+        "principal"
+    );
+
+    let second = context("/");
+    second.set_principal(bob).unwrap();
+    assert_eq!(field(second.set_verified(verified("alice"))), "principal");
+    second.set_verified(verified("bob")).unwrap();
+
+    let third = context("/");
+    third.set_claims(Arc::new(7_u8)).unwrap();
+    assert_eq!(field(third.set_verified(verified("alice"))), "claims");
+    assert_eq!(third.principal(), None);
+}
+
+#[test]
+fn what_the_connection_proved_is_the_peer_and_no_other() {
+    let (web, api) = (peer("spiffe://a/web"), peer("spiffe://a/api"));
+    let context = SecurityContext::of_connection(Uri::from_static("/"), Some(&web), None);
+    assert_eq!(context.peer(), Some(&web));
+    context.set_peer(web.clone()).unwrap();
+    assert_eq!(context.set_peer(api.clone()).unwrap_err().field(), "peer");
+    assert_eq!(context.peer(), Some(&web));
+    assert_eq!(context.fork(Uri::from_static("/b")).peer(), Some(&web));
+    let unconnected = SecurityContext::new(Uri::from_static("/"));
+    unconnected.set_peer(api.clone()).unwrap();
+    assert_eq!(unconnected.set_peer(web).unwrap_err().field(), "peer");
+    assert_eq!(unconnected.fork(Uri::from_static("/b")).peer(), Some(&api));
+}
