@@ -39,8 +39,10 @@ fn keys() -> &'static (Prepared, KeyId) {
         let kek = LocalKek::new(&KeyBytes::from_slice(&[1; 32]).expect("32 bytes"));
         let keyring = Keyring::builder("clinic", Memory::default(), kek);
         let keyring = keyring.build().expect("a keyring");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all();
-        let runtime = { runtime }.build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime");
         let acme = KeyScope::tenant("acme");
         let prepared = runtime.block_on(keyring.prepare(std::slice::from_ref(&acme)));
         let records = runtime.block_on(keyring.records(&acme));

@@ -1,0 +1,52 @@
+//! The command line of Bartizan.
+//!
+//! Each group of commands is a file of its own. Results go to standard output, as text for people
+//! or as one JSON document (`--json`); what went wrong goes to standard error. The exit code is 0
+//! when it was done, 1 when it was refused or failed, 2 when the command cannot be understood. No
+//! command prints a key, a passphrase or a value.
+
+mod kek;
+mod keys;
+mod output;
+mod terminal;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::output::Output;
+
+/// Security for services in Rust: the work that is done by hand.
+#[derive(Debug, Parser)]
+#[command(name = "bartizan", version, after_help = EXIT_CODES)]
+struct Arguments {
+    /// Print one JSON document instead of text for people
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    group: Group,
+}
+
+#[derive(Debug, Subcommand)]
+enum Group {
+    /// Keys of field encryption, in a keyset file
+    Keys(keys::Keys),
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused or failed; 2 not understood.";
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.group {
+        Group::Keys(keys) => keys.run(),
+    };
+    match outcome.and_then(|output: Output| output.print(arguments.json)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // With standard error closed there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "bartizan: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The program as it is run: what it prints, what it makes, and with which code it ends.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod keys;
+mod support;

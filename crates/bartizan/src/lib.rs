@@ -1,0 +1,94 @@
+//! Security for axum, tonic and hyper services, as tower layers: one name for the family.
+//!
+//! Each concern of the family is a crate of its own, and a module here behind the feature of the
+//! same name. Nothing is on by default but [`core`], the vocabulary that they share: who is
+//! calling, what was decided, how a refusal looks. Layers compose in any service that speaks
+//! `tower`; what one of them proves, the next reads.
+//!
+//! # Quick start
+//!
+//! With the features `jwt` and `ratelimit`:
+//!
+//! ```toml
+//! [dependencies]
+//! bartizan = { version = "0", features = ["axum", "jwt", "ratelimit"] }
+//! ```
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "jwt", feature = "axum"))]
+//! # mod app {
+//! use bartizan::prelude::*;
+//!
+//! /// Who asks is an argument; without a valid token nobody gets here.
+//! async fn orders(principal: Principal) -> String {
+//!     format!("orders of {}", principal.subject())
+//! }
+//!
+//! async fn layer() -> Result<JwtLayer, bartizan::jwt::ConfigError> {
+//!     let rules = bartizan::jwt::Rules::builder("https://issuer.example", "https://orders.example");
+//!     JwtLayer::load(JwtConfig::builder(rules.build()?).build()?).await
+//! }
+//! # }
+//! ```
+//!
+//! What every layer does is the same, whichever it is: a refusal is one value, which is rendered
+//! for HTTP or gRPC by one table.
+//!
+//! ```
+//! use bartizan::core::{Code, Protocol};
+//! use bartizan::prelude::*;
+//!
+//! let refusal = Rejection::new(RejectionKind::Forbidden, Code::new("orders.not_yours"));
+//! assert_eq!(refusal.into_response(Protocol::Http).status(), 403);
+//!
+//! let refusal = Rejection::new(RejectionKind::Forbidden, Code::new("orders.not_yours"));
+//! let response = refusal.into_response(Protocol::Grpc);
+//! assert_eq!(response.headers()["grpc-status"], "7");
+//! ```
+//!
+//! # How it decides
+//!
+//! It does not: it holds no code of its own. Each module's documentation begins with how its layer
+//! decides, and in which order layers stand is told there too: identity of the peer, then of the
+//! caller, then what either may do, then the fields of what they exchange.
+//!
+//! # What it does not protect against
+//!
+//! A layer guards what stands behind it, and nothing else: axum routes that are added after
+//! `.layer()` are not guarded. What each layer leaves open is told in its own documentation.
+//!
+//! # Features
+//!
+//! | feature | gives | default |
+//! |---|---|---|
+//! | `encrypt` | `encrypt`: fields of structs and of JSON bodies, sealed and shown by scope | no |
+//! | `jwt` | `jwt`: bearer, DPoP and certificate-bound tokens | no |
+//! | `mtls` | `mtls`: TLS listener and connector with workload identity | no |
+//! | `ratelimit` | `ratelimit`: limits, load protection, bans | no |
+//! | `source` | `source`: files and URLs that are followed while they change | no |
+//! | `axum` | extractors and listeners for axum, in each module that has some | no |
+//! | `tonic` | the same for tonic | no |
+//! | `prost` | `encrypt` for fields of protobuf messages | no |
+//! | `serve` | `mtls` with a server for any hyper service | no |
+//! | `spiffe-bundle` | `mtls` with trust bundles as JSON | no |
+//! | `workload-api` | `mtls` with the SPIFFE Workload API | no |
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod prelude;
+
+pub use bartizan_core as core;
+#[cfg(feature = "encrypt")]
+pub use bartizan_encrypt as encrypt;
+#[cfg(feature = "jwt")]
+pub use bartizan_jwt as jwt;
+#[cfg(feature = "mtls")]
+pub use bartizan_mtls as mtls;
+#[cfg(feature = "ratelimit")]
+pub use bartizan_ratelimit as ratelimit;
+#[cfg(feature = "source")]
+pub use bartizan_source as source;
+
+/// The README's snippets compile, or the doctests fail.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

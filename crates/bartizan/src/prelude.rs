@@ -1,0 +1,21 @@
+//! What a service writes most: `use bartizan::prelude::*;`.
+//!
+//! Layers and their configurations by their full names, and the words of handlers. Names that
+//! mean something else elsewhere, such as `Rules` or `Error`, are left in their modules.
+
+#[cfg(feature = "tonic")]
+pub use bartizan_core::SecurityRequest;
+pub use bartizan_core::{
+    Caller, Enforcement, Event, Observe, Outcome, Peer, Principal, Rejection, RejectionKind,
+    SecurityContext, SpiffeId, observe_fn,
+};
+#[cfg(feature = "encrypt")]
+pub use bartizan_encrypt::{
+    EncryptConfig, EncryptLayer, Encrypted, FieldRule, Grant, Keyring, Mask, Place, Shown,
+};
+#[cfg(feature = "jwt")]
+pub use bartizan_jwt::{JwtConfig, JwtLayer, VerifiedClaims};
+#[cfg(feature = "mtls")]
+pub use bartizan_mtls::{AllowedPeers, MtlsConnector, MtlsLayer, MtlsListener};
+#[cfg(feature = "ratelimit")]
+pub use bartizan_ratelimit::{RateLimitConfig, RateLimitLayer};
