@@ -14,7 +14,9 @@ const PLUMBING: [&str; 10] = [
 ];
 
 /// Further rooms of plumbing, by crate.
-const MORE_PLUMBING: [(&str, &[&str]); 5] = [
+const MORE_PLUMBING: [(&str, &[&str]); 6] = [
+    // The layer of what one route requires.
+    ("bartizan-authz", &["require"]),
     // Key services elsewhere, which are spoken to over HTTPS.
     ("bartizan-encrypt", &["aws", "remote", "vault"]),
     // What a handler writes in its signature, on either host; and the calls that the service makes

@@ -1,0 +1,235 @@
+//! Policies as text.
+
+use bartizan_core::{IpNetwork, SpiffePattern, TrustDomain};
+use serde::Deserialize;
+
+use crate::callers::Callers;
+use crate::error::PolicyError;
+use crate::policy::Policy;
+use crate::rule::{Effect, Rule};
+use crate::targets::Targets;
+
+/// Rules take memory; a policy of this size has some ten thousand of them.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    version: u32,
+    #[serde(default, rename = "rule")]
+    rules: Vec<RuleText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleText {
+    name: String,
+    effect: EffectText,
+    #[serde(default)]
+    shadow: bool,
+    #[serde(default)]
+    from: Vec<CallersText>,
+    #[serde(default)]
+    to: Vec<TargetsText>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum EffectText {
+    Allow,
+    Deny,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct CallersText {
+    peers: Vec<String>,
+    trust_domains: Vec<String>,
+    issuers: Vec<String>,
+    subjects: Vec<SubjectText>,
+    clients: Vec<String>,
+    any_scope: Vec<String>,
+    scopes: Vec<String>,
+    roles: Vec<String>,
+    claims: Vec<ClaimText>,
+    networks: Vec<String>,
+    authenticated: Option<bool>,
+    except: Vec<Self>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SubjectText {
+    issuer: String,
+    subject: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClaimText {
+    name: String,
+    values: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct TargetsText {
+    methods: Vec<String>,
+    paths: Vec<String>,
+    except_paths: Vec<String>,
+    grpc: Vec<GrpcText>,
+    hosts: Vec<String>,
+    ports: Vec<u16>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GrpcText {
+    service: String,
+    method: Option<String>,
+}
+
+impl Policy {
+    /// Reads a policy from TOML. Members that are not known are an error, as is everything else
+    /// that would leave a rule another meaning than the one that was written down.
+    ///
+    /// ```
+    /// use bartizan_authz::Policy;
+    ///
+    /// let policy = Policy::from_toml(r#"
+    ///     version = 1
+    ///
+    ///     [[rule]]
+    ///     name = "web reads orders"
+    ///     effect = "allow"
+    ///     from = [{ peers = ["spiffe://example.org/web"], scopes = ["orders:read"] }]
+    ///     to = [{ methods = ["GET"], paths = ["/orders/{id}"] }]
+    /// "#)?;
+    /// assert_eq!(policy.rules().count(), 1);
+    ///
+    /// let wrong = Policy::from_toml(r#"
+    ///     version = 1
+    ///
+    ///     [[rule]]
+    ///     name = "web reads orders"
+    ///     effect = "allow"
+    ///     form = [{ peers = ["spiffe://example.org/web"] }]
+    /// "#);
+    /// let message = wrong.expect_err("`form` is not `from`").to_string();
+    /// assert!(message.contains("line 7") && message.contains("form"), "{message}");
+    /// # Ok::<(), bartizan_authz::PolicyError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`], with the line where the text is none.
+    pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
+        if text.len() > MAX_BYTES {
+            return Err(PolicyError::Document(format!(
+                "more than {MAX_BYTES} bytes"
+            )));
+        }
+        let document: Document =
+            toml::from_str(text).map_err(|error| PolicyError::Document(error.to_string()))?;
+        if document.version != 1 {
+            let version = document.version;
+            return Err(PolicyError::Document(format!("version {version} is not 1")));
+        }
+        let mut policy = Self::builder();
+        for rule in document.rules {
+            policy = policy.add(rule.read()?);
+        }
+        policy.build()
+    }
+}
+
+impl RuleText {
+    fn read(self) -> Result<Rule, PolicyError> {
+        let effect = match self.effect {
+            EffectText::Allow => Effect::Allow,
+            EffectText::Deny => Effect::Deny,
+        };
+        let mut rule = Rule::new(&self.name, effect);
+        for callers in self.from {
+            rule = rule.from(callers.read(&self.name)?);
+        }
+        for targets in self.to {
+            rule = rule.to(targets.read());
+        }
+        Ok(if self.shadow { rule.in_shadow() } else { rule })
+    }
+}
+
+impl CallersText {
+    fn read(self, rule: &str) -> Result<Callers, PolicyError> {
+        let mut callers = match self.authenticated {
+            None => Callers::anybody(),
+            Some(true) => Callers::authenticated(),
+            Some(false) => Callers::anonymous(),
+        };
+        for text in self.peers {
+            let pattern = SpiffePattern::parse(&text);
+            callers = callers.or_peer(pattern.map_err(|error| wrong(rule, &text, &error))?);
+        }
+        for text in self.trust_domains {
+            let domain = TrustDomain::parse(&text);
+            callers = callers.or_trust_domain(domain.map_err(|error| wrong(rule, &text, &error))?);
+        }
+        for text in self.networks {
+            let network: Result<IpNetwork, _> = text.parse();
+            callers = callers.network(network.map_err(|error| wrong(rule, &text, &error))?);
+        }
+        for issuer in &self.issuers {
+            callers = callers.issuer(issuer);
+        }
+        for SubjectText { issuer, subject } in &self.subjects {
+            callers = callers.subject(issuer, subject);
+        }
+        for client in &self.clients {
+            callers = callers.client(client);
+        }
+        for scope in &self.scopes {
+            callers = callers.scope(scope);
+        }
+        for role in &self.roles {
+            callers = callers.role(role);
+        }
+        for ClaimText { name, values } in &self.claims {
+            callers = callers.claim(name, values.iter().map(String::as_str));
+        }
+        callers = callers.any_scope(self.any_scope.iter().map(String::as_str));
+        for others in self.except {
+            callers = callers.except(others.read(rule)?);
+        }
+        Ok(callers)
+    }
+}
+
+impl TargetsText {
+    fn read(self) -> Targets {
+        let mut targets = Targets::anything();
+        for method in &self.methods {
+            targets = targets.or_method(method);
+        }
+        for path in &self.paths {
+            targets = targets.path(path);
+        }
+        for path in &self.except_paths {
+            targets = targets.except_path(path);
+        }
+        for GrpcText { service, method } in &self.grpc {
+            targets = targets.or_grpc(service, method.as_deref());
+        }
+        for host in &self.hosts {
+            targets = targets.host(host);
+        }
+        for port in self.ports {
+            targets = targets.port(port);
+        }
+        targets
+    }
+}
+
+fn wrong(rule: &str, text: &str, error: &dyn std::fmt::Display) -> PolicyError {
+    PolicyError::Document(format!("rule {rule:?}: {text:?}: {error}"))
+}

@@ -1,0 +1,111 @@
+//! A policy that is read from a file, again whenever it changes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_core::{Clock, Observe, SystemClock};
+use bartizan_source::{FileSet, FileSource, FileSourceBuilder, Published, SourceError};
+
+use crate::engine::{EngineError, PolicyEngine, Ruling};
+use crate::error::PolicyError;
+use crate::facts::Facts;
+use crate::policy::Policy;
+
+/// How long to wait between two readings: what was withdrawn shall not be allowed for long.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// A policy file; see [`Policy::from_toml`] for what stands in it.
+///
+/// It is polled by content, so that a change by symlink swap, as Kubernetes makes it, is noticed.
+/// A file that is no policy is reported, and the last good one stays in use.
+///
+/// ```no_run
+/// use bartizan_authz::{AuthzLayer, PolicyFile};
+///
+/// # fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let file = PolicyFile::new("/etc/orders/policy.toml").load()?;
+/// let layer = AuthzLayer::builder().with_policy(file.published()).build()?;
+/// # let _ = layer;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "the file is read by `load`"]
+pub struct PolicyFile {
+    path: PathBuf,
+    interval: Duration,
+    clock: Arc<dyn Clock>,
+    observer: Option<Arc<dyn Observe>>,
+}
+
+impl PolicyFile {
+    /// The file at this path.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            interval: INTERVAL,
+            clock: Arc::new(SystemClock),
+            observer: None,
+        }
+    }
+
+    /// Sets how long to wait between two readings. Ten seconds unless said.
+    pub fn with_interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// Sets the clock that failures are dated by. The system's unless said.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets who is told of new versions and of failures.
+    pub fn with_observer(mut self, observer: Arc<dyn Observe>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Reads the file now, and keeps the policy up to date from then on.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read or is no policy ([`PolicyError`] is the source), or outside a tokio
+    /// runtime.
+    pub fn load(self) -> Result<FileSource<Policy>, SourceError> {
+        let source = FileSourceBuilder::new("authz.policy")
+            .add_file(&self.path)
+            .with_interval(self.interval)
+            .with_clock(self.clock);
+        let source = match self.observer {
+            Some(observer) => source.with_observer(observer),
+            None => source,
+        };
+        let path = self.path;
+        source.load(move |set: &FileSet| {
+            let bytes = set.get(&path).unwrap_or_default();
+            let text = std::str::from_utf8(bytes);
+            let text = text.map_err(|_| PolicyError::Document("not utf-8".to_owned()))?;
+            Policy::from_toml(text)
+        })
+    }
+}
+
+impl PolicyEngine for Published<Policy> {
+    fn decide(
+        &self,
+        facts: &Facts<'_>,
+        shadow: &mut dyn FnMut(&Arc<str>),
+    ) -> Result<Ruling, EngineError> {
+        self.read(|version| match version {
+            Some(version) => Ok(version.value().decide(facts, shadow)),
+            None => Ok(Ruling::NoPolicy),
+        })
+    }
+
+    fn asks_claims(&self) -> bool {
+        self.read(|version| version.is_some_and(|version| version.value().asks_claims()))
+    }
+}

@@ -1,0 +1,241 @@
+//! Rules, compiled: what is denied, what is allowed, and nothing else.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::engine::{EngineError, PolicyEngine, Ruling};
+use crate::error::PolicyError;
+use crate::facts::Facts;
+use crate::index::{CallerIndex, Clause, PathIndex};
+use crate::rule::{Effect, Rule};
+
+/// A set of rules that decides requests.
+///
+/// 1. If a rule that denies applies, the request is refused.
+/// 2. If one that allows applies, it passes.
+/// 3. Anything else is refused.
+///
+/// The order of rules makes no difference. Rules are found by path and by caller, in one pass and
+/// without an allocation; [`Facts::path`] is what paths are compared with.
+///
+/// ```
+/// use bartizan_authz::{Callers, Policy, Rule, Targets};
+///
+/// let web = Callers::peer("spiffe://example.org/web".parse()?);
+/// let policy = Policy::builder()
+///     .add(Rule::allow("web").from(web).to(Targets::any_method("/orders/{*rest}")))
+///     .add(Rule::deny("no audit").to(Targets::any_method("/orders/audit")))
+///     .build()?;
+/// assert_eq!(policy.rules().count(), 2);
+/// // A policy under which nothing can pass is a mistake.
+/// assert!(Policy::builder().build().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Policy {
+    rules: Box<[Rule]>,
+    deny: Half,
+    allow: Half,
+    asks_claims: bool,
+}
+
+/// The rules of one effect.
+#[derive(Debug)]
+struct Half {
+    paths: PathIndex,
+    callers: CallerIndex,
+    loosely: bool,
+}
+
+/// Collects the rules of a [`Policy`]; made by [`Policy::builder`].
+#[derive(Clone, Debug, Default)]
+#[must_use = "call build to get the policy"]
+pub struct PolicyBuilder(Vec<Rule>);
+
+impl PolicyBuilder {
+    /// Adds a rule.
+    #[expect(clippy::should_implement_trait, reason = "it adds to a list")]
+    pub fn add(mut self, rule: Rule) -> Self {
+        self.0.push(rule);
+        self
+    }
+
+    /// Compiles the rules.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] names the rule that cannot be meant.
+    pub fn build(self) -> Result<Policy, PolicyError> {
+        let rules = self.0;
+        let mut names = HashSet::new();
+        for rule in &rules {
+            rule.check()?;
+            if !names.insert(rule.name()) {
+                return Err(PolicyError::DuplicateRule(rule.name().to_owned()));
+            }
+        }
+        if !rules.iter().any(|rule| rule.effect() == Effect::Allow) {
+            return Err(PolicyError::NothingAllowed);
+        }
+        let (mut deny, mut allow) = (Half::new(true), Half::new(false));
+        for (at, rule) in rules.iter().enumerate() {
+            let at = u16::try_from(at).map_err(|_| PolicyError::TooManyRules(rules.len()))?;
+            match rule.effect() {
+                Effect::Deny => deny.add(at, rule),
+                Effect::Allow => allow.add(at, rule),
+            }
+        }
+        let mut callers = rules.iter().flat_map(|rule| &rule.from);
+        let asks_claims = callers.any(crate::callers::Callers::ask_claims);
+        Ok(Policy {
+            rules: rules.into(),
+            deny,
+            allow,
+            asks_claims,
+        })
+    }
+}
+
+impl Half {
+    fn new(loosely: bool) -> Self {
+        Self {
+            paths: PathIndex::new(loosely),
+            callers: CallerIndex::default(),
+            loosely,
+        }
+    }
+
+    fn add(&mut self, at: u16, rule: &Rule) {
+        let clause = |targets| Clause { rule: at, targets };
+        if rule.to.is_empty() {
+            self.callers.add(&rule.from, clause(None));
+        }
+        for (number, targets) in rule.to.iter().enumerate() {
+            let clause = clause(u16::try_from(number).ok());
+            if targets.paths.is_empty() {
+                self.callers.add(&rule.from, clause);
+            }
+            for pattern in &targets.paths {
+                self.paths.add(pattern, clause);
+            }
+        }
+    }
+
+    /// The first clause that this is true of, among those that may apply.
+    fn find(&self, facts: &Facts<'_>, mut is: impl FnMut(Clause) -> bool) -> bool {
+        self.paths.find(facts.path, &mut is) || self.callers.find(facts, is)
+    }
+}
+
+impl Policy {
+    /// Begins a policy without rules, which would refuse every request.
+    pub fn builder() -> PolicyBuilder {
+        PolicyBuilder::default()
+    }
+
+    /// The rules, in the order they were added.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
+    }
+
+    /// Whether a rule asks for a claim.
+    pub fn asks_claims(&self) -> bool {
+        self.asks_claims
+    }
+
+    fn rule(&self, clause: Clause) -> Option<&Rule> {
+        self.rules.get(usize::from(clause.rule))
+    }
+
+    fn targets(&self, clause: Clause, facts: &Facts<'_>, loosely: bool) -> bool {
+        let Some(number) = clause.targets else {
+            return true;
+        };
+        let targets = self
+            .rule(clause)
+            .and_then(|rule| rule.to.get(usize::from(number)));
+        targets.is_some_and(|targets| targets.include_beside_path(facts, loosely))
+    }
+
+    /// The rule of this clause, if it applies.
+    fn applying(&self, clause: Clause, facts: &Facts<'_>, loosely: bool) -> Option<&Rule> {
+        let rule = self.rule(clause)?;
+        let applies = self.targets(clause, facts, loosely)
+            && (rule.from.is_empty() || rule.from.iter().any(|callers| callers.include(facts)));
+        applies.then_some(rule)
+    }
+
+    /// Decides on a request. `shadow` is called with each rule that would have denied it, was it
+    /// not in shadow.
+    pub fn decide(&self, facts: &Facts<'_>, shadow: &mut dyn FnMut(&Arc<str>)) -> Ruling {
+        let (mut denied, mut last) = (None, None);
+        self.deny.find(facts, |clause| {
+            let Some(rule) = self.applying(clause, facts, self.deny.loosely) else {
+                return false;
+            };
+            if rule.shadow {
+                // A rule may apply in several ways, one after the other.
+                if last.replace(clause.rule) != Some(clause.rule) {
+                    shadow(&rule.name);
+                }
+                return false;
+            }
+            denied = Some(Arc::clone(&rule.name));
+            true
+        });
+        if denied.is_some() {
+            return Ruling::Denied(denied);
+        }
+        let mut allowed = None;
+        self.allow.find(facts, |clause| {
+            allowed = self
+                .applying(clause, facts, self.allow.loosely)
+                .map(|rule| Arc::clone(&rule.name));
+            allowed.is_some()
+        });
+        match allowed {
+            Some(rule) => Ruling::Allowed(rule),
+            None if facts.principal.is_none() && self.takes_principal(facts) => {
+                Ruling::Unauthenticated
+            }
+            None => Ruling::Denied(None),
+        }
+    }
+
+    /// Whether the request would be allowed to some principal.
+    fn takes_principal(&self, facts: &Facts<'_>) -> bool {
+        let takes = |clause: Clause| {
+            let Some(rule) = self.rule(clause) else {
+                return false;
+            };
+            self.targets(clause, facts, self.allow.loosely)
+                && rule
+                    .from
+                    .iter()
+                    .any(|callers| callers.wait_for_principal(facts))
+        };
+        self.allow.paths.find(facts.path, takes) || self.allow.callers.all().any(takes)
+    }
+}
+
+impl PolicyEngine for Policy {
+    fn decide(
+        &self,
+        facts: &Facts<'_>,
+        shadow: &mut dyn FnMut(&Arc<str>),
+    ) -> Result<Ruling, EngineError> {
+        Ok(Self::decide(self, facts, shadow))
+    }
+
+    fn asks_claims(&self) -> bool {
+        self.asks_claims
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("rules", &self.rules.len())
+            .finish_non_exhaustive()
+    }
+}

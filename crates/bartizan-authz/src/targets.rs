@@ -1,0 +1,137 @@
+//! What a rule is about.
+
+use crate::error::PolicyError;
+use crate::facts::Facts;
+use crate::pattern::{HostPattern, PathPattern, PatternError};
+
+/// A set of requests: everything that is said of them must hold; of several values of one kind,
+/// one is enough. Nothing said is every request.
+///
+/// Mistakes in patterns are told when the policy is built, with the rule's name.
+///
+/// ```
+/// use bartizan_authz::Targets;
+///
+/// let read = Targets::method("GET").path("/orders/{id}");
+/// let charge = Targets::grpc("shop.Payments", "Charge");
+/// # let _ = (read, charge);
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "targets have an effect in a rule"]
+pub struct Targets {
+    pub(crate) methods: Vec<Box<str>>,
+    pub(crate) paths: Vec<PathPattern>,
+    pub(crate) except_paths: Vec<PathPattern>,
+    pub(crate) hosts: Vec<HostPattern>,
+    pub(crate) ports: Vec<u16>,
+    mistake: Option<(Box<str>, PatternError)>,
+}
+
+impl Targets {
+    /// Every request.
+    pub fn anything() -> Self {
+        Self::default()
+    }
+
+    /// Requests with this method.
+    pub fn method(method: &str) -> Self {
+        Self::default().or_method(method)
+    }
+
+    /// Requests to paths of this [pattern](PathPattern).
+    pub fn any_method(path: &str) -> Self {
+        Self::default().path(path)
+    }
+
+    /// Calls of this gRPC method, such as `shop.Payments` and `Charge`.
+    pub fn grpc(service: &str, method: &str) -> Self {
+        Self::default().or_grpc(service, Some(method))
+    }
+
+    /// Calls of any method of this gRPC service.
+    pub fn grpc_service(service: &str) -> Self {
+        Self::default().or_grpc(service, None)
+    }
+
+    /// Also calls of this gRPC method, or of all methods of the service.
+    pub fn or_grpc(self, service: &str, method: Option<&str>) -> Self {
+        let text = format!("/{service}/{}", method.unwrap_or("{method}"));
+        self.add_path(&text, PathPattern::grpc(service, method))
+    }
+
+    /// Also requests with this method.
+    pub fn or_method(mut self, method: &str) -> Self {
+        self.methods.push(method.into());
+        self
+    }
+
+    /// Only requests to paths of this [pattern](PathPattern); called again, to those too.
+    pub fn path(self, pattern: &str) -> Self {
+        self.add_path(pattern, PathPattern::parse(pattern))
+    }
+
+    /// But not to paths of this pattern.
+    pub fn except_path(mut self, pattern: &str) -> Self {
+        match PathPattern::parse(pattern) {
+            Ok(pattern) => self.except_paths.push(pattern),
+            Err(error) => self.mistake = Some((pattern.into(), error)),
+        }
+        self
+    }
+
+    /// Only requests to this host or these hosts (`*.shop.example`); called again, to those too.
+    /// Clients write the host: it is no proof of anything.
+    pub fn host(mut self, pattern: &str) -> Self {
+        match HostPattern::parse(pattern) {
+            Ok(pattern) => self.hosts.push(pattern),
+            Err(error) => self.mistake = Some((pattern.into(), error)),
+        }
+        self
+    }
+
+    /// Only requests that name this port; called again, that one too.
+    pub fn port(mut self, port: u16) -> Self {
+        self.ports.push(port);
+        self
+    }
+
+    fn add_path(mut self, text: &str, parsed: Result<PathPattern, PatternError>) -> Self {
+        match parsed {
+            Ok(pattern) => self.paths.push(pattern),
+            Err(error) => self.mistake = Some((text.into(), error)),
+        }
+        self
+    }
+
+    pub(crate) fn check(&self, rule: &str) -> Result<(), PolicyError> {
+        match &self.mistake {
+            None => Ok(()),
+            Some((pattern, cause)) => Err(PolicyError::Pattern {
+                rule: rule.to_owned(),
+                pattern: pattern.to_string(),
+                cause: *cause,
+            }),
+        }
+    }
+
+    /// Whether the request is one of them, leaving its path to whoever looked it up.
+    pub(crate) fn include_beside_path(&self, facts: &Facts<'_>, loosely: bool) -> bool {
+        (self.methods.is_empty() || self.include_method(facts.method, loosely))
+            && (self.hosts.is_empty()
+                || facts
+                    .host
+                    .is_some_and(|host| self.hosts.iter().any(|pattern| pattern.matches(host))))
+            && (self.ports.is_empty() || facts.port.is_some_and(|port| self.ports.contains(&port)))
+            && !self
+                .except_paths
+                .iter()
+                // What is spared a denial is spared it in exactly this spelling.
+                .any(|pattern| pattern.matches(facts.path, !loosely))
+    }
+
+    /// A server answers `HEAD` where it answers `GET`: a denial of one is one of both.
+    fn include_method(&self, method: &str, loosely: bool) -> bool {
+        self.methods.iter().any(|wanted| **wanted == *method)
+            || (loosely && method == "HEAD" && self.methods.iter().any(|wanted| **wanted == *"GET"))
+    }
+}

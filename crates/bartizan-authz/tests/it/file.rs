@@ -1,0 +1,184 @@
+//! Policies that stand in files.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bartizan_authz::{AuthzLayer, Effect, Policy, PolicyFile};
+use bartizan_testkit::Host;
+
+use crate::support::{call, context};
+
+const WHOLE: &str = r#"
+version = 1
+
+[[rule]]
+name = "everything that can be said"
+effect = "allow"
+
+[[rule.from]]
+peers = ["spiffe://example.org/ns/*/sa/web"]
+trust_domains = ["partner.example"]
+issuers = ["https://issuer.example"]
+subjects = [{ issuer = "https://issuer.example", subject = "alice" }]
+clients = ["app"]
+scopes = ["orders:read"]
+any_scope = ["a", "b"]
+roles = ["clerk"]
+claims = [{ name = "tenant", values = ["acme"] }]
+networks = ["10.0.0.0/8"]
+authenticated = true
+except = [{ roles = ["trainee"] }]
+
+[[rule.to]]
+methods = ["GET"]
+paths = ["/orders/{id}"]
+except_paths = ["/orders/audit"]
+grpc = [{ service = "shop.Orders" }, { service = "shop.Payments", method = "Charge" }]
+hosts = ["*.example.org"]
+ports = [8443]
+
+[[rule]]
+name = "tried out"
+effect = "deny"
+shadow = true
+"#;
+
+#[test]
+fn everything_that_rust_says_can_be_written_down() {
+    let policy = Policy::from_toml(WHOLE).unwrap();
+    let effects: Vec<_> = policy
+        .rules()
+        .map(|rule| (rule.name(), rule.effect()))
+        .collect();
+    let expected = [
+        ("everything that can be said", Effect::Allow),
+        ("tried out", Effect::Deny),
+    ];
+    assert_eq!(effects, expected);
+    assert!(policy.asks_claims());
+}
+
+#[test]
+fn what_is_not_known_is_an_error_with_its_place() {
+    let refused = |from: &str, to: &str| {
+        assert!(WHOLE.contains(from), "{from}");
+        let text = WHOLE.replacen(from, to, 1);
+        Policy::from_toml(&text).unwrap_err().to_string()
+    };
+    let check = |from: &str, to: &str, expected: &str| {
+        let error = refused(from, to);
+        assert!(error.contains(expected), "{to}: {error}");
+    };
+    let check_line = |from: &str, to: &str, expected: &str| {
+        let error = refused(from, to);
+        let before = WHOLE.split(from).next().unwrap();
+        let line = format!("line {},", before.lines().count() + 1);
+        assert!(
+            error.contains(expected) && error.contains(&line),
+            "{line} {error}"
+        );
+    };
+    check("version = 1", "version = 2", "version 2 is not 1");
+    check("version = 1", "", "version");
+    check("effect = \"deny\"", "", "effect");
+    check_line("shadow = true", "shaddow = true", "shaddow");
+    check_line("roles = [\"clerk\"]", "role = [\"clerk\"]", "role");
+    check_line(
+        "paths = [\"/orders/{id}\"]",
+        "path = \"/orders/{id}\"",
+        "path",
+    );
+    check_line("effect = \"deny\"", "effect = \"refuse\"", "refuse");
+    check_line("ports = [8443]", "ports = [84430]", "84430");
+    check("/orders/{id}", "/orders/*", "whole segment");
+    check("10.0.0.0/8", "10.0.0.0/99", "10.0.0.0/99");
+    check("partner.example", "Partner Example", "Partner Example");
+    check("sa/web", "sa/we*b", "sa/we*b");
+    let large = format!("{WHOLE}#{}", "x".repeat(4 * 1024 * 1024));
+    let error = Policy::from_toml(&large).unwrap_err().to_string();
+    assert!(error.contains("bytes"));
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, path: &str) {
+        let rule = format!(
+            "version = 1\n[[rule]]\nname = \"it\"\neffect = \"allow\"\nto = [{{ paths = [\"{path}\"] }}]\n"
+        );
+        self.write_text(&rule);
+    }
+
+    fn write_text(&self, text: &str) {
+        let new = self.0.join("new.toml");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, self.0.join("policy.toml")).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_is_read_again_and_the_last_good_policy_stays() {
+    let folder = Folder::new("policy");
+    folder.write("/echo");
+    let file = PolicyFile::new(folder.0.join("policy.toml")).with_interval(Duration::from_secs(5));
+    let source = file.load().unwrap();
+    let published = source.published();
+    let layer = AuthzLayer::builder()
+        .with_policy(published.clone())
+        .build()
+        .unwrap();
+    let send = async || {
+        let context = context("/echo", None, None);
+        Host::Hyper
+            .send(&layer, &call(&context))
+            .await
+            .unwrap()
+            .http_status
+    };
+    assert_eq!(send().await, 200);
+
+    let mut changes = published.subscribe();
+    folder.write("/other");
+    changes.next().await.unwrap();
+    assert_eq!(send().await, 403);
+
+    folder.write_text("version = 1\n[[rule]]\nname = \"it\"\nefect = \"allow\"\n");
+    while !published.status().is_failing() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(
+        published
+            .status()
+            .last_failure()
+            .unwrap()
+            .message()
+            .contains("efect")
+    );
+    assert_eq!(send().await, 403);
+
+    folder.write("/echo");
+    changes.next().await.unwrap();
+    assert_eq!(send().await, 200);
+}
+
+#[tokio::test]
+async fn a_service_does_not_start_without_its_policy() {
+    let folder = Folder::new("no-policy");
+    folder.write_text("version = 1");
+    assert!(
+        PolicyFile::new(folder.0.join("policy.toml"))
+            .load()
+            .is_err()
+    );
+    assert!(
+        PolicyFile::new(folder.0.join("absent.toml"))
+            .load()
+            .is_err()
+    );
+}
