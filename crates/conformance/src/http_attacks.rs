@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::fields::Sealing;
 use crate::jwk;
 use crate::material::{Material, Members, items};
 use crate::tally::{Expected, Observed, Tally, reason};
@@ -28,13 +29,20 @@ struct Parsers {
 
 /// The big list of naughty strings.
 pub(crate) fn strings(material: &Material, tally: &mut Tally) -> Result<()> {
-    let parsers = Parsers::new()?;
+    let (parsers, sealing) = (Parsers::new()?, Sealing::new()?);
     for (position, string) in items(&material.json()?)?.iter().enumerate() {
         let encoded = string.as_str().context("an item that is not text")?;
         let bytes = STANDARD.decode(encoded)?;
         tally.judge(&format!("string {position}"), Expected::ACCEPTED, || {
             parsers.take(&bytes)
         });
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            let id = format!("string {position} as a sealed value");
+            tally.judge(&id, Expected::ACCEPTED, || sealing.value(text));
+            let id = format!("string {position} beside a sealed value");
+            let document = serde_json::to_vec(text)?;
+            tally.judge(&id, Expected::value(""), || sealing.document(&document));
+        }
     }
     Ok(())
 }
@@ -73,6 +81,7 @@ pub(crate) fn requests(material: &Material, tally: &mut Tally) -> Result<()> {
 /// Documents that are JSON, or nearly, each as a member of a key set: the one place where a
 /// document of a stranger is read as a whole.
 pub(crate) fn documents(material: &Material, tally: &mut Tally) -> Result<()> {
+    let sealing = Sealing::new()?;
     for case in items(&material.json()?)? {
         let expected = match case.text("expect")? {
             "accept" => Expected::ACCEPTED,
@@ -80,13 +89,24 @@ pub(crate) fn documents(material: &Material, tally: &mut Tally) -> Result<()> {
             _ => Expected::Either,
         };
         let document = STANDARD.decode(case.text("b64")?)?;
-        tally.judge(case.text("name")?, expected, || json(&document));
+        let name = case.text("name")?;
+        let guarded = match expected {
+            Expected::Accepted(_) => Expected::value(""),
+            ref other => other.clone(),
+        };
+        tally.judge(name, expected, || json(&document));
+        let id = format!("{name}, beside a sealed value");
+        tally.judge(&id, guarded, || sealing.document(&document));
     }
     // The suite has these too; they are too large to be kept in the file.
     for (name, unit) in [("nested arrays", "["), ("nested objects", r#"{"":"#)] {
         let document = unit.repeat(100_000);
         let id = format!("100000 {name}, never closed");
         tally.judge(&id, Expected::Refused, || json(document.as_bytes()));
+        let id = format!("{id}, beside a sealed value");
+        tally.judge(&id, Expected::Refused, || {
+            sealing.document(document.as_bytes())
+        });
     }
     Ok(())
 }

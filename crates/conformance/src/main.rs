@@ -11,6 +11,7 @@ mod bundles;
 mod client_ip;
 mod deliberate;
 mod envoy_jwt_verify;
+mod fields;
 mod http_attacks;
 mod jose_cookbook;
 mod jwk;
