@@ -1,8 +1,10 @@
 //! Tokens that were verified, remembered for a while.
 
+mod tail_hash;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -10,16 +12,13 @@ use std::time::Duration;
 use bartizan_core::WallTime;
 use zeroize::Zeroizing;
 
+use self::tail_hash::TailHash;
 use crate::rules::MAX_LEEWAY;
 use crate::token::VerifiedToken;
 
 /// Longer tokens are verified each time: they are rare, and would decide how much memory the
 /// cache takes.
 const MAX_TOKEN: usize = 4096;
-
-/// How many bytes at the end of a token are hashed. They are of its signature, so that tokens
-/// which verify differ in them, and hashing more would cost more than everything else.
-const HASHED: usize = 64;
 
 /// So that requests on many cores seldom meet at one lock.
 const MAX_SHARDS: usize = 64;
@@ -30,7 +29,7 @@ const MAX_SHARDS: usize = 64;
 /// it. A token is found by a hash under a random key of this cache, and then compared byte by
 /// byte. Whatever leaves is overwritten with zeros.
 pub(crate) struct TokenCache {
-    hash: RandomState,
+    hash: TailHash,
     shards: Box<[RwLock<Shard>]>,
     per_shard: usize,
     lifetime: Duration,
@@ -40,10 +39,11 @@ pub(crate) struct TokenCache {
 pub(crate) struct Remembered {
     /// What it says.
     pub(crate) token: VerifiedToken,
-    /// Which of the verifiers found it good.
-    pub(crate) verifier: usize,
     /// The generation of that verifier's keys in which its key was last seen.
     pub(crate) generation: AtomicU64,
+    /// Which of the verifiers found it good.
+    pub(crate) verifier: u32,
+    was_used: AtomicBool,
 }
 
 #[derive(Default)]
@@ -53,13 +53,14 @@ struct Shard {
     turns: VecDeque<u64>,
 }
 
+/// 56 bytes, and 64 with its hash: with many tokens alive, what is looked at first is one line of
+/// memory, and the token's bytes and claims are then fetched side by side.
 struct Entry {
     bytes: Zeroizing<Box<[u8]>>,
-    /// When it was verified. The checks of time that passed then pass at every later moment, up
-    /// to `until`.
-    since: WallTime,
-    until: WallTime,
-    was_used: AtomicBool,
+    /// When it was verified, in nanoseconds since the epoch. The checks of time that passed then
+    /// pass at every later moment, up to `until`.
+    since: u64,
+    until: u64,
     remembered: Remembered,
 }
 
@@ -70,7 +71,7 @@ impl TokenCache {
         // enough is.
         let shards = (capacity / 128).clamp(1, MAX_SHARDS).next_power_of_two();
         Self {
-            hash: RandomState::new(),
+            hash: TailHash::random(),
             shards: (0..shards).map(|_| RwLock::default()).collect(),
             per_shard: capacity.div_ceil(shards),
             lifetime,
@@ -87,25 +88,25 @@ impl TokenCache {
         if token.len() > MAX_TOKEN {
             return None;
         }
-        let hash = self.hash(token);
+        let hash = self.hash.of(token);
         let shard = self.shard(hash)?;
         let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
         let entry = shard.entries.get(&hash)?;
-        if !(entry.since..entry.until).contains(&now) || !confirm(&entry.remembered) {
+        let remembered = &entry.remembered;
+        if !(entry.since..entry.until).contains(&nanoseconds(now)) || !confirm(remembered) {
             return None;
         }
-        // Looking at the principal first fetches it and the claims while the bytes are compared:
-        // with many tokens alive, none of them is near.
-        let expires = entry.remembered.token.claims().principal().expires();
-        let is_over = expires.is_none_or(|expires| now >= expires + MAX_LEEWAY);
+        // Looking at the claims first fetches them while the bytes are compared: with many tokens
+        // alive, neither is near.
+        let is_over = now >= remembered.token.claims().expires() + MAX_LEEWAY;
         if is_over || **entry.bytes != *token {
             return None;
         }
         // Written only once, so that readers on many cores share the line.
-        if !entry.was_used.load(Ordering::Relaxed) {
-            entry.was_used.store(true, Ordering::Relaxed);
+        if !remembered.was_used.load(Ordering::Relaxed) {
+            remembered.was_used.store(true, Ordering::Relaxed);
         }
-        Some(entry.remembered.token.clone())
+        Some(remembered.token.clone())
     }
 
     /// Remembers a token that was verified at `now` and holds until `until`.
@@ -119,19 +120,18 @@ impl TokenCache {
         if token.len() > MAX_TOKEN || until <= now {
             return;
         }
-        let hash = self.hash(token);
+        let hash = self.hash.of(token);
         let Some(shard) = self.shard(hash) else {
             return;
         };
         let entry = Entry {
             bytes: Zeroizing::new(token.into()),
-            since: now,
-            until: until.min(now + self.lifetime),
-            was_used: AtomicBool::new(false),
+            since: nanoseconds(now),
+            until: nanoseconds(until.min(now + self.lifetime)),
             remembered,
         };
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-        shard.insert(hash, entry, self.per_shard, now);
+        shard.insert(hash, entry, self.per_shard, nanoseconds(now));
     }
 
     /// Forgets every token of which `keep` does not hold.
@@ -155,14 +155,6 @@ impl TokenCache {
             .sum()
     }
 
-    fn hash(&self, token: &[u8]) -> u64 {
-        let end = token.len().saturating_sub(HASHED);
-        let mut hasher = self.hash.build_hasher();
-        hasher.write(token.get(end..).unwrap_or_default());
-        hasher.write_usize(token.len());
-        hasher.finish()
-    }
-
     fn shard(&self, hash: u64) -> Option<&RwLock<Shard>> {
         // The map inside a shard uses the low and the highest bits.
         let index = (hash >> 32) as usize & (self.shards.len() - 1);
@@ -170,8 +162,24 @@ impl TokenCache {
     }
 }
 
+impl Remembered {
+    pub(crate) fn new(token: VerifiedToken, verifier: u32, generation: u64) -> Self {
+        Self {
+            token,
+            generation: AtomicU64::new(generation),
+            verifier,
+            was_used: AtomicBool::new(false),
+        }
+    }
+}
+
+/// Past the year 2554 everything counts as over.
+fn nanoseconds(time: WallTime) -> u64 {
+    u64::try_from(time.since_unix_epoch().as_nanos()).unwrap_or(u64::MAX)
+}
+
 impl Shard {
-    fn insert(&mut self, hash: u64, entry: Entry, capacity: usize, now: WallTime) {
+    fn insert(&mut self, hash: u64, entry: Entry, capacity: usize, now: u64) {
         // Also clears away what nobody asks for any more, a little at each turn.
         for _ in 0..2 {
             self.look_at_next(now);
@@ -190,7 +198,7 @@ impl Shard {
     }
 
     /// Drops the entry whose turn it is if its time is over.
-    fn look_at_next(&mut self, now: WallTime) {
+    fn look_at_next(&mut self, now: u64) {
         let Some(hash) = self.turns.pop_front() else {
             return;
         };
@@ -201,14 +209,14 @@ impl Shard {
     }
 
     /// Drops the entry whose turn it is, unless it was used since its last turn.
-    fn make_room(&mut self, now: WallTime) {
+    fn make_room(&mut self, now: u64) {
         let Some(hash) = self.turns.pop_front() else {
             return;
         };
         match self.entries.get(&hash) {
             Some(entry)
                 if (entry.since..entry.until).contains(&now)
-                    && entry.was_used.swap(false, Ordering::Relaxed) =>
+                    && entry.remembered.was_used.swap(false, Ordering::Relaxed) =>
             {
                 self.turns.push_back(hash);
             }

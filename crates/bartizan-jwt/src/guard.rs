@@ -1,5 +1,6 @@
 //! Decides about one request.
 
+mod held;
 mod inquiry;
 mod pass;
 
@@ -18,6 +19,7 @@ use crate::confirmation::Confirmation;
 use crate::credential::{self, Credential, Presentation};
 use crate::dpop::{Checked, Dpop, ProvenRequest, Replay, ReplayAnswer};
 use crate::error::{Detail, JwtError, JwtErrorKind, Refusals};
+use crate::introspection::{Introspected, Introspector};
 use crate::key_source::Renewal;
 use crate::outgoing::CallerToken;
 use crate::revocation::Revocations;
@@ -25,8 +27,9 @@ use crate::rules::Rules;
 use crate::token::VerifiedClaims;
 use crate::verifier::{Failed, Hinge, Holding, Verifier, Verifiers, cannot_check};
 
+pub(crate) use self::held::Held;
 pub use self::inquiry::JwtInquiry;
-use self::inquiry::{Recording, Wait};
+use self::inquiry::{Asking, Recording, Wait};
 pub use self::pass::JwtPass;
 
 /// The field that carries a proof of possession.
@@ -38,6 +41,7 @@ pub struct JwtGuard(Arc<State>);
 
 pub(crate) struct State {
     pub(crate) verifiers: Verifiers,
+    pub(crate) introspector: Option<Introspector>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) duty: Duty,
     pub(crate) behaviour: Behaviour,
@@ -60,6 +64,7 @@ pub(crate) struct Behaviour {
 
 /// Why a request does not pass at once.
 enum Verdict {
+    Asking(Asking),
     Failed(Failure),
     Recording(Recording),
     Refused(Rejection),
@@ -85,9 +90,11 @@ impl JwtGuard {
         Self(Arc::new(state))
     }
 
-    /// What a token must fulfil, for each issuer that is trusted.
+    /// What a token must fulfil, for each issuer that is trusted, and whoever is asked about
+    /// opaque tokens.
     pub fn rules(&self) -> impl Iterator<Item = &Rules> {
-        self.0.verifiers.iter().map(|verifier| &verifier.rules)
+        let verified = self.0.verifiers.iter().map(|verifier| &verifier.rules);
+        verified.chain(self.0.introspector.as_ref().map(Introspector::rules))
     }
 
     /// How the source of an issuer's keys fares, for health pages and metrics; `None` if its keys
@@ -110,49 +117,42 @@ impl JwtGuard {
         self.0.verifiers.cached()
     }
 
+    /// How many opaque tokens are remembered that their issuer vouched for.
+    pub fn introspected_tokens(&self) -> usize {
+        self.0.introspector.as_ref().map_or(0, Introspector::cached)
+    }
+
     /// How much longer a response may go on.
-    pub(crate) fn time_left(&self, holding: &Holding) -> Result<Duration, Rejection> {
+    pub(crate) fn time_left(&self, held: &Held) -> Result<Duration, Rejection> {
         let state = &*self.0;
-        let now = state.clock.wall();
-        let ended = state
-            .verifiers
-            .ended(holding.verifier, &holding.token, now)
-            .or_else(|| state.revoked(holding).err());
-        match ended {
-            Some(error) => Err(state.refuse(error, Presentation::Bearer)),
-            None => {
-                let rules = state.verifiers.of(holding.verifier).map(|v| &v.rules);
-                let end = rules.map(|rules| rules.end_of(holding.claims()));
-                Ok(end.map_or(Duration::ZERO, |end| end.saturating_since(now)))
-            }
-        }
+        let left = state.time_left_of(held, state.clock.wall());
+        left.map_err(|error| state.refuse(error, Presentation::Bearer))
     }
 
     /// Writes down for whom the request acts, and watches over the response.
     fn admit(
         &self,
         inspection: &mut Inspection<'_>,
-        holding: Holding,
+        held: Held,
         next_nonce: Option<String>,
     ) -> Result<JwtPass, Rejection> {
-        let (context, claims) = (inspection.context, holding.claims());
-        context.set_principal(claims.principal().clone())?;
-        // A second layer that verified the same token says the same.
-        if context
-            .claims::<VerifiedClaims>()
-            .is_none_or(|held| held != *claims)
-        {
-            context.set_claims(Arc::clone(claims))?;
+        let (context, claims) = (inspection.context, held.claims());
+        if let Err(conflict) = context.set_verified(Arc::clone(claims)) {
+            // A second layer that verified the same token says the same.
+            let other = context.claims::<VerifiedClaims>();
+            if other.is_none_or(|other| other != *claims) {
+                return Err(conflict.into());
+            }
         }
         if self.0.behaviour.allows_forwarding
-            && let Some(caller) = self.0.caller_token(&inspection.parts.headers, &holding)
+            && let Some(caller) = self.0.caller_token(&inspection.parts.headers, &held)
         {
             inspection.parts.extensions.insert(caller);
         }
         // In shadow mode nothing is enforced, and so nothing cut off.
         let enforces = self.0.duty.enforcement() == Enforcement::Enforce;
         let pass = if self.0.behaviour.ends_streams && enforces {
-            JwtPass::watching(self.clone(), holding)
+            JwtPass::watching(self.clone(), held)
         } else {
             JwtPass::free()
         };
@@ -162,15 +162,7 @@ impl JwtGuard {
     /// The verdict about a request, with the keys that are there.
     fn judge(&self, inspection: &mut Inspection<'_>) -> Result<JwtPass, Verdict> {
         let state = &*self.0;
-        let fail = |presentation| {
-            move |error| {
-                Verdict::Failed(Failure {
-                    error,
-                    presentation,
-                    hinge: None,
-                })
-            }
-        };
+        let fail = |presentation| move |error| Verdict::failed(error, presentation);
         let found = state.credential(&inspection.parts.headers);
         let credential = match found.map_err(fail(Presentation::Bearer))? {
             Some(credential) => credential,
@@ -182,48 +174,109 @@ impl JwtGuard {
         };
         let now = state.clock.wall();
         let presentation = credential.presentation;
-        let holding = match state.verifiers.recall(credential.bytes(), now) {
-            Some(holding) => holding,
+        let held = match state.verifiers.recall(credential.bytes(), now) {
+            Some(holding) => Held::Signed(holding),
             None => {
                 let token = credential.text().map_err(fail(presentation))?;
-                let responsible = state.verifiers.responsible(token);
-                let responsible = responsible.map_err(fail(presentation))?;
-                let verified = state.verifiers.verify(responsible, token, now);
-                verified.map_err(|Failed { error, hinge }| {
-                    Verdict::Failed(Failure {
-                        error,
-                        presentation,
-                        hinge,
-                    })
-                })?
+                let introspector = state.introspector.as_ref();
+                match introspector.filter(|introspector| introspector.is_responsible(token)) {
+                    Some(introspector) => match introspector.recall(token.as_bytes(), now) {
+                        Some(known) => Held::Vouched(known.map_err(fail(presentation))?),
+                        None => {
+                            let answer =
+                                introspector.ask(token.as_bytes(), state.behaviour.patience);
+                            return Err(Verdict::Asking(Asking {
+                                presentation,
+                                answer,
+                            }));
+                        }
+                    },
+                    None => Held::Signed(state.verified(token, presentation, now)?),
+                }
             }
         };
-        state.revoked(&holding).map_err(fail(presentation))?;
-        let step_up = &state.behaviour.refusals.step_up;
-        let stepped_up = step_up.check(holding.claims(), now);
-        stepped_up.map_err(fail(presentation))?;
-        let proven = state.possession(inspection, credential, &holding, now);
-        let next_nonce = match proven.map_err(fail(presentation))? {
-            None => None,
-            Some((dpop, Checked { id, next_nonce })) => match dpop.record(&id, now) {
-                ReplayAnswer::Now(replay) => {
-                    fresh(replay).map_err(fail(presentation))?;
-                    next_nonce
-                }
-                ReplayAnswer::Later(answer) => {
-                    return Err(Verdict::Recording(Recording {
-                        holding,
-                        next_nonce,
-                        answer,
-                    }));
-                }
-            },
-        };
-        Ok(self.admit(inspection, holding, next_nonce)?)
+        let next_nonce = state.examine(inspection, credential, &held, now)?;
+        Ok(self.admit(inspection, held, next_nonce)?)
+    }
+
+    /// The verdict about a request whose token was asked about.
+    fn judge_introspected(
+        &self,
+        inspection: &mut Inspection<'_>,
+        answer: Introspected,
+        presentation: Presentation,
+    ) -> Result<JwtPass, Verdict> {
+        let state = &*self.0;
+        let fail = |error| Verdict::failed(error, presentation);
+        let held = Held::Vouched(answer.map_err(fail)?);
+        let missing = JwtError::new(JwtErrorKind::Missing);
+        let credential = state.credential(&inspection.parts.headers).map_err(fail)?;
+        let credential = credential.ok_or(missing).map_err(fail)?;
+        let next_nonce = state.examine(inspection, credential, &held, state.clock.wall())?;
+        Ok(self.admit(inspection, held, next_nonce)?)
+    }
+}
+
+impl Verdict {
+    fn failed(error: JwtError, presentation: Presentation) -> Self {
+        Self::Failed(Failure {
+            error,
+            presentation,
+            hinge: None,
+        })
     }
 }
 
 impl State {
+    /// A token that its issuer signed, with the keys that are there.
+    fn verified(
+        &self,
+        token: &str,
+        presentation: Presentation,
+        now: WallTime,
+    ) -> Result<Holding, Verdict> {
+        let responsible = self.verifiers.responsible(token);
+        let responsible = responsible.map_err(|error| Verdict::failed(error, presentation))?;
+        let verified = self.verifiers.verify(responsible, token, now);
+        verified.map_err(|Failed { error, hinge }| {
+            Verdict::Failed(Failure {
+                error,
+                presentation,
+                hinge,
+            })
+        })
+    }
+
+    /// Checks what has to be checked of each request, however its token was found to hold. Gives
+    /// the nonce that the client is to use from now on.
+    fn examine(
+        &self,
+        inspection: &Inspection<'_>,
+        credential: Credential<'_>,
+        held: &Held,
+        now: WallTime,
+    ) -> Result<Option<String>, Verdict> {
+        let fail = |error| Verdict::failed(error, credential.presentation);
+        self.revoked(held).map_err(fail)?;
+        let step_up = &self.behaviour.refusals.step_up;
+        step_up.check(held.claims(), now).map_err(fail)?;
+        let proven = self.possession(inspection, credential, held, now);
+        let Some((dpop, Checked { id, next_nonce })) = proven.map_err(fail)? else {
+            return Ok(None);
+        };
+        match dpop.record(&id, now) {
+            ReplayAnswer::Now(replay) => {
+                fresh(replay).map_err(fail)?;
+                Ok(next_nonce)
+            }
+            ReplayAnswer::Later(answer) => Err(Verdict::Recording(Recording {
+                held: held.clone(),
+                next_nonce,
+                answer,
+            })),
+        }
+    }
+
     /// The one token of a request, if it carries any.
     fn credential<'r>(&self, headers: &'r HeaderMap) -> Result<Option<Credential<'r>>, JwtError> {
         let fields = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
@@ -241,17 +294,17 @@ impl State {
     }
 
     /// The token that was found to hold, to be passed on.
-    fn caller_token(&self, headers: &HeaderMap, holding: &Holding) -> Option<CallerToken> {
+    fn caller_token(&self, headers: &HeaderMap, held: &Held) -> Option<CallerToken> {
         let text = self.credential(headers).ok()??.text().ok()?;
-        let rules = &self.verifiers.of(holding.verifier)?.rules;
-        let claims = Arc::clone(holding.claims());
+        let rules = self.rules_of(held)?;
+        let claims = Arc::clone(held.claims());
         let ends = rules.end_of(&claims);
         Some(CallerToken::assert_verified(text, claims, ends))
     }
 
-    fn revoked(&self, holding: &Holding) -> Result<(), JwtError> {
+    fn revoked(&self, held: &Held) -> Result<(), JwtError> {
         match &self.behaviour.revocations {
-            Some(revocations) if revocations.is_revoked(holding.claims()) => {
+            Some(revocations) if revocations.is_revoked(held.claims()) => {
                 Err(JwtError::new(JwtErrorKind::Revoked))
             }
             _ => Ok(()),
@@ -264,12 +317,12 @@ impl State {
         &self,
         inspection: &Inspection<'_>,
         credential: Credential<'_>,
-        holding: &Holding,
+        held: &Held,
         now: WallTime,
     ) -> Result<Option<(&Dpop, Checked)>, JwtError> {
         let unbound = Err(JwtError::new(JwtErrorKind::UnboundToken));
         let presentation = credential.presentation;
-        match (holding.claims().confirmation(), &self.behaviour.dpop) {
+        match (held.claims().confirmation(), &self.behaviour.dpop) {
             (None, _) if presentation == Presentation::Dpop || self.behaviour.requires_binding => {
                 unbound
             }
@@ -400,6 +453,7 @@ impl Guard for JwtGuard {
             Ok(pass) => return Check::Now(Ok(pass)),
             Err(Verdict::Refused(rejection)) => return Check::Now(Err(rejection)),
             Err(Verdict::Recording(recording)) => Wait::Replay(recording),
+            Err(Verdict::Asking(asking)) => Wait::Answer(asking),
             Err(Verdict::Failed(failure)) => match state.renewal(failure) {
                 Some(wait) => wait,
                 None => {
@@ -419,6 +473,7 @@ impl fmt::Debug for JwtGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JwtGuard")
             .field("verifiers", &self.0.verifiers)
+            .field("introspector", &self.0.introspector)
             .field("duty", &self.0.duty)
             .field("behaviour", &self.0.behaviour)
             .finish_non_exhaustive()

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bartizan_core::{Principal, Scheme, WallTime};
+use bartizan_core::{Authenticated, Principal, Scheme, WallTime};
 use serde::de::DeserializeOwned;
 
 use crate::claims::{ClaimSet, Strings};
@@ -16,7 +16,6 @@ use crate::key::Thumbprint;
 #[derive(Clone, Debug)]
 pub struct VerifiedToken {
     claims: Arc<VerifiedClaims>,
-    key: Thumbprint,
 }
 
 /// The claims of a verified token.
@@ -26,6 +25,8 @@ pub struct VerifiedToken {
 pub struct VerifiedClaims {
     payload: String,
     facts: Facts,
+    /// What signed the token that said this.
+    key: Thumbprint,
 }
 
 impl VerifiedToken {
@@ -46,13 +47,12 @@ impl VerifiedToken {
     /// The key that signed it. What was verified once holds only as long as the key is trusted
     /// ([`KeySet::trusts`](crate::KeySet::trusts)).
     pub fn key(&self) -> Thumbprint {
-        self.key
+        self.claims.key
     }
 
-    pub(crate) fn new(claims: VerifiedClaims, key: Thumbprint) -> Self {
+    pub(crate) fn new(claims: VerifiedClaims) -> Self {
         Self {
             claims: Arc::new(claims),
-            key,
         }
     }
 }
@@ -81,11 +81,24 @@ impl Facts {
         claims: &ClaimSet<'_>,
         issuer: &Issuer,
     ) -> Result<Self, JwtError> {
+        Self::of(claims, issuer, Scheme::Jwt)
+    }
+
+    /// To be called for claims that their issuer vouched for when it was asked, and which the
+    /// rules admit.
+    pub(crate) fn assert_introspected(
+        claims: &ClaimSet<'_>,
+        issuer: &Issuer,
+    ) -> Result<Self, JwtError> {
+        Self::of(claims, issuer, Scheme::Introspection)
+    }
+
+    fn of(claims: &ClaimSet<'_>, issuer: &Issuer, scheme: Scheme) -> Result<Self, JwtError> {
         let moment = |seconds: Option<u64>| seconds.map(WallTime::from_unix_seconds);
         let expires = moment(claims.expires).ok_or(JwtError::claim("exp", "is missing"))?;
         Ok(Self {
             near: Near {
-                principal: principal(claims, issuer, expires)?,
+                principal: principal(claims, issuer, scheme, expires)?,
                 expires,
                 confirmation: claims.confirmation.flatten(),
             },
@@ -97,11 +110,12 @@ impl Facts {
         })
     }
 
-    /// Joins the facts to the payload that they were taken from.
-    pub(crate) fn with_payload(self, payload: String) -> VerifiedClaims {
+    /// Joins the facts to the payload that they were taken from, and to the key that signed it.
+    pub(crate) fn with_payload(self, payload: String, key: Thumbprint) -> VerifiedClaims {
         VerifiedClaims {
             payload,
             facts: self,
+            key,
         }
     }
 }
@@ -184,6 +198,12 @@ impl VerifiedClaims {
     }
 }
 
+impl Authenticated for VerifiedClaims {
+    fn principal(&self) -> &Principal {
+        self.principal()
+    }
+}
+
 /// Two are equal if the issuer wrote the same.
 impl PartialEq for VerifiedClaims {
     fn eq(&self, other: &Self) -> bool {
@@ -206,14 +226,14 @@ impl fmt::Debug for VerifiedClaims {
 fn principal(
     claims: &ClaimSet<'_>,
     issuer: &Issuer,
+    scheme: Scheme,
     expires: WallTime,
 ) -> Result<Principal, JwtError> {
     let subject = claims
         .subject
         .as_deref()
         .ok_or(JwtError::claim("sub", "is missing"))?;
-    let mut principal =
-        Principal::builder(Scheme::Jwt, issuer.as_str(), subject).with_expires(expires);
+    let mut principal = Principal::builder(scheme, issuer.as_str(), subject).with_expires(expires);
     if let Some(client) = claims
         .client
         .as_deref()

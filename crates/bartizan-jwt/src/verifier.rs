@@ -92,7 +92,7 @@ impl Verifiers {
         let cache = self.cache.as_ref()?;
         let mut verifier = 0;
         let token = cache.get(token, now, |remembered| {
-            verifier = remembered.verifier;
+            verifier = remembered.verifier as usize;
             self.still_trusts(remembered)
         })?;
         Some(Holding { token, verifier })
@@ -113,7 +113,7 @@ impl Verifiers {
     }
 
     fn still_trusts(&self, remembered: &Remembered) -> bool {
-        let Some(verifier) = self.list.get(remembered.verifier) else {
+        let Some(verifier) = self.list.get(remembered.verifier as usize) else {
             return false;
         };
         verifier.keys.read(|keys| match keys {
@@ -180,11 +180,7 @@ impl Verifiers {
         })?;
         if let Some(cache) = &self.cache {
             let until = rules.end_of(verified.claims());
-            let remembered = Remembered {
-                token: verified.clone(),
-                verifier: responsible,
-                generation: AtomicU64::new(generation),
-            };
+            let remembered = Remembered::new(verified.clone(), place(responsible), generation);
             cache.insert(token.as_bytes(), remembered, now, until);
         }
         Ok(Holding {
@@ -203,7 +199,7 @@ impl Verifiers {
             && of.seen.fetch_max(generation, Ordering::Relaxed) < generation
         {
             cache.retain(|remembered| {
-                remembered.verifier != verifier || keys.trusts(remembered.token.key())
+                remembered.verifier != place(verifier) || keys.trusts(remembered.token.key())
             });
         }
     }
@@ -225,6 +221,11 @@ impl Verifiers {
             .read(|keys| keys.is_none_or(|(keys, _)| keys.trusts(token.key())));
         (!is_trusted).then_some(JwtError::new(JwtErrorKind::UnknownKey))
     }
+}
+
+/// The place of a verifier, as the cache holds it. Nobody trusts four billion issuers.
+fn place(verifier: usize) -> u32 {
+    u32::try_from(verifier).unwrap_or(u32::MAX)
 }
 
 /// Without the issuer's present keys, an unknown key is no fault of the token.

@@ -93,10 +93,8 @@ pub(crate) fn verify_claims(
         issued_at: claims.issued_at,
     })?;
     let facts = Facts::assert_verified(&claims, rules.issuer())?;
-    Ok(VerifiedToken::new(
-        facts.with_payload(payload),
-        key.thumbprint(),
-    ))
+    let claims = facts.with_payload(payload, key.thumbprint());
+    Ok(VerifiedToken::new(claims))
 }
 
 /// Why a token was not verified, and whether newer keys could change that.

@@ -11,8 +11,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Sleep, sleep};
 
 use crate::error::DPOP_NONCE;
-use crate::guard::JwtGuard;
-use crate::verifier::Holding;
+use crate::guard::{Held, JwtGuard};
 
 /// How often a response that goes on is checked for what no timer tells beforehand: a wall clock
 /// that was set, a key that was withdrawn, a token that was revoked.
@@ -23,12 +22,13 @@ const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// A short response pays nothing for it: the timer is made when the response first has to wait.
 pub struct JwtPass {
     watch: Option<Watch>,
-    nonce: Option<HeaderValue>,
+    // Boxed, since few passes have one and all are moved about.
+    nonce: Option<Box<HeaderValue>>,
 }
 
 struct Watch {
     guard: JwtGuard,
-    holding: Holding,
+    held: Held,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -41,11 +41,11 @@ impl JwtPass {
         }
     }
 
-    pub(crate) fn watching(guard: JwtGuard, holding: Holding) -> Self {
+    pub(crate) fn watching(guard: JwtGuard, held: Held) -> Self {
         Self {
             watch: Some(Watch {
                 guard,
-                holding,
+                held,
                 timer: None,
             }),
             nonce: None,
@@ -53,7 +53,7 @@ impl JwtPass {
     }
 
     pub(crate) fn with_nonce(mut self, nonce: Option<String>) -> Self {
-        self.nonce = nonce.and_then(|nonce| HeaderValue::try_from(nonce).ok());
+        self.nonce = nonce.and_then(|nonce| HeaderValue::try_from(nonce).ok().map(Box::new));
         self
     }
 }
@@ -62,7 +62,7 @@ impl Pass for JwtPass {
     //= RFC 9449 §8.2: a resource server can supply a new nonce [...] in the response.
     fn respond(&mut self, response: &mut response::Parts) {
         if let Some(nonce) = self.nonce.take() {
-            response.headers.insert(DPOP_NONCE, nonce);
+            response.headers.insert(DPOP_NONCE, *nonce);
         }
     }
 
@@ -82,7 +82,7 @@ impl Watch {
             {
                 return Poll::Pending;
             }
-            let left = match self.guard.time_left(&self.holding) {
+            let left = match self.guard.time_left(&self.held) {
                 Ok(left) => left,
                 Err(rejection) => return Poll::Ready(rejection),
             };
