@@ -11,6 +11,7 @@ use bartizan_source::{FileSourceBuilder, HttpsFetcher, RefreshAheadBuilder, Root
 use crate::dpop::Dpop;
 use crate::error::{ConfigError, Refusals};
 use crate::guard::Behaviour;
+use crate::introspection::Introspection;
 use crate::issuer;
 use crate::key::Purpose;
 use crate::key_set::KeySet;
@@ -56,8 +57,17 @@ pub struct JwtConfig {
     pub(crate) duty: Duty,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) behaviour: Behaviour,
+    pub(crate) introspection: Option<Introspecting>,
     pub(crate) cached_tokens: usize,
     pub(crate) cache_lifetime: Duration,
+}
+
+/// How opaque tokens are checked, and whether they are all that there is.
+#[derive(Clone, Debug)]
+pub(crate) struct Introspecting {
+    pub(crate) settings: Introspection,
+    pub(crate) asks_about_all: bool,
+    pub(crate) observer: Option<Arc<dyn Observe>>,
 }
 
 #[derive(Clone, Debug)]
@@ -85,6 +95,8 @@ pub struct JwtConfigBuilder {
     cached_tokens: usize,
     cache_lifetime: Duration,
     dpop: Option<Dpop>,
+    introspection: Option<Introspection>,
+    asks_about_all: bool,
     requires_binding: bool,
     revocations: Option<Arc<dyn Revocations>>,
     metadata: Option<String>,
@@ -118,6 +130,8 @@ impl JwtConfig {
             cached_tokens: DEFAULT_CACHED_TOKENS,
             cache_lifetime: DEFAULT_CACHE_LIFETIME,
             dpop: None,
+            introspection: None,
+            asks_about_all: false,
             requires_binding: false,
             revocations: None,
             metadata: None,
@@ -134,9 +148,36 @@ impl JwtConfig {
         }
     }
 
+    /// Begins the configuration of a layer that has every token introspected, whatever it looks
+    /// like, and verifies none itself: for issuers without keys, and where a token must be refused
+    /// as soon as its issuer says so. Settings about keys mean nothing then.
+    ///
+    /// ```
+    /// use bartizan_jwt::{ClientAuthentication, Introspection, JwtConfig, Rules};
+    ///
+    /// let rules = Rules::builder("https://issuer.example", "https://orders.example").build()?;
+    /// let secret = ClientAuthentication::basic("orders", "s3cr3t");
+    /// let url = "https://issuer.example/introspect";
+    /// let introspection = Introspection::builder(rules, url, secret).build()?;
+    /// let config = JwtConfig::introspecting(introspection).build()?;
+    /// assert_eq!(config.rules().count(), 1);
+    /// # Ok::<(), bartizan_jwt::ConfigError>(())
+    /// ```
+    pub fn introspecting(introspection: Introspection) -> JwtConfigBuilder {
+        let mut builder = Self::builder(introspection.rules().clone());
+        builder.asks_about_all = true;
+        builder.with_introspection(introspection)
+    }
+
     /// What a token must fulfil, for each issuer that is trusted.
     pub fn rules(&self) -> impl Iterator<Item = &Rules> {
-        self.issuers.iter().map(|(rules, _)| rules)
+        let verified = self.issuers.iter().map(|(rules, _)| rules);
+        let introspected = self.introspection.as_ref().map(|it| it.settings.rules());
+        // An issuer of both kinds of token is one issuer.
+        verified.chain(introspected.filter(|rules| {
+            let mut others = self.issuers.iter();
+            others.all(|(other, _)| other.issuer() != rules.issuer())
+        }))
     }
 }
 
@@ -243,6 +284,14 @@ impl JwtConfigBuilder {
     /// it they are refused.
     pub fn with_dpop(mut self, dpop: Dpop) -> Self {
         self.dpop = Some(dpop);
+        self
+    }
+
+    /// Has opaque tokens introspected, besides verifying those that state their claims themselves.
+    /// Which are which is decided by their form, so that no token of an issuer whose keys are
+    /// known is ever asked about; see [`Introspection`].
+    pub fn with_introspection(mut self, introspection: Introspection) -> Self {
+        self.introspection = Some(introspection);
         self
     }
 
@@ -417,7 +466,19 @@ impl JwtConfigBuilder {
         let (clock, rules) = (Arc::clone(&self.clock), self.rules.clone());
         let (cached_tokens, cache_lifetime) = (self.cached_tokens, self.cache_lifetime);
         let others = self.others.clone();
-        let mut issuers = vec![(rules, self.keys()?)];
+        let introspection = self.introspection.clone().map(|settings| Introspecting {
+            settings,
+            asks_about_all: self.asks_about_all,
+            observer: self.observer.clone(),
+        });
+        let mut issuers = if self.asks_about_all {
+            Vec::new()
+        } else {
+            vec![(rules, self.keys()?)]
+        };
+        if issuers.is_empty() && !others.is_empty() {
+            return Err(ConfigError::IntrospectsAll);
+        }
         for (rules, keys) in others {
             let issuer = rules.issuer();
             if issuers.iter().any(|(known, _)| known.issuer() == issuer) {
@@ -430,6 +491,7 @@ impl JwtConfigBuilder {
             duty,
             clock,
             behaviour,
+            introspection,
             cached_tokens,
             cache_lifetime,
         })

@@ -82,6 +82,10 @@ pub enum ConfigError {
     /// JWT-SVIDs are to be checked, and the trust domain's keys are neither given nor located.
     #[error("no bundle of {0}: give its keys, or where they are")]
     NoBundle(String),
+    /// Every token is to be introspected, and an issuer's are to be verified: introspect the opaque
+    /// ones alone.
+    #[error("every token is to be introspected, and tokens of an issuer are to be verified")]
+    IntrospectsAll,
     /// Two configurations speak of one issuer.
     #[error("the issuer {0} is configured twice")]
     IssuerTwice(String),
@@ -194,10 +198,16 @@ pub enum JwtErrorKind {
     ClaimsMismatch,
     /// The token has expired.
     Expired,
+    /// The token's issuer says that it does not hold.
+    Inactive,
     /// The user did not authenticate as this service asks for, or too long ago.
     InsufficientAuthentication,
     /// A claim is missing, or not of the type that its specification gives it.
     InvalidClaim,
+    /// The token's issuer cannot be asked about more tokens at present.
+    IntrospectionOverloaded,
+    /// The token's issuer could not be asked about it, or did not answer.
+    IntrospectionUnavailable,
     /// The token was issued in the future.
     IssuedInFuture,
     /// The issuer's keys are not known at present, or a key that may be newer than those known
@@ -273,10 +283,13 @@ impl JwtErrorKind {
             Self::CertificateMismatch => const { Code::new("jwt.certificate_mismatch") },
             Self::ClaimsMismatch => const { Code::new("jwt.claims_mismatch") },
             Self::Expired => const { Code::new("jwt.expired") },
+            Self::Inactive => const { Code::new("jwt.inactive") },
             Self::InsufficientAuthentication => {
                 const { Code::new("jwt.insufficient_authentication") }
             }
             Self::InvalidClaim => const { Code::new("jwt.invalid_claim") },
+            Self::IntrospectionOverloaded => const { Code::new("jwt.introspection_overloaded") },
+            Self::IntrospectionUnavailable => const { Code::new("jwt.introspection_unavailable") },
             Self::IssuedInFuture => const { Code::new("jwt.issued_in_future") },
             Self::KeysUnavailable => const { Code::new("jwt.keys_unavailable") },
             Self::LifetimeTooLong => const { Code::new("jwt.lifetime_too_long") },
@@ -311,8 +324,11 @@ impl JwtErrorKind {
             Self::CertificateMismatch => "the token is bound to another certificate",
             Self::ClaimsMismatch => "the claims do not have the wanted shape",
             Self::Expired => "token expired",
+            Self::Inactive => "the issuer says that the token does not hold",
             Self::InsufficientAuthentication => "the user's authentication does not suffice",
             Self::InvalidClaim => "invalid claim",
+            Self::IntrospectionOverloaded => "the issuer cannot be asked about more tokens",
+            Self::IntrospectionUnavailable => "the issuer could not be asked about the token",
             Self::IssuedInFuture => "token issued in the future",
             Self::KeysUnavailable => "the keys of the issuer are not available",
             Self::LifetimeTooLong => "token valid for too long",

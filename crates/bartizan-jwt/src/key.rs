@@ -354,6 +354,9 @@ fn thumbprint(members: &[(&str, &str)]) -> Thumbprint {
 }
 
 impl Thumbprint {
+    /// Of what no key signed. No key has it, and so no key set trusts it.
+    pub(crate) const NONE: Self = Self([0; 32]);
+
     /// The bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

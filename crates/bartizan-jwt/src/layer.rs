@@ -6,9 +6,10 @@ use bartizan_core::{Entrance, GuardLayer, Guarded};
 use tower_layer::Layer;
 
 use crate::cache::TokenCache;
-use crate::config::{JwtConfig, Keys};
+use crate::config::{Introspecting, JwtConfig, Keys};
 use crate::error::ConfigError;
 use crate::guard::{JwtGuard, State};
+use crate::introspection::Introspector;
 use crate::key_source::KeySource;
 use crate::verifier::{Verifier, Verifiers};
 
@@ -80,14 +81,24 @@ impl JwtLayer {
             duty,
             clock,
             behaviour,
+            introspection,
             cached_tokens,
             cache_lifetime,
         } = config;
         // Made here and not with the configuration, so that two layers made of one configuration
         // share nothing.
         let cache = (cached_tokens > 0).then(|| TokenCache::new(cached_tokens, cache_lifetime));
+        let introspector = introspection.map(|introspection| {
+            let Introspecting {
+                settings,
+                asks_about_all,
+                observer,
+            } = introspection;
+            Introspector::new(settings, asks_about_all, Arc::clone(&clock), observer)
+        });
         let state = State {
             verifiers: Verifiers::new(verifiers, cache),
+            introspector,
             clock,
             duty,
             behaviour,

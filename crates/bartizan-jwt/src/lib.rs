@@ -179,6 +179,7 @@ mod error;
 mod extract;
 mod guard;
 mod header;
+mod introspection;
 mod issuer;
 mod json;
 mod key;
@@ -216,6 +217,7 @@ pub use self::extract::Claims;
 #[cfg(feature = "tonic")]
 pub use self::extract::ClaimsRequest;
 pub use self::guard::{JwtGuard, JwtInquiry, JwtPass};
+pub use self::introspection::{Introspection, IntrospectionBuilder};
 pub use self::issuer::Issuer;
 pub use self::key::{KeyProblem, Thumbprint, VerificationKey};
 pub use self::key_set::{KeyNotice, KeySet, KeySetError};

@@ -47,7 +47,10 @@ impl Refusals {
         let rejection = |kind, detail| Rejection::new(kind, error.code()).with_detail(detail);
         let refused = |detail| rejection(RejectionKind::Unauthenticated, detail);
         let rejection = match error.kind() {
-            JwtErrorKind::KeysUnavailable | JwtErrorKind::ProofUnchecked => rejection(
+            JwtErrorKind::IntrospectionOverloaded
+            | JwtErrorKind::IntrospectionUnavailable
+            | JwtErrorKind::KeysUnavailable
+            | JwtErrorKind::ProofUnchecked => rejection(
                 RejectionKind::Unavailable,
                 "the token cannot be checked at present",
             )

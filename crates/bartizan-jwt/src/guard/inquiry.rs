@@ -6,13 +6,13 @@ use std::task::{Context, Poll, ready};
 
 use bartizan_core::{Inquiry, Inspection, Rejection};
 
-use super::{Failure, JwtGuard, JwtPass, Verdict, fresh};
+use super::{Failure, Held, JwtGuard, JwtPass, Verdict, fresh};
 use crate::credential::Presentation;
 use crate::dpop::Replay;
+use crate::introspection::Introspected;
 use crate::key_source::Renewal;
-use crate::verifier::Holding;
 
-/// A check that waits: for keys, or for a store that tells whether a proof was seen before.
+/// A check that waits: for keys, for what an issuer says of a token, or for a store that tells whether a proof was seen before.
 ///
 /// It does not copy the token, which stays in the request meanwhile.
 pub struct JwtInquiry {
@@ -21,6 +21,7 @@ pub struct JwtInquiry {
 }
 
 pub(super) enum Wait {
+    Answer(Asking),
     Keys {
         failure: Failure,
         renewal: Pin<Box<dyn Future<Output = Renewal> + Send>>,
@@ -28,9 +29,15 @@ pub(super) enum Wait {
     Replay(Recording),
 }
 
+/// A request whose token is asked about.
+pub(super) struct Asking {
+    pub(super) presentation: Presentation,
+    pub(super) answer: Pin<Box<dyn Future<Output = Introspected> + Send>>,
+}
+
 /// A request that passes if its proof is fresh.
 pub(super) struct Recording {
-    pub(super) holding: Holding,
+    pub(super) held: Held,
     pub(super) next_nonce: Option<String>,
     pub(super) answer: Pin<Box<dyn Future<Output = Replay> + Send>>,
 }
@@ -45,6 +52,20 @@ impl Inquiry<JwtPass> for JwtInquiry {
         let state = &*guard.0;
         loop {
             match wait {
+                Wait::Answer(asking) => {
+                    let answer = ready!(asking.answer.as_mut().poll(cx));
+                    let presentation = asking.presentation;
+                    match guard.judge_introspected(inspection, answer, presentation) {
+                        Ok(pass) => return Poll::Ready(Ok(pass)),
+                        Err(Verdict::Refused(rejection)) => return Poll::Ready(Err(rejection)),
+                        Err(Verdict::Recording(recording)) => *wait = Wait::Replay(recording),
+                        Err(Verdict::Asking(asking)) => *wait = Wait::Answer(asking),
+                        Err(Verdict::Failed(failure)) => {
+                            let refused = state.refuse(failure.error, failure.presentation);
+                            return Poll::Ready(Err(refused));
+                        }
+                    }
+                }
                 Wait::Keys { failure, renewal } => {
                     let renewal = ready!(renewal.as_mut().poll(cx));
                     let mut failure = *failure;
@@ -61,6 +82,10 @@ impl Inquiry<JwtPass> for JwtInquiry {
                                 *wait = Wait::Replay(recording);
                                 continue;
                             }
+                            Err(Verdict::Asking(asking)) => {
+                                *wait = Wait::Answer(asking);
+                                continue;
+                            }
                             Err(Verdict::Failed(failure)) => failure,
                         };
                     }
@@ -70,12 +95,10 @@ impl Inquiry<JwtPass> for JwtInquiry {
                 Wait::Replay(recording) => {
                     let replay = ready!(recording.answer.as_mut().poll(cx));
                     let Recording {
-                        holding,
-                        next_nonce,
-                        ..
+                        held, next_nonce, ..
                     } = recording;
                     return Poll::Ready(match fresh(replay) {
-                        Ok(()) => guard.admit(inspection, holding.clone(), next_nonce.take()),
+                        Ok(()) => guard.admit(inspection, held.clone(), next_nonce.take()),
                         Err(error) => Err(state.refuse(error, Presentation::Dpop)),
                     });
                 }

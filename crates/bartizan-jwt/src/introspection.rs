@@ -1,0 +1,11 @@
+//! Asking the issuer what an opaque token stands for ([RFC 7662]).
+//!
+//! [RFC 7662]: https://www.rfc-editor.org/rfc/rfc7662
+
+mod answer;
+mod config;
+mod form;
+mod introspector;
+
+pub use self::config::{Introspection, IntrospectionBuilder};
+pub(crate) use self::introspector::{Introspected, Introspector, Vouched};
