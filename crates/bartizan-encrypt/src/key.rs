@@ -28,6 +28,19 @@ pub enum KeyPurpose {
 }
 
 impl KeyPurpose {
+    #[cfg(feature = "postgres")]
+    pub(crate) const ALL: [Self; 3] = [Self::Fields, Self::Index, Self::Pseudonyms];
+
+    /// Its name in columns; that in JSON is the same.
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Fields => "fields",
+            Self::Index => "index",
+            Self::Pseudonyms => "pseudonyms",
+        }
+    }
+
     const fn tag(self) -> u8 {
         match self {
             Self::Fields => 1,
@@ -74,6 +87,16 @@ impl KeyScope {
     /// What the keys are for.
     pub fn purpose(&self) -> KeyPurpose {
         self.purpose
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn tenant_name(&self) -> &str {
+        &self.tenant
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn subject_name(&self) -> Option<&str> {
+        self.subject.as_deref()
     }
 
     pub(crate) fn names(&self, tenant: &str, subject: Option<&str>, purpose: KeyPurpose) -> bool {

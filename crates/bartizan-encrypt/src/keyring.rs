@@ -3,12 +3,13 @@
 mod cache;
 mod config;
 mod erasure;
+mod follow;
 mod lifecycle;
 mod load;
 mod patience;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bartizan_core::{Clock, Code, Event, LifecycleEvent, LifecycleKind, Observe};
 use tokio::runtime::Handle;
@@ -17,6 +18,7 @@ use crate::error::{EncryptError, EncryptErrorKind};
 use crate::kek::Kek;
 use crate::key::KeyScope;
 use crate::keyring::cache::{Cache, Flight, Found};
+use crate::keyring::follow::Follower;
 use crate::keyring::patience::Patience;
 use crate::prepared::Prepared;
 use crate::scope_keys::ScopeKeys;
@@ -31,7 +33,8 @@ pub use self::lifecycle::{KeyChangeError, Rewrapped};
 /// 1. [`prepare`](Self::prepare) fetches the keys of some scopes, and makes those that do not
 ///    exist yet. What follows, sealing and opening with [`Prepared`], waits for nobody.
 /// 2. Fetched keys are kept for a while and fetched again in the background, before they are due;
-///    whoever wants the same keys at the same time shares one fetch.
+///    whoever wants the same keys at the same time shares one fetch. A store that hears of what
+///    others change ([`KeyStore::changes`]) has them fetched at once.
 /// 3. If they cannot be fetched, the last ones serve until the hard limit. Then there is
 ///    [`KeysUnavailable`](crate::EncryptErrorKind::KeysUnavailable), and never plaintext.
 /// 4. What a provider refuses to unwrap, rather than fails to, is out of use at the next fetch:
@@ -51,6 +54,7 @@ pub(crate) struct State {
     suite: Suite,
     cache: Mutex<Cache>,
     patience: Patience,
+    follower: OnceLock<Follower>,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observe>>,
 }

@@ -231,6 +231,7 @@
 //! | feature | gives |
 //! |---|---|
 //! | `aws-kms` | `AwsKms`: data keys wrapped by AWS KMS |
+//! | `postgres` | `PostgresKeys`: key records in a table that all instances share |
 //! | `vault` | `VaultTransit`: data keys wrapped by Vault's transit engine |
 //! | `prost` | [`MessageFields`]: the same for fields of protobuf messages |
 //!
@@ -262,6 +263,8 @@ mod mask;
 #[cfg(feature = "prost")]
 mod message;
 mod padding;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod prepared;
 #[cfg(feature = "prost")]
 mod protobuf;
@@ -288,7 +291,7 @@ pub use self::body::EncryptBody;
 pub use self::ciphertext::{Ciphertext, KeyId, TEXT_PREFIX};
 pub use self::config::{EncryptConfig, EncryptConfigBuilder, Locate};
 pub use self::context::{LONGEST_PART, Place};
-#[cfg(any(feature = "aws-kms", feature = "vault"))]
+#[cfg(any(feature = "aws-kms", feature = "postgres", feature = "vault"))]
 pub use self::error::ProviderConfigError;
 pub use self::error::{ConfigError, EncryptError, EncryptErrorKind};
 pub use self::future::EncryptFuture;
@@ -302,6 +305,8 @@ pub use self::mask::{Generalizer, Mask, Redacted};
 #[cfg(feature = "prost")]
 pub use self::message::{MessageCall, MessageFields, MessageFieldsBuilder};
 pub use self::padding::Padding;
+#[cfg(feature = "postgres")]
+pub use self::postgres::{PostgresKeys, PostgresKeysBuilder};
 pub use self::prepared::Prepared;
 pub use self::rules::{FieldRule, Grant, PlaintextPolicy, Shown};
 pub use self::service::Encrypt;

@@ -21,6 +21,14 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// Makes all of these changes or none. `false`, and nothing is changed, if a record is not
     /// what a change expects, or if an id, or a scope and version, exists already.
     fn apply(&self, changes: Vec<KeyChange>) -> StoreAnswer<'_, bool>;
+
+    /// Waits until somebody changed records, and names their scopes; none if any may have
+    /// changed. A hint, which need not be durable or complete: a [`Keyring`](crate::Keyring) then
+    /// fetches keys at once that it would fetch when their ttl ends. For stores that do not hear
+    /// of changes, the default waits for ever.
+    fn changes(&self) -> StoreAnswer<'_, Vec<KeyScope>> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// One change of a record: compare and set.

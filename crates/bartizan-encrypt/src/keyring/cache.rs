@@ -123,6 +123,22 @@ impl Cache {
         failure.is_some_and(|at| now.saturating_since(at) < RETRY)
     }
 
+    /// What is kept serves on, and is due at once; gives the fetch that is to be made.
+    pub(super) fn expire(&mut self, scope: &KeyScope) -> Option<Flight> {
+        let slot = self.slots.get_mut(scope)?;
+        slot.held.as_mut()?.ttl = Duration::ZERO;
+        Some(slot.flight.clone())
+    }
+
+    pub(super) fn expire_all(&mut self) {
+        for slot in self.slots.values_mut() {
+            if let Some(held) = &mut slot.held {
+                held.ttl = Duration::ZERO;
+            }
+            slot.last_try = None;
+        }
+    }
+
     pub(super) fn forget(&mut self, scope: &KeyScope) {
         self.slots.remove(scope);
     }

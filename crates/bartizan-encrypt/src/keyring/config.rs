@@ -1,7 +1,7 @@
 //! How a keyring behaves.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bartizan_core::{Clock, Observe, SystemClock};
@@ -154,6 +154,7 @@ impl KeyringBuilder {
             suite: self.suite,
             cache: Mutex::new(Cache::new(self.limits)),
             patience: self.patience,
+            follower: OnceLock::new(),
             clock: self.clock,
             observer: self.observer,
         })))

@@ -10,7 +10,7 @@ use crate::ciphertext::KeyId;
 use crate::error::{EncryptError, EncryptErrorKind};
 use crate::kek::{Kek, KekError};
 use crate::key::{DataKey, KeyBytes, KeyRecord, KeyScope, KeyStage, random};
-use crate::keyring::State;
+use crate::keyring::{State, follow};
 use crate::scope_keys::ScopeKeys;
 use crate::store::KeyChange;
 
@@ -26,6 +26,7 @@ pub(super) async fn load(
     scope: KeyScope,
     make: bool,
 ) -> Result<Arc<ScopeKeys>, EncryptError> {
+    follow::start(&state);
     let loaded = fetch(&state, &scope, make).await;
     let now = state.clock.monotonic();
     match loaded {

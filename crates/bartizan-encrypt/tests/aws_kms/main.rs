@@ -7,6 +7,8 @@ mod moto;
 mod programs;
 #[path = "../servers/store.rs"]
 mod store;
+#[path = "../servers/values.rs"]
+mod values;
 #[path = "../servers/wait.rs"]
 mod wait;
 
@@ -22,7 +24,8 @@ use bartizan_testkit::ManualClock;
 use serde_json::json;
 
 use crate::moto::{Moto, REGION};
-use crate::store::{Memory, acme, opens, sealed};
+use crate::store::Memory;
+use crate::values::{acme, opens, sealed};
 use crate::wait::Folder;
 
 fn refused<T>(result: &Result<T, KekError>) -> bool {

@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use bartizan_encrypt::{
-    Encrypted, Field, KeyChange, KeyRecord, KeyScope, KeyStore, Place, Prepared, StoreAnswer,
-};
+use bartizan_encrypt::{KeyChange, KeyRecord, KeyScope, KeyStore, StoreAnswer};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory(Arc<Mutex<Vec<KeyRecord>>>);
@@ -40,32 +38,4 @@ impl KeyStore for Memory {
         self.replace(records);
         Box::pin(std::future::ready(Ok(true)))
     }
-}
-
-#[derive(Debug)]
-pub(crate) struct Ssn;
-
-impl Field for Ssn {
-    const COLLECTION: &'static str = "patient";
-    const PATH: &'static str = "ssn";
-}
-
-pub(crate) const NUMBER: &str = "078-05-1120";
-
-pub(crate) fn acme() -> [KeyScope; 1] {
-    [KeyScope::tenant("acme")]
-}
-
-pub(crate) fn place() -> Place {
-    Place::new("acme").unwrap()
-}
-
-pub(crate) fn sealed(prepared: &Prepared) -> Encrypted<String, Ssn> {
-    prepared.seal(&place(), &NUMBER.to_owned()).unwrap()
-}
-
-pub(crate) fn opens(prepared: &Prepared, value: &Encrypted<String, Ssn>) -> bool {
-    prepared
-        .open(&place(), value)
-        .is_ok_and(|opened| opened.expose() == NUMBER)
 }

@@ -5,6 +5,8 @@
 mod fake;
 #[path = "../servers/store.rs"]
 mod store;
+#[path = "../servers/values.rs"]
+mod values;
 #[path = "../servers/wait.rs"]
 mod wait;
 
@@ -18,7 +20,8 @@ use bartizan_encrypt::{
 use bartizan_testkit::ManualClock;
 
 use crate::fake::{FakeVault, JWT, ROLE_ID, ROOT, SECRET_ID};
-use crate::store::{Memory, acme, opens, sealed};
+use crate::store::Memory;
+use crate::values::{acme, opens, sealed};
 use crate::wait::{Folder, until};
 
 fn builder(vault: &FakeVault, key: &str) -> VaultTransitBuilder {
