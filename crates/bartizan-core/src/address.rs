@@ -95,6 +95,14 @@ impl TrustedProxies {
         }
     }
 
+    /// The networks whose proxies are trusted; none where they are trusted by their number.
+    pub fn trusted_networks(&self) -> &[IpNetwork] {
+        match &self.0 {
+            Trust::Networks { networks, .. } => networks,
+            Trust::Nobody | Trust::Hops { .. } => &[],
+        }
+    }
+
     /// The address of the client, given the far end of the connection and the lines of the
     /// header in the order they were received.
     ///
@@ -164,6 +172,17 @@ mod tests {
             lines.iter().map(|line| line.as_bytes()),
         );
         assert_eq!(client.to_string(), expected, "{remote} {lines:?}");
+    }
+
+    #[test]
+    fn tells_which_networks_are_trusted() {
+        let networks = ["10.0.0.0/8", "2001:db8::/32"].map(|n| n.parse().unwrap());
+        let header = ForwardingHeader::Forwarded;
+        let proxies = TrustedProxies::networks(header, networks);
+        assert_eq!(proxies.trusted_networks(), networks);
+        assert_eq!(TrustedProxies::none().trusted_networks(), []);
+        let hops = TrustedProxies::insecure_hops(header, NonZeroUsize::MIN);
+        assert_eq!(hops.trusted_networks(), []);
     }
 
     #[test]

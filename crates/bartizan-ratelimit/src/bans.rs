@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_core::{Clock, IpNetwork, SystemClock};
+use bartizan_core::{Clock, IpNetwork, SystemClock, TrustedProxies};
 
 use self::record::Record;
 use self::share::Share;
@@ -280,11 +280,17 @@ impl BansBuilder {
         self
     }
 
-    /// Adds a network that is never banned: your proxies, your probes, your office. Name every
-    /// proxy here that [`TrustedProxies`](bartizan_core::TrustedProxies) trusts: to ban a proxy
-    /// is to ban everybody behind it.
+    /// Adds a network that is never banned: your probes, your office, your proxies.
     pub fn add_exempt(mut self, network: IpNetwork) -> Self {
         self.exempt.push(network);
+        self
+    }
+
+    /// Never bans a trusted proxy: that is to ban everybody behind it. A proxy stands for its
+    /// client where it says nothing of him. Proxies that are trusted by their number are not
+    /// known by address; name theirs with [`add_exempt`](Self::add_exempt).
+    pub fn add_exempt_proxies(mut self, proxies: &TrustedProxies) -> Self {
+        self.exempt.extend(proxies.trusted_networks());
         self
     }
 

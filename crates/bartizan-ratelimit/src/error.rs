@@ -57,6 +57,9 @@ pub enum ConfigError {
     /// A store cannot be reached like this.
     #[error("store: {0}")]
     Store(String),
+    /// A text that is no rate.
+    #[error("{0:?} is no rate, such as 100/s or 5/10min burst 20")]
+    RateText(String),
     /// There is no policy of this name.
     #[error("no policy is called {0:?}")]
     UnknownPolicy(String),

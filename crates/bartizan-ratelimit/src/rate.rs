@@ -1,5 +1,7 @@
 //! How much is allowed.
 
+mod text;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -30,6 +32,10 @@ const LONGEST: u64 = 1 << 60;
 /// Gcra::new(Rate::new(6_000_000_000, Duration::from_secs(30 * 86_400)))?;
 /// // …or refused.
 /// assert!(Gcra::new(Rate::per_second(0)).is_err());
+///
+/// // As it stands in a configuration.
+/// assert_eq!("100/s burst 200".parse::<Rate>()?, rate);
+/// assert_eq!("5/10min".parse::<Rate>()?.to_string(), "5/10min");
 /// # Ok::<(), bartizan_ratelimit::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -142,19 +148,6 @@ impl TryFrom<Rate> for Gcra {
 impl fmt::Debug for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Rate({self})")
-    }
-}
-
-/// Such as `100 per 1s, burst 200`.
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} per {:?}, burst {}",
-            self.limit,
-            self.period,
-            self.burst()
-        )
     }
 }
 

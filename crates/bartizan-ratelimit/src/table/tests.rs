@@ -1,6 +1,9 @@
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 use crate::rate::Rate;
 
@@ -265,4 +268,93 @@ fn with_32_bytes_for_each_live_key_hardly_any_is_evicted() {
         "{} of {keys}",
         table.evicted()
     );
+}
+
+/// What may happen to one key of a crowded table.
+#[derive(Clone, Debug)]
+enum Step {
+    Charge(u64),
+    Owe(u64),
+    /// Of the charge so many places back.
+    Refund(usize),
+    Wait(u64),
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..Default::default() })]
+
+    /// However many others come, each of whom has spent less: an offender is admitted when he
+    /// would be if he were alone.
+    #[test]
+    fn eviction_never_admits_an_offender(
+        burst in 4_u64..20, steps in vec((0_u64..1_000, 0_u64..40), 1..100),
+    ) {
+        let gcra = gcra(Rate::per_second(1).with_burst(burst));
+        let table = Table::new(14, None);
+        let mut due = gcra.charge(Ticks::ZERO, Ticks::ZERO, burst).unwrap();
+        prop_assert!(table.charge(hash(u64::MAX), Ticks::ZERO, &gcra, burst).is_ok());
+        let (mut now, mut fresh) = (0, 0);
+        for (wait, flood) in steps {
+            now += wait;
+            for _ in 0..flood {
+                fresh += 1;
+                let _ = table.charge(hash(fresh), millis(now), &gcra, 1);
+            }
+            let alone = gcra.charge(due, millis(now), 1);
+            let verdict = table.charge(hash(u64::MAX), millis(now), &gcra, 1);
+            prop_assert_eq!(verdict.is_ok(), alone.is_ok(), "at {} of {} others", now, fresh);
+            due = alone.unwrap_or(due);
+        }
+    }
+
+    /// The table remembers of refunds only so much as fits 16 bits; that is never in favour of
+    /// whoever gets them.
+    #[test]
+    fn refunds_through_the_table_never_create_cells(
+        burst in 1_u64..100_000,
+        steps in vec(prop_oneof![
+            5 => (0_u64..30_000).prop_map(Step::Charge),
+            1 => (0_u64..30_000).prop_map(Step::Owe),
+            4 => (0_usize..6).prop_map(Step::Refund),
+            3 => (0_u64..20_000).prop_map(Step::Wait),
+        ], 1..60),
+    ) {
+        let gcra = gcra(Rate::per_second(1_000).with_burst(burst));
+        let table = Table::new(14, None);
+        let mut now = 1_000;
+        // Each charge: when, how much, the proof for giving it back.
+        let mut made: Vec<(Ticks, u64, Option<Receipt>)> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Wait(span) => now += span,
+                Step::Charge(cost) => {
+                    if let Ok(receipt) = table.charge(hash(1), millis(now), &gcra, cost) {
+                        made.push((millis(now), cost, Some(receipt)));
+                    }
+                }
+                Step::Owe(cost) => {
+                    // Only who has been charged can owe.
+                    if !made.is_empty() {
+                        table.owe(hash(1), millis(now), &gcra, cost);
+                        made.push((millis(now), cost, None));
+                    }
+                }
+                Step::Refund(back) => {
+                    let open = made.iter().rposition(|(_, _, receipt)| receipt.is_some());
+                    if let Some(place) = open.and_then(|last| last.checked_sub(back))
+                        && let (_, cost, Some(receipt)) = made[place]
+                    {
+                        table.refund(hash(1), millis(now), &gcra, cost, receipt);
+                        made.remove(place);
+                    }
+                }
+            }
+            // The world in which what was refunded never happened.
+            let without = made.iter().fold(Ticks::ZERO, |due, (at, cost, _)| {
+                gcra.owe(due, *at, *cost)
+            });
+            let due = table.due(hash(1), millis(now));
+            prop_assert!(due.max(millis(now)) >= without.max(millis(now)), "{due:?} < {without:?}");
+        }
+    }
 }

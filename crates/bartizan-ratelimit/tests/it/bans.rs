@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_core::{Check, Enforcement, Guard as _, Inspection};
+use bartizan_core::{
+    Check, Enforcement, Entrance, ForwardingHeader, Guard as _, Inspection, TrustedProxies,
+};
 use bartizan_ratelimit::{BanLayer, BanRefused, BanSubject, Bans, BansBuilder, ConfigError};
 use bartizan_testkit::{Host, HostLayer, ManualClock};
 
-use crate::support::{Asked, call_from, peer};
+use tower::layer::util::Stack;
+
+use crate::support::{Asked, call_from, layer, peer, two_a_second};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -181,6 +185,55 @@ fn the_exempt_are_never_banned() {
     }
     assert!(bans.ban(&address("11.0.0.1")).is_ok());
     assert!(bans.ban(&address("2001:db8:0:1::1")).is_ok());
+}
+
+#[tokio::test]
+async fn a_proxy_is_never_banned_and_its_client_is() {
+    let header = ForwardingHeader::XForwardedFor;
+    let proxies = TrustedProxies::networks(header, ["10.0.0.0/8".parse().unwrap()]);
+    let bans = Bans::builder().add_exempt_proxies(&proxies);
+    let bans = bans.build().unwrap();
+    let layer = BanLayer::new(bans.clone())
+        .with_enforcement(Enforcement::Enforce)
+        .with_entrance(Entrance::new().with_proxies(proxies));
+    assert_eq!(bans.ban(&address("10.0.0.1")), Err(BanRefused::Exempt));
+    bans.ban(&address("203.0.113.7")).unwrap();
+    let send = async |forwarded: Option<&str>| {
+        let mut call = call_from("10.0.0.1");
+        if let Some(forwarded) = forwarded {
+            let value = forwarded.parse().unwrap();
+            call = call.add_header("x-forwarded-for".parse().unwrap(), value);
+        }
+        Host::Hyper.send(&layer, &call).await.unwrap().http_status
+    };
+    assert_eq!(send(None).await, 200);
+    assert_eq!(send(Some("203.0.113.7")).await, 403);
+    assert_eq!(send(Some("203.0.113.7, 203.0.113.8")).await, 200);
+    // Whoever is no proxy does not choose his address.
+    let call = call_from("203.0.113.7");
+    let call = call.add_header(
+        "x-forwarded-for".parse().unwrap(),
+        "192.0.2.1".parse().unwrap(),
+    );
+    let answer = Host::Hyper.send(&layer, &call).await.unwrap();
+    assert_eq!(answer.http_status, 403);
+}
+
+#[tokio::test]
+async fn the_banned_are_refused_before_anything_is_counted() {
+    let bans = Bans::builder().build().unwrap();
+    let shut = BanLayer::new(bans.clone()).with_enforcement(Enforcement::Enforce);
+    let limit = layer(two_a_second(&ManualClock::default()));
+    bans.ban(&address("192.0.2.1")).unwrap();
+    let both = Stack::new(limit.clone(), shut);
+    for _ in 0..3 {
+        let answer = Host::Hyper
+            .send(&both, &call_from("192.0.2.1"))
+            .await
+            .unwrap();
+        assert_eq!(answer.code().as_deref(), Some("ratelimit.banned"));
+    }
+    assert_eq!(limit.limiter().occupancy()[0].live, 0);
 }
 
 #[test]

@@ -60,6 +60,7 @@ async fn a_burst_passes_and_what_follows_waits_on_every_host() {
         assert!(admitted.is_success(), "{host:?}");
         let decision = &admitted.json()["context"]["decisions"][0];
         assert_eq!(decision["outcome"], "allowed", "{host:?}");
+        assert_eq!(decision["detail"], "local", "{host:?}");
         assert!(!send().await.is_success(), "{host:?}");
     }
 }
