@@ -12,6 +12,7 @@ mod credentials;
 mod discovery;
 mod facts;
 mod files;
+mod introspection;
 mod keys;
 mod layer;
 mod outgoing;

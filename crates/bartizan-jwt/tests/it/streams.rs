@@ -17,11 +17,11 @@ use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
 use crate::support::Offline;
 
-type Frames = mpsc::Sender<Result<Frame<Bytes>, Infallible>>;
-type Streamed = StreamBody<ReceiverStream<Result<Frame<Bytes>, Infallible>>>;
+pub(crate) type Frames = mpsc::Sender<Result<Frame<Bytes>, Infallible>>;
+pub(crate) type Streamed = StreamBody<ReceiverStream<Result<Frame<Bytes>, Infallible>>>;
 
 /// A service that answers with one frame and then waits, until it is told that nobody listens.
-fn streaming() -> (
+pub(crate) fn streaming() -> (
     impl Service<Request<Empty<Bytes>>, Response = Response<Streamed>, Error = Infallible> + Clone,
     mpsc::Receiver<Frames>,
 ) {
@@ -45,7 +45,7 @@ fn streaming() -> (
     (service, senders)
 }
 
-fn request(token: &str, content_type: &str) -> Request<Empty<Bytes>> {
+pub(crate) fn request(token: &str, content_type: &str) -> Request<Empty<Bytes>> {
     Request::post("/watch")
         .header("authorization", format!("Bearer {token}"))
         .header("content-type", content_type)
