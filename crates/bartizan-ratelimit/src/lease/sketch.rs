@@ -4,8 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ticks::Ticks;
 
-/// How many counters there are: 32 KiB.
+/// How many counters there are: 32 KiB, each found by twelve bits.
 const COUNTERS: usize = 1 << 12;
+
+/// Spreads what hashes have in common over the upper bits: 2^64 divided by the golden ratio.
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// For how long each counts: an eighth of a second.
 const WINDOW: u64 = 16_000_000_000 / 8;
@@ -31,7 +34,7 @@ impl Sketch {
             true => word.saturating_add(1),
             false => window + 1,
         };
-        let index = hash.rotate_left(17) as usize % COUNTERS;
+        let index = (hash.wrapping_mul(SPREAD) >> 52) as usize;
         let Some(word) = self.0.get(index) else {
             return false;
         };
@@ -49,7 +52,7 @@ mod tests {
     #[test]
     fn a_caller_is_busy_from_the_third_round_trip_of_a_window_on() {
         let sketch = Sketch::new();
-        let at = |millis| Ticks::from_nanos(millis * 1_000_000);
+        let at = |millis: u64| Ticks::from_nanos(millis * 1_000_000);
         assert!(!sketch.is_busy(7, at(1)));
         assert!(!sketch.is_busy(7, at(2)));
         assert!(sketch.is_busy(7, at(3)));

@@ -96,14 +96,14 @@ mod tests {
         check(&[], 1, None);
         check(&[Rate::per_second(10)], 1, None);
         check(&[Rate::per_second(63)], 4, None);
-        check(&[Rate::per_second(64)], 4, Some((125, 4, 1)));
+        check(&[Rate::per_second(64)], 4, Some((125, 4, 2)));
         check(&[Rate::per_second(10_000)], 4, Some((125, 625, 312)));
         check(&[Rate::per_second(1_000_000)], 1, Some((125, 1_000, 1_000)));
         check(&[Rate::per_hour(10_000)], 4, Some((1_000, 625, 1)));
         // A tenth of a second's burst would be kept for 12 ms.
         check(&[Rate::per_second(1_000).with_burst(100)], 1, None);
         // The smallest decides.
-        check(&[Rate::per_second(10_000), Rate::per_hour(20)], 1, None);
+        check(&[Rate::per_second(10_000), Rate::per_hour(15)], 1, None);
         check(
             &[Rate::per_second(1_000), Rate::per_hour(10_000)],
             2,

@@ -35,7 +35,10 @@ for i = 1, #KEYS do
     if open < u or (open == u and after_part < p) then
       u, p = open, after_part
     end
-    if u >= 0 and due > now then
+    if u < 0 then
+      u, p = 0, 0
+    end
+    if due > now then
       due, part = due - u, part - p
       if part < 0 then
         due, part = due - 1, part + 16000

@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn begins_anew_when_closed() {
         let breaker = Breaker::default();
-        (0..5).for_each(|_| drop(breaker.record(false)));
+        (0..5).for_each(|_| _ = breaker.record(false));
         breaker.close();
         assert!(!breaker.is_open());
         (0..4).for_each(|_| assert!(!breaker.record(false)));

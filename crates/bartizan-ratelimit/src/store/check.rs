@@ -100,8 +100,11 @@ impl SharedLimiter {
                         let source = state.store.source();
                         return Some(Concluded { source, ..known });
                     }
-                    // A policy that only watches would refuse, or somebody was quicker.
-                    state.leases.bar(place, now.saturating_add(hold));
+                    // If it is a policy that only watches that would refuse, it would for some
+                    // time; otherwise somebody was quicker.
+                    if self.has_shadows(applicable) {
+                        state.leases.bar(place, now.saturating_add(hold));
+                    }
                     return self.one(place, subject, applicable, cost, deadline).await;
                 }
             }
@@ -270,6 +273,12 @@ impl SharedLimiter {
                 let _ = state.alone.set_rate(whole.policy.name(), rate);
             }
         }
+    }
+
+    fn has_shadows(&self, applicable: Applicable) -> bool {
+        let active = self.0.limiter.active();
+        let mut policies = active.limits.iter().enumerate();
+        policies.any(|(index, limit)| applicable.has(index) && limit.policy.is_shadow())
     }
 
     fn terms(&self, active: &Active, applicable: Applicable) -> Option<Terms> {

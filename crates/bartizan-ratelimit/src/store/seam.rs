@@ -56,9 +56,6 @@ pub(crate) enum Subject {
     /// By names and values.
     #[cfg(feature = "envoy")]
     Plain(Arc<[(String, String)]>),
-    /// For tests.
-    #[cfg(test)]
-    Test,
 }
 
 /// A request to charge.
