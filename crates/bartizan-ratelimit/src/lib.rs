@@ -43,8 +43,8 @@
 //!
 //! # How it decides
 //!
-//! 1. The [`Key`] of the request is read from verified facts and hashed under the limiter's own
-//!    secret. A request without one is refused (403, `ratelimit.no_key`) unless [`MissingKey`]
+//! 1. The [`Key`] of the request is read from verified facts, or asked for if it is
+//!    [async](Key::custom_async), and hashed under the limiter's own secret. A request without one is refused (403, `ratelimit.no_key`) unless [`MissingKey`]
 //!    says otherwise.
 //! 2. The policies that apply are found. None: refused (403, `ratelimit.no_policy`).
 //! 3. Each is asked by the generic cell rate algorithm: are there as many cells as the request
@@ -85,7 +85,33 @@
 //!
 //! [`IntakeLayer`] refuses what is too large or of the wrong kind by its head. [`UploadLayer`]
 //! looks at bodies while they are read, and keeps nothing of them: how large they are, how deep
-//! and large as JSON, and how fast they come in.
+//! and large as JSON, and how fast they come in. The layer answers, not the handler:
+//!
+//! ```
+//! use bartizan_ratelimit::{UploadBody, UploadLayer, UploadRules};
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt, Full};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//!
+//! // Objects and arrays two deep, with ten values and names in all.
+//! let rules = UploadRules::builder().with_json(2, 10, 1_024).build()?;
+//! let service = UploadLayer::new(rules).layer(service_fn(
+//!     async |request: Request<UploadBody<Full<bytes::Bytes>>>| {
+//!         let read = request.into_body().collect().await;
+//!         Ok::<_, std::convert::Infallible>(Response::new(format!("{}", read.is_ok())))
+//!     },
+//! ));
+//! let json = |body: &'static str| {
+//!     let request = Request::post("/").header("content-type", "application/json");
+//!     request.body(Full::from(body))
+//! };
+//! assert_eq!(service.clone().oneshot(json(r#"{"a":[1]}"#)?).await?.status(), 200);
+//! assert_eq!(service.oneshot(json(r#"{"a":[[1]]}"#)?).await?.status(), 400);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # Deployment notes
 //!
@@ -98,6 +124,7 @@
 //! * More instances than one: each counts for itself, and a fleet admits as many times the limit.
 //! * An offender who returns only after the whole memory was turned over by a flood.
 //!   [`Policy::with_newcomers`] bounds that.
+//! * Connections that send nothing at all: that is for whatever listens.
 //! * Routes that axum got after `.layer` was called: they are not guarded.
 //!
 //! # Features

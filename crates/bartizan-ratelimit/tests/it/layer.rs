@@ -1,5 +1,6 @@
 //! The layer on every host.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -151,6 +152,35 @@ async fn what_is_refused_costs_nothing() {
     }
     clock.advance(Duration::from_millis(100));
     assert!(admits(&layer, "192.0.2.1").await);
+}
+
+#[tokio::test]
+async fn a_flood_of_made_up_addresses_frees_nobody_and_harms_nobody() {
+    let clock = ManualClock::default();
+    let policy = Policy::new("burst", Rate::per_second(10)).with_keys(1_400);
+    let layer = layer(config(Key::address(), &clock).add_policy(policy));
+    let offender = async || admits(&layer, "192.0.2.66").await;
+    for _ in 0..10 {
+        assert!(offender().await);
+    }
+    // 65,536 of them in a second, while the offender knocks on.
+    let mut admitted = 0;
+    for network in 0..=255_u8 {
+        for host in 0..=255_u8 {
+            let made_up = IpAddr::from([100, 64, network, host]);
+            let _ = layer.limiter().check(&made_up);
+        }
+        clock.advance(Duration::from_secs(1) / 256);
+        admitted += usize::from(offender().await);
+        // Whoever stays within the limit does not notice.
+        if network % 32 == 0 {
+            assert!(admits(&layer, "203.0.113.7").await, "{network}");
+        }
+    }
+    // Ten a second, as if nobody else had been there.
+    assert_eq!(admitted, 10);
+    let [burst] = <[_; 1]>::try_from(layer.limiter().occupancy()).unwrap();
+    assert!(burst.live_evictions > 10_000, "{}", burst.live_evictions);
 }
 
 #[tokio::test]

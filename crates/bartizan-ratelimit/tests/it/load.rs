@@ -4,11 +4,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_core::Enforcement;
+use bartizan_core::{Check, Enforcement, Guard as _, Inspection, Principal};
 use bartizan_ratelimit::{LoadLayer, LoadLimit, LoadLimitBuilder, Priority};
 use bartizan_testkit::{Call, Host, HostLayer, ManualClock};
 use http::{Request, Response};
 use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::support::Asked;
 
 fn limit(most: usize) -> LoadLimit {
     LoadLimit::builder(most).build().unwrap()
@@ -103,6 +105,36 @@ async fn what_is_critical_finds_a_place_when_others_do_not() {
         }
         assert_eq!(begin(&layer, path).await.status(), 503, "{path}");
     }
+}
+
+#[test]
+fn who_matters_is_told_by_who_asks() {
+    let layer = LoadLayer::new(limit(10)).with_priority(|inspection| {
+        match inspection.context.principal().map(Principal::subject) {
+            Some("payments") => Priority::Critical,
+            Some("reports") => Priority::Low,
+            _ => Priority::Normal,
+        }
+    });
+    let mut held = Vec::new();
+    for (subject, places) in [("reports", 5), ("shop", 3), ("payments", 2)] {
+        let mut enter = || {
+            let mut asked = Asked::new().with_principal("https://a.example", subject, None);
+            let mut inspection = Inspection::new(&mut asked.parts, &asked.context);
+            match layer.guard().check(&mut inspection) {
+                Check::Now(Ok(pass)) => held.push(pass),
+                Check::Now(Err(_)) => return false,
+                Check::Later(never) => match never {},
+            }
+            true
+        };
+        for _ in 0..places {
+            assert!(enter(), "{subject}");
+        }
+        assert!(!enter(), "{subject}");
+    }
+    drop(held);
+    assert_eq!(layer.guard().limit().in_flight(), 0);
 }
 
 #[tokio::test]
