@@ -48,9 +48,9 @@
 //!
 //! # How it decides
 //!
-//! It does not: it holds no code of its own. Each module's documentation begins with how its layer
-//! decides, and in which order layers stand is told there too: identity of the peer, then of the
-//! caller, then what either may do, then the fields of what they exchange.
+//! It does not. Each module's documentation begins with how its layer decides. [`Stack`] puts
+//! them in the one order in which they protect a service: limits by address, the peer, the
+//! principal, what either may do, and the fields of what they exchange.
 //!
 //! # What it does not protect against
 //!
@@ -61,6 +61,7 @@
 //!
 //! | feature | gives | default |
 //! |---|---|---|
+//! | `authz` | `authz`: which callers may use which routes and gRPC methods | no |
 //! | `encrypt` | `encrypt`: fields of structs and of JSON bodies, sealed and shown by scope | no |
 //! | `jwt` | `jwt`: bearer, DPoP and certificate-bound tokens | no |
 //! | `mtls` | `mtls`: TLS listener and connector with workload identity | no |
@@ -68,6 +69,7 @@
 //! | `source` | `source`: files and URLs that are followed while they change | no |
 //! | `axum` | extractors and listeners for axum, in each module that has some | no |
 //! | `tonic` | the same for tonic | no |
+//! | `policy-file` | `authz` with policies in files | no |
 //! | `prost` | `encrypt` for fields of protobuf messages | no |
 //! | `serve` | `mtls` with a server for any hyper service | no |
 //! | `spiffe-bundle` | `mtls` with trust bundles as JSON | no |
@@ -75,7 +77,10 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod prelude;
+mod stack;
 
+#[cfg(feature = "authz")]
+pub use bartizan_authz as authz;
 pub use bartizan_core as core;
 #[cfg(feature = "encrypt")]
 pub use bartizan_encrypt as encrypt;
@@ -87,6 +92,8 @@ pub use bartizan_mtls as mtls;
 pub use bartizan_ratelimit as ratelimit;
 #[cfg(feature = "source")]
 pub use bartizan_source as source;
+
+pub use self::stack::{Stack, StackGuard};
 
 /// The README's snippets compile, or the doctests fail.
 #[cfg(doctest)]

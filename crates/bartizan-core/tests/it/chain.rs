@@ -118,3 +118,37 @@ async fn a_chain_as_the_second_of_another_refuses_as_a_whole() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_guard_that_is_absent_decides_nothing() {
+    let nobody: Option<Gate> = None;
+    let (status, marks, decisions) = run(nobody.clone(), false).await;
+    assert_eq!((status, marks.len(), decisions.len()), (200, 0, 0));
+    let chain = Chain::new(nobody.clone(), Gate::named("b")).then(nobody);
+    let (status, marks, decisions) = run(chain, true).await;
+    assert_eq!(status, 200);
+    assert_eq!(marks, ["b"]);
+    assert_eq!(decisions, [("b", Outcome::Allowed)]);
+}
+
+#[tokio::test]
+async fn a_guard_that_may_be_absent_decides_as_it_would_by_itself() {
+    for gate in [Gate::named("b"), Gate::named("b").later()] {
+        for passes in [true, false] {
+            let alone = run(gate.clone(), passes).await;
+            assert_eq!(run(Some(gate.clone()), passes).await, alone);
+            let chained = run(Chain::new(None::<Gate>, Some(gate.clone())), passes).await;
+            assert_eq!(chained, alone);
+        }
+        // It still sees the refusal of a guard further in.
+        let chain = Chain::new(Some(gate), Some(Gate::named("c").closed()));
+        let (status, marks, _) = run(chain, true).await;
+        assert_eq!(status, 403);
+        assert_eq!(marks, ["b"]);
+    }
+    let shadowed = run(Some(Gate::named("b").shadow()), false).await;
+    assert_eq!(
+        shadowed,
+        (200, vec![], vec![("b", Outcome::WouldHaveDenied)])
+    );
+}

@@ -1,0 +1,96 @@
+//! A guard that may be absent.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::response;
+use pin_project_lite::pin_project;
+
+use crate::duty::{Duty, settle};
+use crate::guard::{Check, Guard, Inquiry, Inspection};
+use crate::pass::{Pass, Settled};
+use crate::rejection::Rejection;
+
+/// A guard that may be absent: `None` lets every request pass and leaves no decision. Where what
+/// stands in a row is chosen at run time, such as by a configuration file, the row keeps its type.
+impl<G: Guard> Guard for Option<G> {
+    type Pass = OptionalPass<G::Pass>;
+    type Inquiry = OptionalInquiry<G>;
+
+    fn duty(&self) -> Option<&Duty> {
+        None
+    }
+
+    fn check(&self, inspection: &mut Inspection<'_>) -> Check<Self::Pass, Self::Inquiry> {
+        let Some(guard) = self else {
+            return Check::Now(Ok(OptionalPass(None)));
+        };
+        match guard.check(inspection) {
+            Check::Now(verdict) => {
+                let settled = settle(guard.duty(), inspection, verdict);
+                Check::Now(settled.map(|pass| OptionalPass(Some(pass))))
+            }
+            Check::Later(inquiry) => Check::Later(OptionalInquiry {
+                inquiry,
+                guard: guard.clone(),
+            }),
+        }
+    }
+}
+
+/// What a guard that may be absent still owes.
+#[derive(Debug)]
+pub struct OptionalPass<P>(Option<Settled<P>>);
+
+impl<P: Pass> Pass for OptionalPass<P> {
+    const MAY_CUT: bool = P::MAY_CUT;
+
+    fn respond(&mut self, response: &mut response::Parts) {
+        if let Some(pass) = &mut self.0 {
+            pass.respond(response);
+        }
+    }
+
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
+        match &mut self.0 {
+            Some(pass) => pass.poll_cut(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    fn take_refusal(&mut self) -> Option<Rejection> {
+        self.0.as_mut()?.take_refusal()
+    }
+}
+
+pin_project! {
+    /// The inquiry of a guard that may be absent.
+    pub struct OptionalInquiry<G>
+    where
+        G: Guard,
+    {
+        #[pin]
+        inquiry: G::Inquiry,
+        guard: G,
+    }
+}
+
+impl<G: Guard> Inquiry<OptionalPass<G::Pass>> for OptionalInquiry<G> {
+    fn poll_verdict(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        inspection: &mut Inspection<'_>,
+    ) -> Poll<Result<OptionalPass<G::Pass>, Rejection>> {
+        let this = self.project();
+        let verdict = ready!(this.inquiry.poll_verdict(cx, inspection));
+        let settled = settle(this.guard.duty(), inspection, verdict);
+        Poll::Ready(settled.map(|pass| OptionalPass(Some(pass))))
+    }
+}
+
+impl<G: Guard> fmt::Debug for OptionalInquiry<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OptionalInquiry")
+    }
+}
