@@ -1,0 +1,434 @@
+//! The ledger of a running service: takes events from everywhere, and has one thread write them.
+
+mod buffer;
+mod config;
+mod receipt;
+mod refusals;
+mod run;
+mod spare;
+
+use std::fmt;
+use std::fs::File;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use bartizan_core::{Clock, Code, Event, LifecycleEvent, LifecycleKind, Observe};
+
+use self::buffer::Buffer;
+pub use self::config::LedgerBuilder;
+use self::config::LedgerSettings;
+pub(crate) use self::receipt::Receipt;
+use self::receipt::Waiters;
+use self::run::{Run, nanoseconds};
+use self::spare::Spare;
+use crate::record::{Durability, Record, RecoveredRecord, Totals};
+use crate::storage::{Disk, Storage};
+use crate::writer::{OpenError, Writer};
+
+pub(crate) use self::buffer::NotTaken;
+
+/// A tamper-evident, durable log of events, in a folder of its own.
+///
+/// Clones are handles to the same ledger. End it with [`shutdown`](Self::shutdown): when the last
+/// handle is dropped without it, what waits is written, and the thread is waited for.
+#[derive(Clone)]
+pub struct Ledger(Arc<Handle>);
+
+struct Handle {
+    shared: Arc<Shared>,
+}
+
+/// What handles and thread share.
+struct Shared {
+    origin: String,
+    buffer: Mutex<Buffer>,
+    wake: Condvar,
+    waiters: Waiters,
+    settings: LedgerSettings,
+    clock: Arc<dyn Clock>,
+    observer: Option<Arc<dyn Observe>>,
+    number: AtomicU64,
+    in_flight: AtomicUsize,
+    published: Mutex<(u64, Arc<str>)>,
+    end: Mutex<End>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct End {
+    /// When the run ends although requests are still under way.
+    deadline: Option<bartizan_core::MonotonicTime>,
+    report: Option<LedgerReport>,
+    wakers: Vec<Waker>,
+}
+
+/// What became of a run.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct LedgerReport {
+    /// What became of its events: `accepted = durable + lost`.
+    pub totals: Totals,
+    /// Whether the run's end is durable in the ledger.
+    pub complete: bool,
+    /// How many entries the ledger has.
+    pub entries: u64,
+    /// The last checkpoint, as a signed note: keep it elsewhere, and nobody can cut the ledger
+    /// unnoticed.
+    pub checkpoint: String,
+    /// What was repaired when the run began, if the run before did not end in order.
+    pub recovered: Option<RecoveredRecord>,
+}
+
+impl Ledger {
+    /// Begins to describe the ledger in this folder. `origin` names the log in its checkpoints,
+    /// for all time and uniquely, such as `orders.example.com/audit`.
+    pub fn builder(folder: impl AsRef<Path>, origin: &str) -> LedgerBuilder {
+        LedgerBuilder::new(folder.as_ref(), origin)
+    }
+
+    fn start(builder: LedgerBuilder) -> Result<Self, LedgerError> {
+        if crate::note::VerifierKey::new(&builder.writer.origin, [9; 32]).is_err() {
+            return Err(LedgerError::setting(
+                "the origin is empty, or has spaces or plus signs",
+            ));
+        }
+        let disk = Disk::new(&builder.folder);
+        disk.make_folder().map_err(OpenError::Io)?;
+        let lock = disk.lock().map_err(|error| LedgerError {
+            kind: LedgerErrorKind::InUse,
+            text: "another process has the ledger".to_owned(),
+            cause: Some(error),
+        })?;
+        let spare = Spare::begin(disk.clone(), builder.writer.segment_bytes);
+        let spare = spare.map_err(OpenError::Io)?;
+        let started = Self::start_on(disk, builder, Some((spare.clone(), lock)));
+        if started.is_err() {
+            spare.end();
+        }
+        started
+    }
+
+    fn start_on(
+        disk: Disk,
+        builder: LedgerBuilder,
+        kept: Option<(Spare, File)>,
+    ) -> Result<Self, LedgerError> {
+        let shared = Arc::new(Shared {
+            origin: builder.writer.origin.clone(),
+            buffer: Mutex::new(Buffer::new(builder.settings.buffer_bytes)),
+            wake: Condvar::new(),
+            waiters: Waiters::default(),
+            settings: builder.settings,
+            clock: builder.clock,
+            observer: builder.observer,
+            number: AtomicU64::new(0),
+            in_flight: AtomicUsize::new(0),
+            published: Mutex::new((0, Arc::from(""))),
+            end: Mutex::new(End::default()),
+            ended: Condvar::new(),
+        });
+        let now = nanoseconds(&*shared.clock);
+        let (mut writer, recovered) = Writer::open(disk, builder.writer, now)?;
+        if let Some((spare, _)) = &kept {
+            let spare = spare.clone();
+            writer.set_spare(Box::new(move || spare.take()));
+        }
+        shared.publish(&writer);
+        let thread = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("audit-ledger".to_owned())
+            .spawn(move || {
+                Run::new(&thread, writer).run(recovered);
+                if let Some((spare, _lock)) = kept {
+                    spare.end();
+                }
+            })
+            .map_err(OpenError::Io)?;
+        Ok(Self(Arc::new(Handle { shared })))
+    }
+
+    /// The name of the log.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.0.shared.origin
+    }
+
+    /// How many entries are durable, and the checkpoint over them as a signed note. Publish it
+    /// where whoever can change the ledger cannot.
+    #[must_use]
+    pub fn checkpoint(&self) -> (u64, Arc<str>) {
+        let published = self.0.shared.published.lock();
+        published.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What has become of the run's events so far. What is neither durable nor lost is under way.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.0.shared.buffer().totals()
+    }
+
+    /// Ends the run: waits for requests under way, at most for `patience`; writes what waits;
+    /// writes the end and its checkpoint; and reports. Repeating it gives the same report.
+    ///
+    /// Drop or end the server first, so that no new requests arrive: what comes later is counted
+    /// as lost.
+    pub async fn shutdown(&self, patience: Duration) -> LedgerReport {
+        self.close(patience);
+        std::future::poll_fn(|cx| {
+            let mut end = self.0.shared.end_state();
+            match &end.report {
+                Some(report) => std::task::Poll::Ready(report.clone()),
+                None => {
+                    end.wakers.push(cx.waker().clone());
+                    std::task::Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// As [`shutdown`](Self::shutdown), for a thread that may block.
+    pub fn shutdown_blocking(&self, patience: Duration) -> LedgerReport {
+        self.close(patience);
+        self.0.shared.wait_for_end()
+    }
+
+    fn close(&self, patience: Duration) {
+        self.0.shared.close(patience);
+    }
+
+    /// Appends an entry of an event. Nobody waits for it.
+    pub(crate) fn append(&self, entry: &[u8], class: Durability) -> Result<(), NotTaken> {
+        self.push(entry, class).map(drop)
+    }
+
+    /// Appends an entry of an event, and gives what tells when it is durable.
+    pub(crate) fn append_durable(&self, entry: &[u8]) -> Result<Receipt, NotTaken> {
+        let batch = self.push(entry, Durability::Durable)?;
+        Ok(Receipt::new(self.clone(), batch))
+    }
+
+    /// Appends a record, which becomes durable with the next batch.
+    pub(crate) fn record(&self, record: &Record<'_>) -> Result<(), NotTaken> {
+        let mut entry = Vec::with_capacity(256);
+        record.encode(&mut entry);
+        self.append(&entry, Durability::Buffered)
+    }
+
+    fn push(&self, entry: &[u8], class: Durability) -> Result<u64, NotTaken> {
+        let shared = &self.0.shared;
+        let taken = shared.buffer().push(entry, class)?;
+        if taken.wake {
+            shared.wake.notify_one();
+        }
+        Ok(taken.batch)
+    }
+
+    /// Counts a refusal of somebody who has not proven who they are.
+    pub(crate) fn refuse(&self, address: Option<IpAddr>, layer: &'static str, code: &'static str) {
+        let shared = &self.0.shared;
+        let second = shared.clock.wall().unix_seconds();
+        if shared.buffer().refuse(second, address, layer, code) {
+            shared.wake.notify_one();
+        }
+    }
+
+    /// The number of the next request.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.0.shared.number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.0.shared.clock
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        nanoseconds(self.clock())
+    }
+
+    /// Says that a request is under way, which a shutdown waits for.
+    pub(crate) fn enter(&self) {
+        self.0.shared.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says that a request has ended.
+    pub(crate) fn leave(&self) {
+        let shared = &self.0.shared;
+        if shared.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 && shared.buffer().closing {
+            shared.wake.notify_one();
+        }
+    }
+
+    fn waiters(&self) -> &Waiters {
+        &self.0.shared.waiters
+    }
+}
+
+impl Shared {
+    fn buffer(&self) -> MutexGuard<'_, Buffer> {
+        // Whoever panicked while holding it had appended a whole frame or none.
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end_state(&self) -> MutexGuard<'_, End> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish<S: Storage>(&self, writer: &Writer<S>) {
+        *self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = (writer.size(), Arc::clone(writer.note()));
+    }
+
+    fn close(&self, patience: Duration) {
+        let deadline = self.clock.monotonic().checked_add(patience);
+        let mut end = self.end_state();
+        end.deadline = end.deadline.or(deadline);
+        drop(end);
+        self.buffer().closing = true;
+        self.wake.notify_one();
+    }
+
+    fn is_over(&self) -> bool {
+        let deadline = self.end_state().deadline;
+        deadline.is_some_and(|deadline| self.clock.monotonic() >= deadline)
+    }
+
+    /// Whether nothing is under way that a shutdown waits for.
+    fn is_idle(&self) -> bool {
+        self.in_flight.load(Ordering::Acquire) == 0 || self.is_over()
+    }
+
+    /// Waits before the storage is tried again. Says whether it is to be tried: not once the run
+    /// has to end.
+    fn pause(&self, pause: Duration) -> bool {
+        let mut buffer = self.buffer();
+        buffer.failing = true;
+        if buffer.closing && self.is_over() {
+            return false;
+        }
+        let waited = self.wake.wait_timeout(buffer, pause);
+        drop(waited.unwrap_or_else(PoisonError::into_inner).0);
+        true
+    }
+
+    fn end(&self, report: LedgerReport) {
+        let mut end = self.end_state();
+        end.report = Some(report);
+        let wakers = std::mem::take(&mut end.wakers);
+        drop(end);
+        self.ended.notify_all();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn wait_for_end(&self) -> LedgerReport {
+        let mut end = self.end_state();
+        loop {
+            if let Some(report) = &end.report {
+                return report.clone();
+            }
+            end = self.ended.wait(end).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn tell(&self, kind: LifecycleKind, code: Code, detail: &(dyn fmt::Display + Sync)) {
+        if let Some(observer) = &self.observer {
+            let event = LifecycleEvent::new("audit", kind, code)
+                .with_subject(&self.origin)
+                .with_detail(detail);
+            observer.observe(&Event::Lifecycle(event));
+        }
+    }
+}
+
+/// What waits is written; how long that can take is bounded.
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.close(Duration::from_secs(2));
+        self.shared.wait_for_end();
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger")
+            .field("origin", &self.origin())
+            .field("totals", &self.totals())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a ledger could not be opened.
+#[derive(Debug)]
+pub struct LedgerError {
+    kind: LedgerErrorKind,
+    text: String,
+    cause: Option<std::io::Error>,
+}
+
+/// What kind of thing went wrong.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum LedgerErrorKind {
+    /// Another process has the ledger.
+    InUse,
+    /// The key file is missing or damaged, or holds no key of the ledger.
+    Keys,
+    /// A setting cannot work, or the folder holds another log.
+    Setting,
+    /// The storage failed.
+    Storage,
+    /// The ledger was changed or cut, in a way that no crash explains. Keep it, verify it, and
+    /// begin another one in another folder.
+    Tampered,
+}
+
+impl LedgerError {
+    fn setting(text: &str) -> Self {
+        Self {
+            kind: LedgerErrorKind::Setting,
+            text: text.to_owned(),
+            cause: None,
+        }
+    }
+
+    /// What kind of thing went wrong.
+    #[must_use]
+    pub fn kind(&self) -> LedgerErrorKind {
+        self.kind
+    }
+}
+
+impl From<OpenError> for LedgerError {
+    fn from(error: OpenError) -> Self {
+        let kind = match &error {
+            OpenError::Damaged { .. } | OpenError::Truncated { .. } => LedgerErrorKind::Tampered,
+            OpenError::Io(_) | OpenError::NoRandomness => LedgerErrorKind::Storage,
+            OpenError::Keys => LedgerErrorKind::Keys,
+            OpenError::Origin(_) => LedgerErrorKind::Setting,
+        };
+        let text = error.to_string();
+        let cause = match error {
+            OpenError::Io(cause) => Some(cause),
+            _ => None,
+        };
+        Self { kind, text, cause }
+    }
+}
+
+impl fmt::Display for LedgerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ledger cannot be opened: {}", self.text)
+    }
+}
+
+impl std::error::Error for LedgerError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_ref().map(|cause| cause as _)
+    }
+}

@@ -1,0 +1,455 @@
+//! What is recorded of which requests: ordered rules, of which the first that matches decides.
+
+use bartizan_core::{Peer, Protocol, SpiffePattern};
+
+use crate::error::ConfigError;
+use crate::record::{Durability, Level};
+
+/// One rule of a policy: which requests it is about, and what is recorded of them.
+///
+/// Every condition that is set has to hold; a rule without any matches every request.
+///
+/// ```
+/// use bartizan_audit::{Durability, Rule};
+///
+/// let rules = [
+///     // Probes say nothing.
+///     Rule::none().add_template("/healthz"),
+///     // No payment is answered before its record is on the disk.
+///     Rule::metadata()
+///         .add_method("POST")
+///         .add_template("/payments/*")
+///         .with_durability(Durability::Durable),
+///     Rule::request().add_query("page").add_request_header("user-agent"),
+/// ];
+/// # let _ = rules;
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a rule does nothing until it is added to a configuration"]
+pub struct Rule {
+    level: Level,
+    durability: Durability,
+    methods: Vec<String>,
+    templates: Vec<String>,
+    peers: Vec<SpiffePattern>,
+    protocol: Option<Protocol>,
+    outcome: Option<RuleOutcome>,
+    path: bool,
+    query: Vec<String>,
+    request_headers: Vec<String>,
+    response_headers: Vec<String>,
+    request_fields: Vec<String>,
+    response_fields: Vec<String>,
+}
+
+/// Whether a layer refused the request.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum RuleOutcome {
+    /// Every layer let it pass.
+    Passed,
+    /// A layer refused it.
+    Refused,
+}
+
+/// What a rule is held against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts<'a> {
+    pub(crate) method: &'a str,
+    /// The route template, or the gRPC method.
+    pub(crate) template: Option<&'a str>,
+    pub(crate) protocol: Protocol,
+    pub(crate) peer: Option<&'a Peer>,
+    pub(crate) refused: bool,
+}
+
+impl Rule {
+    /// Records nothing.
+    pub fn none() -> Self {
+        Self::new(Level::None)
+    }
+
+    /// Records who, what, when, where, the outcome and every decision.
+    pub fn metadata() -> Self {
+        Self::new(Level::Metadata)
+    }
+
+    /// Records that, and what is named of the request's headers and body.
+    pub fn request() -> Self {
+        Self::new(Level::Request)
+    }
+
+    /// Records that, and what is named of the response's headers and body.
+    pub fn request_response() -> Self {
+        Self::new(Level::RequestResponse)
+    }
+
+    fn new(level: Level) -> Self {
+        Self {
+            level,
+            durability: Durability::default(),
+            methods: Vec::new(),
+            templates: Vec::new(),
+            peers: Vec::new(),
+            protocol: None,
+            outcome: None,
+            path: false,
+            query: Vec::new(),
+            request_headers: Vec::new(),
+            response_headers: Vec::new(),
+            request_fields: Vec::new(),
+            response_fields: Vec::new(),
+        }
+    }
+
+    /// Sets what is promised about the record before the answer is sent.
+    pub fn with_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Is about requests of this method, among others that are added.
+    pub fn add_method(mut self, method: &str) -> Self {
+        self.methods.push(method.to_ascii_uppercase());
+        self
+    }
+
+    /// Is about this route template or gRPC method, among others that are added. A `*` at the end
+    /// stands for anything.
+    pub fn add_template(mut self, template: &str) -> Self {
+        self.templates.push(template.to_owned());
+        self
+    }
+
+    /// Is about requests of peers that match, among others that are added.
+    pub fn add_peer(mut self, peers: SpiffePattern) -> Self {
+        self.peers.push(peers);
+        self
+    }
+
+    /// Is about this protocol alone.
+    pub fn with_protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = Some(protocol);
+        self
+    }
+
+    /// Is about requests that were refused, or that were not.
+    pub fn with_outcome(mut self, outcome: RuleOutcome) -> Self {
+        self.outcome = Some(outcome);
+        self
+    }
+
+    /// Records the path as well, not its template alone. Paths hold ids, and sometimes secrets,
+    /// such as those of a link; a template holds neither.
+    pub fn allow_path(mut self) -> Self {
+        self.path = true;
+        self
+    }
+
+    /// Records the values of this parameter of the query. Nothing else of a query is recorded.
+    pub fn add_query(mut self, name: &str) -> Self {
+        self.query.push(name.to_owned());
+        self
+    }
+
+    /// Records this header of the request.
+    pub fn add_request_header(mut self, name: &str) -> Self {
+        self.request_headers.push(name.to_ascii_lowercase());
+        self
+    }
+
+    /// Records this header of the response.
+    pub fn add_response_header(mut self, name: &str) -> Self {
+        self.response_headers.push(name.to_ascii_lowercase());
+        self
+    }
+
+    /// Records this field of a JSON request, as a JSON pointer ([RFC 6901]). It takes an
+    /// [`AuditTapLayer`](crate::AuditTapLayer), inside of encryption.
+    ///
+    /// [RFC 6901]: https://www.rfc-editor.org/rfc/rfc6901
+    pub fn add_request_field(mut self, pointer: &str) -> Self {
+        self.request_fields.push(pointer.to_owned());
+        self
+    }
+
+    /// Records this field of a JSON response, as [`add_request_field`](Self::add_request_field)
+    /// does.
+    pub fn add_response_field(mut self, pointer: &str) -> Self {
+        self.response_fields.push(pointer.to_owned());
+        self
+    }
+
+    fn matches(&self, facts: &Facts<'_>) -> bool {
+        let any = |list: &[String], holds: &dyn Fn(&str) -> bool| {
+            list.is_empty() || list.iter().any(|item| holds(item))
+        };
+        any(&self.methods, &|method| method == facts.method)
+            && any(&self.templates, &|pattern| {
+                facts
+                    .template
+                    .is_some_and(|template| covers(pattern, template))
+            })
+            && (self.peers.is_empty()
+                || facts
+                    .peer
+                    .and_then(Peer::spiffe_id)
+                    .is_some_and(|id| self.peers.iter().any(|peers| peers.matches(id))))
+            && self
+                .protocol
+                .is_none_or(|protocol| protocol == facts.protocol)
+            && self
+                .outcome
+                .is_none_or(|outcome| (outcome == RuleOutcome::Refused) == facts.refused)
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        self.level
+    }
+
+    pub(crate) fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    pub(crate) fn records_path(&self) -> bool {
+        self.path
+    }
+
+    pub(crate) fn query(&self) -> &[String] {
+        &self.query
+    }
+
+    pub(crate) fn request_headers(&self) -> &[String] {
+        &self.request_headers
+    }
+
+    pub(crate) fn response_headers(&self) -> &[String] {
+        &self.response_headers
+    }
+
+    pub(crate) fn request_fields(&self) -> &[String] {
+        &self.request_fields
+    }
+
+    pub(crate) fn response_fields(&self) -> &[String] {
+        &self.response_fields
+    }
+
+    /// Whether the rule can be kept, and lets no secret in.
+    fn check(&self) -> Result<(), ConfigError> {
+        let requests = !self.request_headers.is_empty() || !self.request_fields.is_empty();
+        let responses = !self.response_headers.is_empty() || !self.response_fields.is_empty();
+        if (requests && self.level < Level::Request)
+            || (responses && self.level < Level::RequestResponse)
+        {
+            return Err(ConfigError::Level);
+        }
+        let fields = self.request_fields.iter().chain(&self.response_fields);
+        for pointer in fields.clone() {
+            if !pointer.starts_with('/') {
+                return Err(ConfigError::Pointer(pointer.clone()));
+            }
+        }
+        let names = self.query.iter().chain(&self.request_headers);
+        let names = names.chain(&self.response_headers).chain(fields);
+        match names.into_iter().find(|name| names_a_secret(name)) {
+            Some(name) => Err(ConfigError::Secret(name.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+fn covers(pattern: &str, template: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => template.starts_with(prefix),
+        None => pattern == template,
+    }
+}
+
+/// Parts of names whose values are secrets. They can be allowed by no rule.
+const SECRETS: [&str; 16] = [
+    "apikey",
+    "assertion",
+    "authorization",
+    "cookie",
+    "credential",
+    "cvv",
+    "dpop",
+    "jwt",
+    "passphrase",
+    "passwd",
+    "password",
+    "privatekey",
+    "secret",
+    "session",
+    "signature",
+    "token",
+];
+
+fn names_a_secret(name: &str) -> bool {
+    let plain: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    // The code of an OAuth redirect is as good as a token.
+    plain == "code" || SECRETS.iter().any(|secret| plain.contains(secret))
+}
+
+/// Whether a value looks like a credential, whatever its name is.
+pub(crate) fn looks_secret(value: &str) -> bool {
+    let scheme = value.split(' ').next().unwrap_or_default();
+    let schemes = ["basic", "bearer", "dpop", "digest"];
+    let has_scheme = value.contains(' ')
+        && schemes
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known));
+    // The base64url form of `{"`, and the dots of a JWS.
+    let is_jws = value.contains("eyJ") && value.matches('.').count() >= 2;
+    has_scheme || is_jws || value.contains("PRIVATE KEY-----")
+}
+
+/// Ordered rules.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    rules: Vec<Rule>,
+    otherwise: Rule,
+}
+
+impl Policy {
+    pub(crate) fn new(rules: Vec<Rule>) -> Result<Self, ConfigError> {
+        rules.iter().try_for_each(Rule::check)?;
+        Ok(Self {
+            rules,
+            // What no rule is about is recorded rather than forgotten.
+            otherwise: Rule::metadata(),
+        })
+    }
+
+    /// The first rule that matches.
+    pub(crate) fn find(&self, facts: &Facts<'_>) -> &Rule {
+        self.rules
+            .iter()
+            .find(|rule| rule.matches(facts))
+            .unwrap_or(&self.otherwise)
+    }
+
+    pub(crate) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Every header of requests that some rule names.
+    pub(crate) fn all_request_headers(&self) -> Vec<String> {
+        let headers = self.rules.iter().flat_map(|rule| &rule.request_headers);
+        let mut headers: Vec<String> = headers.cloned().collect();
+        headers.sort();
+        headers.dedup();
+        headers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts<'a>(method: &'a str, template: Option<&'a str>, refused: bool) -> Facts<'a> {
+        Facts {
+            method,
+            template,
+            protocol: Protocol::Http,
+            peer: None,
+            refused,
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_decides() {
+        let policy = Policy::new(vec![
+            Rule::none().add_template("/healthz"),
+            Rule::metadata()
+                .with_outcome(RuleOutcome::Refused)
+                .with_durability(Durability::Lossy),
+            Rule::request().add_method("post").add_template("/orders/*"),
+            Rule::request_response().with_protocol(Protocol::Grpc),
+        ])
+        .unwrap();
+        for (facts, level, durability) in [
+            (
+                facts("GET", Some("/healthz"), false),
+                Level::None,
+                Durability::Buffered,
+            ),
+            (
+                facts("GET", Some("/healthz"), true),
+                Level::None,
+                Durability::Buffered,
+            ),
+            (
+                facts("GET", Some("/a"), true),
+                Level::Metadata,
+                Durability::Lossy,
+            ),
+            (
+                facts("POST", Some("/orders/{id}"), false),
+                Level::Request,
+                Durability::Buffered,
+            ),
+            (
+                facts("GET", Some("/orders/{id}"), false),
+                Level::Metadata,
+                Durability::Buffered,
+            ),
+            (
+                facts("POST", None, false),
+                Level::Metadata,
+                Durability::Buffered,
+            ),
+        ] {
+            let rule = policy.find(&facts);
+            assert_eq!(
+                (rule.level(), rule.durability()),
+                (level, durability),
+                "{facts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_rule_lets_a_secret_in() {
+        for rule in [
+            Rule::metadata().add_query("access_token"),
+            Rule::metadata().add_query("code"),
+            Rule::request().add_request_header("Authorization"),
+            Rule::request().add_request_header("x-api-key"),
+            Rule::request_response().add_response_header("Set-Cookie"),
+            Rule::request().add_request_field("/login/password"),
+        ] {
+            let refused = Policy::new(vec![rule]);
+            assert!(
+                matches!(refused, Err(ConfigError::Secret(_))),
+                "{refused:?}"
+            );
+        }
+        assert!(Policy::new(vec![Rule::request().add_request_header("user-agent")]).is_ok());
+        let low = Rule::metadata().add_request_header("user-agent");
+        assert_eq!(Policy::new(vec![low]).unwrap_err(), ConfigError::Level);
+        let bad = Rule::request().add_request_field("order");
+        assert!(matches!(
+            Policy::new(vec![bad]),
+            Err(ConfigError::Pointer(_))
+        ));
+    }
+
+    #[test]
+    fn a_value_that_looks_like_a_credential_is_told() {
+        for (value, expected) in [
+            ("Bearer abc", true),
+            ("bearer", false),
+            ("see eyJhbGciOiJub25lIn0.e30.", true),
+            ("-----BEGIN PRIVATE KEY-----", true),
+            ("curl/8.0", false),
+            ("a.b.c", false),
+        ] {
+            assert_eq!(looks_secret(value), expected, "{value}");
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! What the ledger's entries say, and how they are written.
+//!
+//! An entry is `version (1) | kind (1) | body`, at most [`LONGEST_ENTRY`] bytes. Its bytes as they
+//! are stored are what the tree is built over: there is no canonical form to agree on.
+
+mod encoder;
+mod request;
+mod system;
+mod wire;
+
+use bartizan_core::{Enforcement, Outcome, Protocol};
+
+pub(crate) use self::encoder::{Head, RequestEncoder, Tag};
+pub use self::request::{DecisionRecord, RequestRecord, Sealed, Trace};
+pub use self::system::{
+    EpochRecord, ErasedRecord, FaultRecord, LifecycleRecord, LossRecord, RecoveredRecord,
+    RefusalsRecord, StartRecord, StopRecord, Totals,
+};
+pub use self::wire::RecordError;
+pub(crate) use self::wire::{Input, put_short_text, shortened, text};
+
+/// The longest entry, in bytes: what a length of two bytes can say, as in C2SP entry bundles.
+pub const LONGEST_ENTRY: usize = 65_535;
+
+/// The version of the format that this crate writes.
+pub(crate) const VERSION: u8 = 1;
+
+/// What an entry is about; its second byte.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A signed checkpoint: the one kind that is no leaf of the tree.
+    Checkpoint,
+    /// The keys of an epoch end, and those of the next begin.
+    Epoch,
+    /// What is held of a person was made unreadable.
+    Erased,
+    /// The storage failed, and what was not durable is written anew.
+    Fault,
+    /// Nothing happened for a while, and the service is alive.
+    Heartbeat,
+    /// Something happened outside any request.
+    Lifecycle,
+    /// Events were lost, and counted.
+    Loss,
+    /// The ledger was continued after a run that did not end in order.
+    Recovered,
+    /// Refusals of callers who had not proven who they are, counted together.
+    Refusals,
+    /// One request.
+    Request,
+    /// A run of the service begins.
+    Start,
+    /// A run of the service ends in order.
+    Stop,
+}
+
+impl Kind {
+    /// The byte that stands for it.
+    pub const fn byte(self) -> u8 {
+        match self {
+            Self::Checkpoint => 1,
+            Self::Start => 2,
+            Self::Stop => 3,
+            Self::Heartbeat => 4,
+            Self::Epoch => 5,
+            Self::Recovered => 6,
+            Self::Fault => 7,
+            Self::Loss => 8,
+            Self::Erased => 9,
+            Self::Request => 16,
+            Self::Refusals => 17,
+            Self::Lifecycle => 18,
+        }
+    }
+
+    /// A short stable name, fit for a label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Checkpoint => "checkpoint",
+            Self::Epoch => "epoch",
+            Self::Erased => "erased",
+            Self::Fault => "fault",
+            Self::Heartbeat => "heartbeat",
+            Self::Lifecycle => "lifecycle",
+            Self::Loss => "loss",
+            Self::Recovered => "recovered",
+            Self::Refusals => "refusals",
+            Self::Request => "request",
+            Self::Start => "start",
+            Self::Stop => "stop",
+        }
+    }
+
+    /// The kind of an entry, by its first two bytes.
+    ///
+    /// # Errors
+    ///
+    /// If version or kind are unknown, or missing.
+    pub fn of(entry: &[u8]) -> Result<Self, RecordError> {
+        let mut input = Input::new(entry);
+        match input.u8()? {
+            VERSION => Self::from_byte(input.u8()?),
+            other => Err(RecordError::Version(other)),
+        }
+    }
+
+    fn from_byte(byte: u8) -> Result<Self, RecordError> {
+        Ok(match byte {
+            1 => Self::Checkpoint,
+            2 => Self::Start,
+            3 => Self::Stop,
+            4 => Self::Heartbeat,
+            5 => Self::Epoch,
+            6 => Self::Recovered,
+            7 => Self::Fault,
+            8 => Self::Loss,
+            9 => Self::Erased,
+            16 => Self::Request,
+            17 => Self::Refusals,
+            18 => Self::Lifecycle,
+            other => return Err(RecordError::Kind(other)),
+        })
+    }
+}
+
+/// One entry of the ledger, read. Times are nanoseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Record<'a> {
+    /// The keys of an epoch end, and those of the next begin.
+    Epoch(EpochRecord),
+    /// What is held of a person was made unreadable.
+    Erased(ErasedRecord),
+    /// The storage failed, and what was not durable is written anew.
+    Fault(FaultRecord<'a>),
+    /// Nothing happened for a while; the time says until when.
+    Heartbeat {
+        /// When it was written.
+        time: u64,
+    },
+    /// Something happened outside any request.
+    Lifecycle(LifecycleRecord<'a>),
+    /// Events were lost, and counted.
+    Loss(LossRecord),
+    /// The ledger was continued after a run that did not end in order.
+    Recovered(RecoveredRecord),
+    /// Refusals of callers who had not proven who they are, counted together.
+    Refusals(RefusalsRecord<'a>),
+    /// One request.
+    Request(Box<RequestRecord<'a>>),
+    /// A run of the service begins.
+    Start(StartRecord<'a>),
+    /// A run of the service ends in order.
+    Stop(StopRecord),
+}
+
+impl<'a> Record<'a> {
+    /// Reads an entry. Total: any bytes give a record or an error, and what is read writes back as
+    /// it was.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are no record of a version that is known, or a checkpoint.
+    pub fn decode(entry: &'a [u8]) -> Result<Self, RecordError> {
+        if entry.len() > LONGEST_ENTRY {
+            return Err(RecordError::Trailing);
+        }
+        let kind = Kind::of(entry)?;
+        let mut input = Input::new(entry);
+        input.bytes(2)?;
+        let input = &mut input;
+        let record = match kind {
+            Kind::Checkpoint => return Err(RecordError::Kind(kind.byte())),
+            Kind::Epoch => Self::Epoch(EpochRecord::read(input)?),
+            Kind::Erased => Self::Erased(ErasedRecord::read(input)?),
+            Kind::Fault => Self::Fault(FaultRecord::read(input)?),
+            Kind::Heartbeat => Self::Heartbeat { time: input.u64()? },
+            Kind::Lifecycle => Self::Lifecycle(LifecycleRecord::read(input)?),
+            Kind::Loss => Self::Loss(LossRecord::read(input)?),
+            Kind::Recovered => Self::Recovered(RecoveredRecord::read(input)?),
+            Kind::Refusals => Self::Refusals(RefusalsRecord::read(input)?),
+            Kind::Request => Self::Request(Box::new(RequestRecord::read(input)?)),
+            Kind::Start => Self::Start(StartRecord::read(input)?),
+            Kind::Stop => Self::Stop(StopRecord::read(input)?),
+        };
+        input.end()?;
+        Ok(record)
+    }
+
+    /// Appends the entry to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend([VERSION, self.kind().byte()]);
+        match self {
+            Self::Epoch(record) => record.write(out),
+            Self::Erased(record) => record.write(out),
+            Self::Fault(record) => record.write(out),
+            Self::Heartbeat { time } => out.extend(time.to_le_bytes()),
+            Self::Lifecycle(record) => record.write(out),
+            Self::Loss(record) => record.write(out),
+            Self::Recovered(record) => record.write(out),
+            Self::Refusals(record) => record.write(out),
+            Self::Request(record) => record.write(out),
+            Self::Start(record) => record.write(out),
+            Self::Stop(record) => record.write(out),
+        }
+    }
+
+    /// What it is about.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Epoch(_) => Kind::Epoch,
+            Self::Erased(_) => Kind::Erased,
+            Self::Fault(_) => Kind::Fault,
+            Self::Heartbeat { .. } => Kind::Heartbeat,
+            Self::Lifecycle(_) => Kind::Lifecycle,
+            Self::Loss(_) => Kind::Loss,
+            Self::Recovered(_) => Kind::Recovered,
+            Self::Refusals(_) => Kind::Refusals,
+            Self::Request(_) => Kind::Request,
+            Self::Start(_) => Kind::Start,
+            Self::Stop(_) => Kind::Stop,
+        }
+    }
+
+    /// When it happened, in nanoseconds since 1970-01-01T00:00:00Z, as the service's clock said.
+    pub fn time(&self) -> u64 {
+        match self {
+            Self::Epoch(record) => record.time,
+            Self::Erased(record) => record.time,
+            Self::Fault(record) => record.time,
+            Self::Heartbeat { time } => *time,
+            Self::Lifecycle(record) => record.time,
+            Self::Loss(record) => record.time,
+            Self::Recovered(record) => record.time,
+            Self::Refusals(record) => record.second.saturating_mul(1_000_000_000),
+            Self::Request(record) => record.time,
+            Self::Start(record) => record.time,
+            Self::Stop(record) => record.time,
+        }
+    }
+}
+
+/// How much of a request is recorded.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Level {
+    /// Nothing.
+    None,
+    /// Who, what, when, where, the outcome and every decision; of a query nothing but the
+    /// parameters that the rule names. The default.
+    #[default]
+    Metadata,
+    /// That, and what the rule names of the request's headers and body.
+    Request,
+    /// That, and what the rule names of the response's headers and body.
+    RequestResponse,
+}
+
+/// What is promised about an event before the answer to its request is sent.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Durability {
+    /// May be left out when the buffer is three quarters full. It is counted then, and the count
+    /// is in the log.
+    Lossy,
+    /// Written and synced soon; the answer does not wait. It is lost only if the buffer is full or
+    /// the process dies first. The default.
+    #[default]
+    Buffered,
+    /// The answer waits until the event is on the disk; if it cannot be put there in time, the
+    /// answer is withheld and the client gets 503 or `UNAVAILABLE`.
+    Durable,
+}
+
+impl Durability {
+    /// A short stable name, fit for a label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Buffered => "buffered",
+            Self::Durable => "durable",
+            Self::Lossy => "lossy",
+        }
+    }
+}
+
+/// Which part of a request's life a record tells of.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Stage {
+    /// The answer was ready, and waited for this record to be durable. Another record of the same
+    /// number tells how it ended, if there was more to come.
+    Answered,
+    /// How a request ended whose answer is recorded already.
+    Completed,
+    /// The request as a whole.
+    Whole,
+}
+
+impl Stage {
+    /// A short stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Completed => "completed",
+            Self::Whole => "whole",
+        }
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Ending {
+    /// The body of the answer broke off with an error.
+    BodyFailed,
+    /// The answer was given to the end.
+    Complete,
+    /// The client went away, or the server gave the request up.
+    Disconnected,
+    /// The service failed without an answer.
+    Failed,
+    /// The handler panicked.
+    Panicked,
+    /// The answer has begun and is not at its end yet.
+    Pending,
+    /// The answer was withheld, because its record could not be made durable.
+    Withheld,
+}
+
+impl Ending {
+    /// A short stable name, fit for a label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BodyFailed => "body_failed",
+            Self::Complete => "complete",
+            Self::Disconnected => "disconnected",
+            Self::Failed => "failed",
+            Self::Panicked => "panicked",
+            Self::Pending => "pending",
+            Self::Withheld => "withheld",
+        }
+    }
+}
+
+/// Gives an enumeration of this crate or the core its byte, and reads it back.
+macro_rules! bytes {
+    ($to:ident, $from:ident, $type:ty, $($variant:ident = $byte:literal),+) => {
+        pub(crate) fn $to(value: $type) -> u8 {
+            #[allow(unreachable_patterns, reason = "some of them are non-exhaustive")]
+            match value {
+                $(<$type>::$variant => $byte,)+
+                _ => u8::MAX,
+            }
+        }
+
+        pub(crate) fn $from(byte: u8) -> Result<$type, RecordError> {
+            match byte {
+                $($byte => Ok(<$type>::$variant),)+
+                _ => Err(RecordError::Value),
+            }
+        }
+    };
+}
+
+bytes!(
+    level_byte,
+    level_from,
+    Level,
+    None = 0,
+    Metadata = 1,
+    Request = 2,
+    RequestResponse = 3
+);
+bytes!(
+    durability_byte,
+    durability_from,
+    Durability,
+    Lossy = 0,
+    Buffered = 1,
+    Durable = 2
+);
+bytes!(
+    stage_byte,
+    stage_from,
+    Stage,
+    Whole = 0,
+    Answered = 1,
+    Completed = 2
+);
+bytes!(
+    ending_byte,
+    ending_from,
+    Ending,
+    Complete = 0,
+    Pending = 1,
+    BodyFailed = 2,
+    Disconnected = 3,
+    Failed = 4,
+    Panicked = 5,
+    Withheld = 6
+);
+bytes!(
+    protocol_byte,
+    protocol_from,
+    Protocol,
+    Http = 0,
+    Grpc = 1,
+    GrpcWeb = 2,
+    GrpcWebText = 3
+);
+bytes!(
+    outcome_byte,
+    outcome_from,
+    Outcome,
+    Allowed = 0,
+    CouldNotDecide = 1,
+    Denied = 2,
+    WouldHaveDenied = 3
+);
+bytes!(
+    enforcement_byte,
+    enforcement_from,
+    Enforcement,
+    Enforce = 0,
+    Shadow = 1
+);
+
+#[cfg(test)]
+mod tests;

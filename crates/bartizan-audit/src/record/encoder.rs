@@ -1,0 +1,256 @@
+//! Writes the record of a request, straight from where its facts are held.
+
+use bartizan_core::{Decision, IpNetwork, Protocol};
+
+use super::request::{DecisionRecord, Trace};
+use super::system::put_network;
+use super::wire::{RecordError, put_short_text, shortened};
+use super::{
+    Durability, Ending, Kind, Level, Stage, VERSION, durability_byte, ending_byte,
+    enforcement_byte, level_byte, outcome_byte, protocol_byte, stage_byte,
+};
+
+/// The longest text of a field, in bytes. What is longer is cut, and the cut is counted.
+pub(super) const LONGEST_TEXT: usize = 1024;
+
+/// Where an entry is full: no field is begun behind this.
+const FULL: usize = 60 * 1024;
+
+/// The fields behind the fixed part, in the order in which they are written.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub(crate) enum Tag {
+    Method = 1,
+    Template,
+    Path,
+    Peer,
+    Certificate,
+    Forwarded,
+    Scheme,
+    Issuer,
+    Subject,
+    Client,
+    TokenId,
+    Network,
+    Trace,
+    Sealed,
+    Decision,
+    Query,
+    RequestHeader,
+    ResponseHeader,
+    RequestField,
+    ResponseField,
+}
+
+impl Tag {
+    const ALL: [Self; 20] = [
+        Self::Method,
+        Self::Template,
+        Self::Path,
+        Self::Peer,
+        Self::Certificate,
+        Self::Forwarded,
+        Self::Scheme,
+        Self::Issuer,
+        Self::Subject,
+        Self::Client,
+        Self::TokenId,
+        Self::Network,
+        Self::Trace,
+        Self::Sealed,
+        Self::Decision,
+        Self::Query,
+        Self::RequestHeader,
+        Self::ResponseHeader,
+        Self::RequestField,
+        Self::ResponseField,
+    ];
+
+    pub(super) fn from_byte(byte: u8) -> Result<Self, RecordError> {
+        let index = usize::from(byte).wrapping_sub(1);
+        Self::ALL.get(index).copied().ok_or(RecordError::Tag(byte))
+    }
+
+    /// Whether there may be several fields of it.
+    pub(super) fn repeats(self) -> bool {
+        self >= Self::Decision
+    }
+}
+
+/// The fixed part of a request's record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) number: u64,
+    pub(crate) stage: Stage,
+    pub(crate) level: Level,
+    pub(crate) durability: Durability,
+    pub(crate) protocol: Protocol,
+    pub(crate) ending: Ending,
+    pub(crate) time: u64,
+    pub(crate) duration: u64,
+    pub(crate) status: Option<u16>,
+    pub(crate) grpc_status: Option<u16>,
+    pub(crate) response_bytes: u64,
+    pub(crate) lost_decisions: u16,
+    pub(crate) cut: u16,
+}
+
+/// Where `cut` stands behind the beginning of the body.
+const CUT_AT: usize = 8 + 5 + 8 + 8 + 2 + 2 + 8 + 2;
+
+/// No status.
+pub(super) const NONE: u16 = u16::MAX;
+
+impl Head {
+    fn write(&self, out: &mut Vec<u8>) {
+        let mut fixed = [0; CUT_AT + 2];
+        let mut rest = fixed.as_mut_slice();
+        let mut put = |bytes: &[u8]| {
+            if let Some((place, behind)) =
+                std::mem::take(&mut rest).split_at_mut_checked(bytes.len())
+            {
+                place.copy_from_slice(bytes);
+                rest = behind;
+            }
+        };
+        put(&self.number.to_le_bytes());
+        put(&[
+            stage_byte(self.stage),
+            level_byte(self.level),
+            durability_byte(self.durability),
+            protocol_byte(self.protocol),
+            ending_byte(self.ending),
+        ]);
+        put(&self.time.to_le_bytes());
+        put(&self.duration.to_le_bytes());
+        put(&self.status.unwrap_or(NONE).to_le_bytes());
+        put(&self.grpc_status.unwrap_or(NONE).to_le_bytes());
+        put(&self.response_bytes.to_le_bytes());
+        put(&self.lost_decisions.to_le_bytes());
+        put(&self.cut.to_le_bytes());
+        out.extend_from_slice(&fixed);
+    }
+}
+
+/// Writes the record of a request, field by field in the order of their tags, straight from where
+/// the facts are held.
+#[derive(Debug)]
+pub(crate) struct RequestEncoder<'o> {
+    out: &'o mut Vec<u8>,
+    begin: usize,
+    cut: u16,
+}
+
+impl<'o> RequestEncoder<'o> {
+    /// Begins an entry.
+    pub(crate) fn begin(out: &'o mut Vec<u8>, head: &Head) -> Self {
+        let begin = out.len();
+        out.extend_from_slice(&[VERSION, Kind::Request.byte()]);
+        head.write(out);
+        Self {
+            out,
+            begin,
+            cut: head.cut,
+        }
+    }
+
+    pub(crate) fn text(&mut self, tag: Tag, text: &str) {
+        let short = shortened(text, LONGEST_TEXT);
+        self.note_cut(short.len() < text.len());
+        self.field(tag, |out| out.extend_from_slice(short.as_bytes()));
+    }
+
+    pub(crate) fn maybe(&mut self, tag: Tag, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(tag, text);
+        }
+    }
+
+    pub(crate) fn bytes(&mut self, tag: Tag, bytes: &[u8]) {
+        self.field(tag, |out| out.extend_from_slice(bytes));
+    }
+
+    pub(crate) fn network(&mut self, network: Option<IpNetwork>) {
+        if network.is_some() {
+            self.field(Tag::Network, |out| put_network(out, network));
+        }
+    }
+
+    pub(crate) fn trace(&mut self, trace: Option<Trace>) {
+        if let Some(trace) = trace {
+            self.field(Tag::Trace, |out| {
+                out.extend_from_slice(&trace.trace_id);
+                out.extend_from_slice(&trace.parent_id);
+            });
+        }
+    }
+
+    pub(crate) fn sealed(&mut self, handle: &[u8; 16], ciphertext: &[u8]) {
+        self.field(Tag::Sealed, |out| {
+            out.extend_from_slice(handle);
+            out.extend_from_slice(ciphertext);
+        });
+    }
+
+    pub(crate) fn decision(&mut self, decision: &Decision) {
+        self.decision_record(&DecisionRecord {
+            outcome: decision.outcome(),
+            enforcement: decision.enforcement(),
+            layer: decision.layer(),
+            code: decision.code().map(|code| code.as_str()),
+            detail: decision.detail(),
+        });
+    }
+
+    pub(super) fn decision_record(&mut self, decision: &DecisionRecord<'_>) {
+        let detail = decision.detail.map(|detail| {
+            let short = shortened(detail, LONGEST_TEXT);
+            (short, short.len() < detail.len())
+        });
+        self.note_cut(detail.is_some_and(|(_, cut)| cut));
+        self.field(Tag::Decision, |out| {
+            out.push(outcome_byte(decision.outcome));
+            out.push(enforcement_byte(decision.enforcement));
+            put_short_text(out, decision.layer);
+            put_short_text(out, decision.code.unwrap_or_default());
+            // An empty detail is another thing than none.
+            out.push(u8::from(detail.is_some()));
+            out.extend_from_slice(detail.unwrap_or_default().0.as_bytes());
+        });
+    }
+
+    pub(crate) fn pair(&mut self, tag: Tag, name: &str, value: &str) {
+        let short = shortened(value, LONGEST_TEXT);
+        self.note_cut(short.len() < value.len() || name.len() > 255);
+        self.field(tag, |out| {
+            put_short_text(out, name);
+            out.extend_from_slice(short.as_bytes());
+        });
+    }
+
+    /// Ends the entry.
+    pub(crate) fn finish(self) {
+        let at = self.begin + 2 + CUT_AT;
+        if let Some(place) = self.out.get_mut(at..at + 2) {
+            place.copy_from_slice(&self.cut.to_le_bytes());
+        }
+    }
+
+    fn note_cut(&mut self, is_cut: bool) {
+        self.cut = self.cut.saturating_add(u16::from(is_cut));
+    }
+
+    fn field(&mut self, tag: Tag, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.out.len() - self.begin > FULL {
+            self.note_cut(true);
+            return;
+        }
+        self.out.extend_from_slice(&[tag as u8, 0, 0]);
+        let begin = self.out.len();
+        write(self.out);
+        let length = u16::try_from(self.out.len() - begin).unwrap_or(u16::MAX);
+        if let Some(place) = self.out.get_mut(begin - 2..begin) {
+            place.copy_from_slice(&length.to_le_bytes());
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! What stays with a request to its end, and writes it down whichever way it ends.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use bartizan_core::{
+    Enforcement, IpNetwork, MonotonicTime, Outcome, PeerIdentity, Protocol, SecurityContext,
+};
+use http::header::HeaderMap;
+use http::request::Parts;
+use http::{Method, StatusCode};
+
+use super::tap::Taps;
+use crate::config::Settings;
+use crate::ledger::{NotTaken, Receipt};
+use crate::policy::{Facts, Rule, looks_secret};
+use crate::privacy::{Bound, Keyed, PersonRef};
+use crate::record::{Durability, Ending, Head, Level, RequestEncoder, Stage, Tag, Trace};
+
+/// What stands for a value that looks like a credential.
+const REDACTED: &str = "[redacted]";
+
+thread_local! {
+    /// Where a record is put together before it is appended: nothing is allocated per request,
+    /// and the ledger's lock is held for one copy. It carries nothing from one use to the next.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A request under way.
+pub(crate) struct Watch {
+    settings: Arc<Settings>,
+    context: SecurityContext,
+    method: Method,
+    protocol: Protocol,
+    number: u64,
+    time: u64,
+    began: MonotonicTime,
+    trace: Option<Trace>,
+    request_headers: Vec<(usize, String)>,
+    response_headers: Vec<(String, String)>,
+    taps: Option<Arc<Taps>>,
+    key: Option<Keyed>,
+    stage: Stage,
+    answer: Option<Answered>,
+    /// Whether the record that was waited for tells the end already.
+    told: bool,
+    done: bool,
+}
+
+/// What is known of the answer.
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    status: StatusCode,
+    grpc_status: Option<u16>,
+    bytes: u64,
+    /// How many bytes the body promised to have.
+    promised: Option<u64>,
+}
+
+/// What becomes of an answer.
+pub(crate) enum Answer {
+    /// It is sent.
+    Send,
+    /// It is sent once its record is durable.
+    Wait(Receipt),
+    /// It cannot be recorded, and is not sent.
+    Withhold,
+}
+
+impl Watch {
+    pub(crate) fn begin(
+        settings: &Arc<Settings>,
+        parts: &mut Parts,
+        context: SecurityContext,
+        protocol: Protocol,
+    ) -> Self {
+        settings.ledger.enter();
+        let trace = parts.headers.get("traceparent");
+        let headers = &settings.request_headers;
+        let request_headers = headers
+            .iter()
+            .enumerate()
+            .flat_map(|(index, name)| values(&parts.headers, name).map(move |value| (index, value)))
+            .collect();
+        let taps = settings.taps.then(|| {
+            let taps = Arc::new(Taps::new(settings.largest_tap));
+            parts.extensions.insert(Arc::clone(&taps));
+            taps
+        });
+        Self {
+            context,
+            method: parts.method.clone(),
+            protocol,
+            number: settings.ledger.next_number(),
+            time: settings.ledger.now(),
+            began: settings.ledger.clock().monotonic(),
+            trace: trace.and_then(|trace| Trace::parse(trace.to_str().ok()?)),
+            request_headers,
+            response_headers: Vec::new(),
+            taps,
+            key: None,
+            stage: Stage::Whole,
+            answer: None,
+            told: false,
+            done: false,
+            settings: Arc::clone(settings),
+        }
+    }
+
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn context(&self) -> &SecurityContext {
+        &self.context
+    }
+
+    pub(crate) fn set_key(&mut self, key: Keyed) {
+        self.key = Some(key);
+    }
+
+    /// Whether the principal's key is still to be asked for.
+    pub(crate) fn lacks_key(&self) -> bool {
+        self.key.is_none()
+    }
+
+    /// Takes note of the head of the answer. `promised` is how long the body will be, if it says.
+    pub(crate) fn answered(
+        &mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        promised: Option<u64>,
+    ) {
+        self.answer = Some(Answered {
+            status,
+            grpc_status: grpc_status(headers),
+            bytes: 0,
+            promised,
+        });
+        let names = self.rule().response_headers().iter();
+        self.response_headers = names
+            .flat_map(|name| values(headers, name).map(|value| (name.clone(), value)))
+            .collect();
+    }
+
+    /// Writes the record of an answer that must be durable before it is sent.
+    pub(crate) fn hold(&mut self, is_end: bool) -> Answer {
+        let (level, durability) = {
+            let rule = self.rule();
+            (rule.level(), rule.durability())
+        };
+        let anonymous = self.refused_anonymously().is_some();
+        if level == Level::None || durability != Durability::Durable || anonymous {
+            return Answer::Send;
+        }
+        if !is_end {
+            self.stage = Stage::Answered;
+        }
+        let ending = if is_end {
+            Ending::Complete
+        } else {
+            Ending::Pending
+        };
+        let appended = self.write(ending, |ledger, entry| ledger.append_durable(entry));
+        self.stage = Stage::Completed;
+        self.told = is_end && appended.is_ok();
+        match appended {
+            Ok(receipt) => Answer::Wait(receipt),
+            Err(NotTaken) => Answer::Withhold,
+        }
+    }
+
+    /// Takes note of a piece of the body.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        if let Some(answer) = &mut self.answer {
+            answer.bytes = answer.bytes.saturating_add(bytes as u64);
+        }
+    }
+
+    /// Takes note of the trailers.
+    pub(crate) fn trailers(&mut self, trailers: &HeaderMap) {
+        if let Some(answer) = &mut self.answer {
+            answer.grpc_status = grpc_status(trailers).or(answer.grpc_status);
+        }
+    }
+
+    /// Writes the request down. Repeating it does nothing.
+    pub(crate) fn finish(&mut self, ending: Ending) {
+        if std::mem::replace(&mut self.done, true) {
+            return;
+        }
+        if self.told && ending == Ending::Complete {
+            return;
+        }
+        if self.stage == Stage::Whole
+            && let Some((layer, code)) = self.refused_anonymously()
+        {
+            let address = self.context.address();
+            self.settings.ledger.refuse(address, layer, code);
+            return;
+        }
+        let rule = self.rule();
+        if rule.level() == Level::None {
+            return;
+        }
+        // What the durable record did not say yet makes nobody wait any more.
+        let class = rule.durability().min(Durability::Buffered);
+        let _ = self.write(ending, |ledger, entry| ledger.append(entry, class));
+    }
+
+    /// How a request ended whose future or body was dropped.
+    fn dropped(&self) -> Ending {
+        if std::thread::panicking() {
+            return Ending::Panicked;
+        }
+        match &self.answer {
+            None => Ending::Disconnected,
+            Some(answer) => {
+                let silent = self.method == Method::HEAD
+                    || answer.status.is_informational()
+                    || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&answer.status)
+                    || (self.method == Method::CONNECT && answer.status.is_success());
+                // Servers do not ask a body for its end that has given all it promised.
+                if silent || answer.promised == Some(answer.bytes) {
+                    Ending::Complete
+                } else {
+                    Ending::Disconnected
+                }
+            }
+        }
+    }
+
+    /// The layer and code of a refusal, if nobody had been authenticated.
+    fn refused_anonymously(&self) -> Option<(&'static str, &'static str)> {
+        if self.context.principal().is_some() || self.context.peer().is_some() {
+            return None;
+        }
+        self.refusal()
+    }
+
+    fn refusal(&self) -> Option<(&'static str, &'static str)> {
+        let mut refusal = None;
+        self.context.visit_decisions(|decision| {
+            let refused = matches!(
+                decision.outcome(),
+                Outcome::Denied | Outcome::CouldNotDecide
+            );
+            if refused && decision.enforcement() == Enforcement::Enforce && refusal.is_none() {
+                let code = decision.code().map_or("", |code| code.as_str());
+                refusal = Some((decision.layer(), code));
+            }
+        });
+        refusal
+    }
+
+    fn rule(&self) -> &Rule {
+        self.settings.policy.find(&Facts {
+            method: self.method.as_str(),
+            template: self.template(),
+            protocol: self.protocol,
+            peer: self.context.peer(),
+            refused: self.refusal().is_some(),
+        })
+    }
+
+    /// The route template; of gRPC the method, which is what a path is there.
+    fn template(&self) -> Option<&str> {
+        let grpc = || {
+            let path = self.protocol.is_grpc().then(|| self.context.path().ok());
+            path.flatten()
+        };
+        self.context.template().or_else(grpc)
+    }
+
+    /// Puts the record together and appends it.
+    fn write<R>(
+        &self,
+        ending: Ending,
+        append: impl FnOnce(&crate::ledger::Ledger, &[u8]) -> R,
+    ) -> R {
+        let ledger = &self.settings.ledger;
+        let with = |scratch: &mut Vec<u8>| {
+            scratch.clear();
+            self.encode(scratch, ending);
+            append(ledger, scratch)
+        };
+        // While a thread ends its scratch is gone.
+        let mut own = Some(with);
+        let shared = SCRATCH.try_with(|scratch| {
+            let mut scratch = scratch.try_borrow_mut().ok()?;
+            own.take().map(|with| with(&mut scratch))
+        });
+        match (shared, own) {
+            (Ok(Some(result)), _) => result,
+            (_, Some(with)) => with(&mut Vec::new()),
+            (_, None) => unreachable!("it is taken only where its result is given"),
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>, ending: Ending) {
+        let rule = self.rule();
+        let context = &self.context;
+        let now = self.settings.ledger.clock().monotonic();
+        let lasted = now.saturating_since(self.began).as_micros();
+        let mut encoder = RequestEncoder::begin(
+            out,
+            &Head {
+                number: self.number,
+                stage: self.stage,
+                level: rule.level(),
+                durability: rule.durability(),
+                protocol: self.protocol,
+                ending,
+                time: self.time,
+                duration: u64::try_from(lasted).unwrap_or(u64::MAX),
+                status: self.answer.map(|answer| answer.status.as_u16()),
+                grpc_status: self.answer.and_then(|answer| answer.grpc_status),
+                response_bytes: self.answer.map_or(0, |answer| answer.bytes),
+                lost_decisions: u16::try_from(context.lost_decisions()).unwrap_or(u16::MAX),
+                cut: 0,
+            },
+        );
+        encoder.text(Tag::Method, self.method.as_str());
+        encoder.maybe(Tag::Template, self.template());
+        if rule.records_path() {
+            encoder.maybe(Tag::Path, context.path().ok());
+        }
+        if let Some(peer) = context.peer() {
+            match peer.identity() {
+                PeerIdentity::Spiffe(id) => encoder.text(Tag::Peer, id.as_str()),
+                PeerIdentity::Dns(names) => {
+                    encoder.maybe(Tag::Peer, names.first().map(|name| &**name));
+                }
+                _ => {}
+            }
+            encoder.bytes(Tag::Certificate, peer.certificate_sha256());
+        }
+        let forwarded = context.forwarded().and_then(|it| it.spiffe_id());
+        encoder.maybe(Tag::Forwarded, forwarded.map(|id| id.as_str()));
+        self.encode_principal(&mut encoder);
+        context.visit_decisions(|decision| encoder.decision(decision));
+        self.encode_fields(&mut encoder, rule);
+        encoder.finish();
+    }
+
+    fn encode_principal(&self, encoder: &mut RequestEncoder<'_>) {
+        let (v4, v6) = self.settings.address_bits;
+        let address = self.context.address();
+        let network = address.map(|address| IpNetwork::of_client(address, v4, v6));
+        let principal = self.context.principal();
+        let is_sealed = self.settings.privacy.is_some() && principal.is_some();
+        if let Some(principal) = principal {
+            encoder.text(Tag::Scheme, principal.scheme().as_str());
+            encoder.text(Tag::Issuer, principal.issuer());
+            if !is_sealed {
+                encoder.text(Tag::Subject, principal.subject());
+            }
+            encoder.maybe(Tag::Client, principal.client());
+            if !is_sealed {
+                encoder.maybe(Tag::TokenId, principal.token_id());
+            }
+        }
+        encoder.network(network);
+        encoder.trace(self.trace);
+        let Some(principal) = principal.filter(|_| is_sealed) else {
+            return;
+        };
+        let bound = Bound {
+            origin: self.settings.ledger.origin(),
+            number: self.number,
+            time: self.time,
+        };
+        let person = PersonRef {
+            subject: principal.subject(),
+            token_id: principal.token_id(),
+            address,
+        };
+        // Without a key nothing about the person is recorded.
+        match &self.key {
+            Some(Keyed::Key(key)) => {
+                let sealed = key.seal(&bound, &person).unwrap_or_default();
+                encoder.sealed(key.handle(), &sealed);
+            }
+            _ => encoder.sealed(&[0; 16], &[]),
+        }
+    }
+
+    fn encode_fields(&self, encoder: &mut RequestEncoder<'_>, rule: &Rule) {
+        let query = self.context.uri().query().unwrap_or_default();
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if rule.query().iter().any(|allowed| allowed == name) {
+                encoder.pair(Tag::Query, name, redacted(value));
+            }
+        }
+        if rule.level() < Level::Request {
+            return;
+        }
+        for (index, value) in &self.request_headers {
+            let name = self.settings.request_headers.get(*index);
+            if let Some(name) = name.filter(|name| rule.request_headers().contains(name)) {
+                encoder.pair(Tag::RequestHeader, name, redacted(value));
+            }
+        }
+        for (name, value) in &self.response_headers {
+            encoder.pair(Tag::ResponseHeader, name, redacted(value));
+        }
+        let Some(taps) = &self.taps else {
+            return;
+        };
+        taps.request(rule.request_fields(), |name, value| {
+            encoder.pair(Tag::RequestField, name, redacted(value));
+        });
+        taps.response(rule.response_fields(), |name, value| {
+            encoder.pair(Tag::ResponseField, name, redacted(value));
+        });
+    }
+}
+
+fn redacted(value: &str) -> &str {
+    if looks_secret(value) { REDACTED } else { value }
+}
+
+/// The values of a header, as text: bytes that are none become the replacement character.
+fn values<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = String> + use<'h> {
+    let values = headers.get_all(name).into_iter();
+    values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+fn grpc_status(headers: &HeaderMap) -> Option<u16> {
+    let status = headers.get("grpc-status")?.to_str().ok()?;
+    status.parse().ok().filter(|status| *status < 1000)
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.finish(self.dropped());
+        self.settings.ledger.leave();
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch")
+            .field("number", &self.number)
+            .field("stage", &self.stage)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,14 @@
+//! Requests that are recorded whichever way they end, ledgers that survive what happens to them.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod killed;
+mod layer;
+mod ledger;
+mod people;
+mod support;
+mod tap;
