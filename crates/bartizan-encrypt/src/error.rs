@@ -43,7 +43,12 @@ pub enum ConfigError {
 }
 
 /// A provider of keys that cannot work as described; names the offending value.
-#[cfg(any(feature = "aws-kms", feature = "postgres", feature = "vault"))]
+#[cfg(any(
+    feature = "aws-kms",
+    feature = "pkcs11",
+    feature = "postgres",
+    feature = "vault"
+))]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProviderConfigError {

@@ -263,7 +263,7 @@ impl LocalKek {
 
 /// What a provider elsewhere is told of a context: enough to bind to it, and nothing that its logs
 /// should not hold.
-#[cfg(any(feature = "aws-kms", feature = "vault"))]
+#[cfg(any(feature = "aws-kms", feature = "pkcs11", feature = "vault"))]
 pub(crate) fn digest(context: &[u8]) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, context).as_ref());

@@ -231,6 +231,7 @@
 //! | feature | gives |
 //! |---|---|
 //! | `aws-kms` | `AwsKms`: data keys wrapped by AWS KMS |
+//! | `pkcs11` | `Pkcs11Kek`: data keys wrapped in a hardware module |
 //! | `postgres` | `PostgresKeys`: key records in a table that all instances share |
 //! | `vault` | `VaultTransit`: data keys wrapped by Vault's transit engine |
 //! | `prost` | [`MessageFields`]: the same for fields of protobuf messages |
@@ -263,6 +264,8 @@ mod mask;
 #[cfg(feature = "prost")]
 mod message;
 mod padding;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod prepared;
@@ -291,7 +294,12 @@ pub use self::body::EncryptBody;
 pub use self::ciphertext::{Ciphertext, KeyId, TEXT_PREFIX};
 pub use self::config::{EncryptConfig, EncryptConfigBuilder, Locate};
 pub use self::context::{LONGEST_PART, Place};
-#[cfg(any(feature = "aws-kms", feature = "postgres", feature = "vault"))]
+#[cfg(any(
+    feature = "aws-kms",
+    feature = "pkcs11",
+    feature = "postgres",
+    feature = "vault"
+))]
 pub use self::error::ProviderConfigError;
 pub use self::error::{ConfigError, EncryptError, EncryptErrorKind};
 pub use self::future::EncryptFuture;
@@ -305,6 +313,8 @@ pub use self::mask::{Generalizer, Mask, Redacted};
 #[cfg(feature = "prost")]
 pub use self::message::{MessageCall, MessageFields, MessageFieldsBuilder};
 pub use self::padding::Padding;
+#[cfg(feature = "pkcs11")]
+pub use self::pkcs11::{Pkcs11Kek, Pkcs11KekBuilder};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresKeys, PostgresKeysBuilder};
 pub use self::prepared::Prepared;

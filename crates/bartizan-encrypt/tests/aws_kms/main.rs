@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod moto;
+#[path = "../servers/process.rs"]
+mod process;
 #[path = "../servers/programs.rs"]
 mod programs;
 #[path = "../servers/store.rs"]

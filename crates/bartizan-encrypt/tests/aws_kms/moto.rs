@@ -9,7 +9,8 @@ use http::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::programs::{Running, free_port, in_path, require};
+use crate::process::{Running, free_port};
+use crate::programs::{in_path, require};
 use crate::wait::until;
 
 pub(crate) struct Moto {

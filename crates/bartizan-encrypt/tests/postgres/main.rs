@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+#[path = "../servers/process.rs"]
+mod process;
 #[path = "../servers/programs.rs"]
 mod programs;
 mod server;

@@ -10,7 +10,8 @@ use bartizan_encrypt::{PostgresKeys, PostgresKeysBuilder};
 use bartizan_testkit::DevelopmentCa;
 use tokio_postgres::{Client, NoTls};
 
-use crate::programs::{Running, free_port, in_path, require};
+use crate::process::{Running, free_port};
+use crate::programs::{in_path, require};
 use crate::wait::{Folder, until};
 
 pub(crate) struct Postgres {

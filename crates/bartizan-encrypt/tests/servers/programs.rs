@@ -1,19 +1,7 @@
 //! Servers of others, found, started and stopped.
 
 use std::env;
-use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::Child;
-
-/// A program that is killed when the test ends, whichever way.
-pub(crate) struct Running(pub(crate) Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// The first of these files that is there. If none is, the test says so and is over; unless
 /// `BARTIZAN_REQUIRE_SERVERS` is set, then it fails.
@@ -37,10 +25,4 @@ pub(crate) fn in_path(name: &str) -> Vec<PathBuf> {
     env::split_paths(&path)
         .map(|folder| folder.join(name))
         .collect()
-}
-
-/// A port of loopback that nobody has at this moment.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
