@@ -114,6 +114,8 @@ pub enum EncryptErrorKind {
     MalformedJson,
     /// The bytes are no protobuf message, or one in an ambiguous spelling.
     MalformedMessage,
+    /// What should be a token is none.
+    MalformedToken,
     /// There is no key to seal with.
     NoActiveKey,
     /// The request does not say whose fields they are.
@@ -200,6 +202,7 @@ impl EncryptErrorKind {
             Self::MalformedCiphertext => const { Code::new("encrypt.malformed_ciphertext") },
             Self::MalformedJson => const { Code::new("encrypt.malformed_json") },
             Self::MalformedMessage => const { Code::new("encrypt.malformed_message") },
+            Self::MalformedToken => const { Code::new("encrypt.malformed_token") },
             Self::NoActiveKey => const { Code::new("encrypt.no_active_key") },
             Self::NoPlace => const { Code::new("encrypt.no_place") },
             Self::NoRandomness => const { Code::new("encrypt.no_randomness") },
@@ -230,6 +233,7 @@ impl EncryptErrorKind {
             | Self::DuplicateMember
             | Self::MalformedJson
             | Self::MalformedMessage
+            | Self::MalformedToken
             | Self::TooDeep
             | Self::UnexpectedShape => RejectionKind::Malformed,
             Self::KeysUnavailable => RejectionKind::Unavailable,
@@ -254,6 +258,7 @@ impl EncryptErrorKind {
             Self::MalformedCiphertext => "not a ciphertext",
             Self::MalformedJson => "not a JSON document",
             Self::MalformedMessage => "not a message in its usual spelling",
+            Self::MalformedToken => "not a token",
             Self::NoActiveKey => "there is no key to seal with",
             Self::NoPlace => "the request does not say whose fields they are",
             Self::NoRandomness => "the system gives no random bytes",

@@ -201,6 +201,7 @@
 //! | [`Keyring`], [`Prepared`] | keys that are fetched, then used without waiting |
 //! | [`KeyFile`], [`LocalKek`] | keys in one sealed file, under a key from a file, variable or passphrase |
 //! | [`BlindIndex`], [`PseudonymDomain`] | finding sealed values; naming people otherwise |
+//! | [`TokenVault`], [`TokenFile`] | random tokens in the place of values, and the way back |
 //! | [`EncryptLayer`], [`FieldRule`] | JSON bodies of HTTP |
 //! | [`Mask`], [`Generalizer`], [`Redacted`] | showing part of a value, or none |
 //!
@@ -278,6 +279,7 @@ mod scope_keys;
 mod service;
 mod store;
 mod suite;
+mod token;
 mod transform;
 mod value;
 #[cfg(feature = "vault")]
@@ -322,6 +324,9 @@ pub use self::rules::{FieldRule, Grant, PlaintextPolicy, Shown};
 pub use self::service::Encrypt;
 pub use self::store::{KeyChange, KeyStore, StoreAnswer, StoreError};
 pub use self::suite::Suite;
+pub use self::token::{
+    Token, TokenError, TokenFile, TokenFileError, TokenRow, TokenRows, TokenStore, TokenVault,
+};
 pub use self::value::{Encrypted, Field, Plain};
 #[cfg(feature = "vault")]
 pub use self::vault::{VaultAuth, VaultTransit, VaultTransitBuilder};

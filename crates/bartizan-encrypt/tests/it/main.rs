@@ -11,4 +11,5 @@ mod search;
 mod secrecy;
 mod stage;
 mod support;
+mod tokens;
 mod values;

@@ -236,7 +236,13 @@ impl Stage {
     }
 
     fn stored(&self, id: &str) -> Patient {
-        self.patients.stored.lock().unwrap()[id].clone()
+        self.patients
+            .stored
+            .lock()
+            .unwrap()
+            .get(id)
+            .unwrap()
+            .clone()
     }
 
     fn last_event(&self) -> String {
