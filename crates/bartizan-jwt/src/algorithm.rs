@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use ring::signature::{RsaParameters, VerificationAlgorithm};
-use ring::{hmac, signature};
+use crate::crypto::signature::{RsaParameters, VerificationAlgorithm};
+use crate::crypto::{hmac, signature};
 
 /// An algorithm of signatures or MACs ([RFC 7518 §3.1], [RFC 8037 §3.1], [RFC 9864 §2.2]).
 ///
@@ -44,7 +44,7 @@ pub enum Algorithm {
     Rs512,
 }
 
-/// How ring verifies an algorithm: RSA keys come as two numbers, the others as one byte string.
+/// How an algorithm is verified: RSA keys come as two numbers, the others as one byte string.
 pub(crate) enum Primitive {
     Mac(hmac::Algorithm),
     Rsa(&'static RsaParameters),

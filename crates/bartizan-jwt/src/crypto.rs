@@ -1,6 +1,15 @@
-//! The one place where this crate meets a crypto library.
+//! The one place where this crate meets a crypto library: ring, or aws-lc-rs where feature
+//! `aws-lc-rs` is on. Both have the same names for the same things; where they differ is here.
 
-pub(crate) use ring::{rand, signature};
+#[cfg(feature = "aws-lc-rs")]
+use aws_lc_rs as library;
+#[cfg(not(feature = "aws-lc-rs"))]
+use ring as library;
+
+pub(crate) use self::library::{digest, hmac, rand, signature};
+
+use self::library::agreement;
+use self::library::agreement::{ECDH_P256, ECDH_P384, EphemeralPrivateKey, UnparsedPublicKey};
 
 use self::rand::SecureRandom;
 use self::signature::{EcdsaKeyPair, Ed25519KeyPair, RsaEncoding, RsaKeyPair};
@@ -66,10 +75,83 @@ pub(crate) fn random_bytes<const N: usize>() -> Option<[u8; N]> {
     Some(bytes)
 }
 
+/// Whether these bytes are an uncompressed point of the curve that the algorithm is on.
+///
+/// Has the library agree on a secret with it, which fails for anything else. ring offers no other
+/// check before a verification, and a failed verification does not say whether key or signature
+/// was bad.
+pub(crate) fn is_point(algorithm: Algorithm, point: &[u8]) -> bool {
+    let curve = match algorithm {
+        Algorithm::Es256 => &ECDH_P256,
+        Algorithm::Es384 => &ECDH_P384,
+        _ => return false,
+    };
+    let theirs = UnparsedPublicKey::new(curve, point);
+    EphemeralPrivateKey::generate(curve, &rand::SystemRandom::new())
+        .is_ok_and(|ours| agrees(ours, &theirs))
+}
+
+#[cfg(not(feature = "aws-lc-rs"))]
+fn agrees(ours: EphemeralPrivateKey, theirs: &UnparsedPublicKey<&[u8]>) -> bool {
+    agreement::agree_ephemeral(ours, theirs, |_| ()).is_ok()
+}
+
+#[cfg(feature = "aws-lc-rs")]
+fn agrees(ours: EphemeralPrivateKey, theirs: &UnparsedPublicKey<&[u8]>) -> bool {
+    agreement::agree_ephemeral(ours, theirs, (), |_| Ok(())).is_ok()
+}
+
+#[cfg(not(feature = "aws-lc-rs"))]
 fn ecdsa(algorithm: &'static signature::EcdsaSigningAlgorithm, der: &[u8]) -> Option<EcdsaKeyPair> {
     EcdsaKeyPair::from_pkcs8(algorithm, der, &rand::SystemRandom::new()).ok()
 }
 
+#[cfg(feature = "aws-lc-rs")]
+fn ecdsa(algorithm: &'static signature::EcdsaSigningAlgorithm, der: &[u8]) -> Option<EcdsaKeyPair> {
+    EcdsaKeyPair::from_pkcs8(algorithm, der).ok()
+}
+
+#[cfg(not(feature = "aws-lc-rs"))]
 fn modulus_length(pair: &RsaKeyPair) -> usize {
     pair.public().modulus_len()
+}
+
+#[cfg(feature = "aws-lc-rs")]
+fn modulus_length(pair: &RsaKeyPair) -> usize {
+    pair.public_modulus_len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_is_the_one_that_was_asked_for() {
+        let library = std::any::type_name::<hmac::Key>().split("::").next();
+        let expected = if cfg!(feature = "aws-lc-rs") {
+            "aws_lc_rs"
+        } else {
+            "ring"
+        };
+        assert_eq!(library, Some(expected));
+    }
+
+    #[test]
+    fn only_what_is_on_the_curve_is_a_point() {
+        // The generator of P-256, and the same with another y.
+        let mut point = [0; 65];
+        let generator = concat!(
+            "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
+            "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5",
+        );
+        for (index, byte) in point.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&generator[2 * index..2 * index + 2], 16).unwrap();
+        }
+        assert!(is_point(Algorithm::Es256, &point));
+        assert!(!is_point(Algorithm::Es384, &point));
+        assert!(!is_point(Algorithm::EdDsa, &point));
+        point[64] ^= 1;
+        assert!(!is_point(Algorithm::Es256, &point));
+        assert!(!is_point(Algorithm::Es256, &point[..33]));
+    }
 }

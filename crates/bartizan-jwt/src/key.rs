@@ -3,12 +3,12 @@
 use std::fmt;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
-use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
-use ring::{agreement, digest, hmac, rand};
 use serde_json::{Map, Value};
 
 use crate::algorithm::{Algorithm, AlgorithmSet, Primitive};
 use crate::base64url;
+use crate::crypto::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
+use crate::crypto::{self, digest, hmac};
 use crate::ed25519;
 use crate::error::ConfigError;
 use crate::header::MAX_KEY_ID;
@@ -103,9 +103,7 @@ impl VerificationKey {
                 least,
             });
         }
-        let thumbprint = rand::generate(&rand::SystemRandom::new())
-            .map_err(|_| ConfigError::NoRandomness)?
-            .expose();
+        let thumbprint = crypto::random_bytes().ok_or(ConfigError::NoRandomness)?;
         Ok(Self {
             key_id: None,
             algorithms: AlgorithmSet::one(algorithm),
@@ -166,12 +164,12 @@ impl VerificationKey {
                 )
             }
             AlgorithmParameters::EllipticCurve(ec) => {
-                let (curve, name, algorithm) = match ec.curve {
-                    EllipticCurve::P256 => (&agreement::ECDH_P256, "P-256", Algorithm::Es256),
-                    EllipticCurve::P384 => (&agreement::ECDH_P384, "P-384", Algorithm::Es384),
+                let (name, algorithm) = match ec.curve {
+                    EllipticCurve::P256 => ("P-256", Algorithm::Es256),
+                    EllipticCurve::P384 => ("P-384", Algorithm::Es384),
                     _ => return Err(KeyProblem::Unsupported),
                 };
-                let point = load_point(curve, algorithm, &ec.x, &ec.y, check)?;
+                let point = load_point(algorithm, &ec.x, &ec.y, check)?;
                 let canonical = [("crv", name), ("kty", "EC"), ("x", &*ec.x), ("y", &*ec.y)];
                 let set = AlgorithmSet::one(algorithm);
                 (Material::Whole(point), set, thumbprint(&canonical))
@@ -300,11 +298,8 @@ fn load_rsa(n: &str, e: &str) -> Result<RsaPublicKeyComponents<Box<[u8]>>, KeyPr
     })
 }
 
-/// Joins the coordinates to an uncompressed point, and has ring agree on a secret with it, which
-/// fails for what is not a point of the curve. ring offers no other check before a verification,
-/// and a failed verification does not say whether key or signature was bad.
+/// Joins the coordinates to an uncompressed point.
 fn load_point(
-    curve: &'static agreement::Algorithm,
     algorithm: Algorithm,
     x: &str,
     y: &str,
@@ -326,14 +321,11 @@ fn load_point(
     let point = [&[4], &*coordinate(x)?, &*coordinate(y)?]
         .concat()
         .into_boxed_slice();
-    if check == PointCheck::WhenUsed {
-        return Ok(point);
+    if check == PointCheck::WhenUsed || crypto::is_point(algorithm, &point) {
+        Ok(point)
+    } else {
+        Err(KeyProblem::PointInvalid)
     }
-    let ours = agreement::EphemeralPrivateKey::generate(curve, &rand::SystemRandom::new())
-        .map_err(|_| KeyProblem::PointInvalid)?;
-    let theirs = agreement::UnparsedPublicKey::new(curve, &point);
-    agreement::agree_ephemeral(ours, &theirs, |_| ()).map_err(|_| KeyProblem::PointInvalid)?;
-    Ok(point)
 }
 
 /// The members are in the order that RFC 7638 §3.2 asks for, and were decoded before, so that

@@ -4,10 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use bartizan_core::WallTime;
-use ring::hmac;
-use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::base64url;
+use crate::crypto::{self, hmac};
 use crate::error::ConfigError;
 
 /// How long a nonce is accepted. Clients get a new one before that.
@@ -30,10 +29,7 @@ pub(super) enum NonceState {
 
 impl Nonces {
     pub(super) fn random() -> Result<Self, ConfigError> {
-        let mut key = [0; 32];
-        SystemRandom::new()
-            .fill(&mut key)
-            .map_err(|_| ConfigError::NoRandomness)?;
+        let key = crypto::random_bytes().ok_or(ConfigError::NoRandomness)?;
         Ok(Self::with_key(&key))
     }
 

@@ -1,10 +1,10 @@
 //! One proof: a token that the client signs for one request.
 
-use ring::digest;
 use serde_json::{Map, Value};
 
 use crate::algorithm::{Algorithm, AlgorithmSet};
 use crate::base64url;
+use crate::crypto::digest;
 use crate::error::JwtError;
 use crate::json;
 use crate::key::VerificationKey;

@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
 use bartizan_core::WallTime;
-use ring::digest;
+
+use crate::crypto::digest;
 
 const SHARDS: usize = 16;
 const DEFAULT_CAPACITY: usize = 100_000;
