@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use bartizan_core::{Clock, Duty, Enforcement, Observe, SpiffePattern, SystemClock, TrustDomain};
 
-use crate::accept::LAYER;
+use crate::acceptor::LAYER;
 use crate::allowed::AllowedPeers;
 use crate::error::ConfigError;
 use crate::forwarded::ProxyGrants;
 use crate::guard::{Config, MtlsGuard};
 use crate::layer::MtlsLayer;
+use crate::migration::Migration;
 use crate::proxy::ProxyGrant;
 
 /// Describes an [`MtlsLayer`]; made by [`MtlsLayer::builder`].
@@ -21,6 +22,8 @@ pub struct MtlsLayerBuilder {
     observer: Option<Arc<dyn Observe>>,
     clock: Arc<dyn Clock>,
     proxies: ProxyGrants,
+    anonymous: bool,
+    migration: Option<Migration>,
 }
 
 impl MtlsLayerBuilder {
@@ -31,6 +34,8 @@ impl MtlsLayerBuilder {
             observer: None,
             clock: Arc::new(SystemClock),
             proxies: ProxyGrants::default(),
+            anonymous: false,
+            migration: None,
         }
     }
 
@@ -60,6 +65,23 @@ impl MtlsLayerBuilder {
         self.allowed = self
             .allowed
             .map(|allowed| Some(allowed.map_or_else(|| more.clone(), |allowed| allowed.or(more))));
+        self
+    }
+
+    /// Lets requests pass that come under TLS from a client without a certificate: without a
+    /// peer, so that handlers and further layers have to ask for one where they need it. A client
+    /// that does have a certificate must be on the list.
+    ///
+    /// The connection must have come through a listener that says it is TLS, as one with
+    /// [`allow_no_certificate`](crate::MtlsListenerBuilder::allow_no_certificate) does.
+    pub fn allow_no_certificate(mut self) -> Self {
+        self.anonymous = true;
+        self
+    }
+
+    /// Lets plaintext requests pass as this migration says. The listener has to be given it too.
+    pub fn allow_plaintext(mut self, migration: &Migration) -> Self {
+        self.migration = Some(migration.clone());
         self
     }
 
@@ -96,8 +118,8 @@ impl MtlsLayerBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::NobodyAllowed`] without any `allow_…`: a layer that refuses everybody is a
-    /// mistake that should show when the service starts. [`ConfigError::DnsName`] for a text that
+    /// [`ConfigError::NobodyAllowed`] without any allowed peer: a layer that refuses all of them is
+    /// a mistake that should show when the service starts. [`ConfigError::DnsName`] for a text that
     /// is no literal DNS name.
     pub fn build(self) -> Result<MtlsLayer, ConfigError> {
         let allowed = self.allowed?.ok_or(ConfigError::NobodyAllowed)?;
@@ -110,6 +132,8 @@ impl MtlsLayerBuilder {
             allowed,
             clock: self.clock,
             proxies: self.proxies,
+            anonymous: self.anonymous,
+            migration: self.migration,
         })))
     }
 }

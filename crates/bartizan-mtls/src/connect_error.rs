@@ -99,7 +99,9 @@ impl MtlsConnectError {
         match failure {
             Failure::NoIdentity => Self::new(Kind::NoIdentity, failure.to_string()),
             // A listener's: nobody sheds the connections that we open.
-            Failure::Shed => Self::new(Kind::Handshake, failure.to_string()),
+            Failure::PlaintextEnded | Failure::Shed => {
+                Self::new(Kind::Handshake, failure.to_string())
+            }
             Failure::Timeout => Self::new(Kind::HandshakeTimeout, failure.to_string()),
             Failure::Transport(cause) => {
                 Self::new(Kind::Handshake, "handshake failed").caused_by(cause)

@@ -145,10 +145,11 @@ impl MtlsConnector {
         }
         let chain = session.peer_certificates().unwrap_or_default();
         // The verifier has accepted this very chain by the same rules, moments ago.
-        let certificate = verify::describe(chain, built.trust.is_spiffe())
+        let algorithms = built.crypto.algorithms();
+        let certificate = verify::describe(algorithms, chain, built.trust.is_spiffe())
             .map_err(MtlsConnectError::unverified)?;
         let peer = Peer::assert_verified(certificate);
-        Ok(MtlsStream::new(TlsStream::from(tls), peer, remote))
+        Ok(MtlsStream::tls(TlsStream::from(tls), peer, remote))
     }
 }
 

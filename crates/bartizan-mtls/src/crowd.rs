@@ -1,6 +1,6 @@
-//! The crowd before the gate: who is in a handshake, and who has to make room.
+//! The crowd before the gate: who waits, who is in a handshake, and who has to make room.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,19 +8,24 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// After what time a client that has sent nothing makes room. A TLS client speaks first, and its
-/// first packet follows the last one of the TCP handshake at once.
-const SILENT_FOR: Duration = Duration::from_millis(100);
+/// How many clients may wait for each one in a handshake. One that has said nothing costs a
+/// socket and about 2 KB; a handshake costs processor time.
+const WAITING_PER_PLACE: usize = 8;
 
 /// After what time a client that is in the middle makes room: three round trips around the world.
 /// Sooner, a crowd of good clients that come all at once would push each other out.
 const BUSY_FOR: Duration = Duration::from_secs(1);
 
+/// How often those in a handshake are looked through while others wait.
+const SWEEP: Duration = Duration::from_millis(20);
+
 /// How far a client has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Stage {
-    /// It has sent nothing yet.
+    /// It has not said what it wants: nothing, or less than a whole ClientHello.
     Silent,
+    /// It has, and waits for a place.
+    Waiting,
     /// The handshake is under way.
     Busy,
     /// It is refused, and may read why.
@@ -29,14 +34,25 @@ pub(crate) enum Stage {
     Finished,
 }
 
-/// Everybody who is in a handshake, in the order of arrival.
+/// Everybody who has come and is not let in yet, in the order of arrival.
+///
+/// There are two caps. Clients that have not said what they want may be many, because they cost
+/// little, and the one that was silent for the longest makes room for the next at once: a good
+/// client speaks in the packet after the one that opened its connection, so that a flood of
+/// silent ones would have to be as fast as that. Handshakes, which cost, may be few.
 #[derive(Debug)]
 pub(crate) struct Crowd {
     max: usize,
     max_per_address: usize,
-    members: BTreeMap<u64, Member>,
-    addresses: HashMap<IpAddr, usize>,
+    room: usize,
+    room_per_address: usize,
+    members: HashMap<u64, Member>,
+    addresses: HashMap<IpAddr, Address>,
+    silent: BTreeSet<u64>,
+    waiting: BTreeSet<u64>,
+    working: BTreeMap<u64, IpAddr>,
     next: u64,
+    swept: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -44,17 +60,34 @@ struct Member {
     address: IpAddr,
     since: Instant,
     stage: Stage,
-    must_go: Arc<Notify>,
+    signals: Arc<Signals>,
+}
+
+/// What one address has.
+#[derive(Debug, Default)]
+struct Address {
+    members: usize,
+    working: usize,
+    silent: BTreeSet<u64>,
+}
+
+/// What a client's task is told.
+#[derive(Debug, Default)]
+pub(crate) struct Signals {
+    /// It has to make room for others.
+    pub(crate) must_go: Notify,
+    /// It has a place.
+    pub(crate) may_begin: Notify,
 }
 
 /// What becomes of a new client.
 #[derive(Debug)]
 pub(crate) enum Admission {
-    /// It has a place, until it is told to go.
-    Admitted { place: u64, must_go: Arc<Notify> },
-    /// Its address has all the places that one may have, and none of them is idle.
+    /// It may say what it wants, until it is told to go.
+    Admitted { place: u64, signals: Arc<Signals> },
+    /// Its address has as many as one may have, and none of them is idle.
     Refused,
-    /// There is no place for anybody. Ask again a little later.
+    /// There is no room for anybody. Ask again a little later.
     Wait,
 }
 
@@ -63,66 +96,100 @@ impl Crowd {
         Self {
             max,
             max_per_address,
-            members: BTreeMap::new(),
+            room: max.saturating_mul(WAITING_PER_PLACE),
+            room_per_address: max_per_address.saturating_mul(WAITING_PER_PLACE),
+            members: HashMap::new(),
             addresses: HashMap::new(),
+            silent: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            working: BTreeMap::new(),
             next: 0,
+            swept: None,
         }
     }
 
-    /// Finds a place for a client; if there is none, another may have to go.
+    /// Finds room for a client; if there is none, another may have to go.
     ///
-    /// 1. An address that has its share makes room among its own.
-    /// 2. If all places are taken, the address with the most clients makes room, or else the one
-    ///    that was there first.
-    /// 3. Only those make room who have been idle, silent ones sooner than others.
+    /// 1. An address that has its share makes room among its own, silent ones first.
+    /// 2. If there are too many in all, the one makes room that was silent for the longest.
+    /// 3. If nobody is silent, those do who have been in a handshake for too long.
     pub(crate) fn admit(&mut self, address: IpAddr, now: Instant) -> Admission {
         let address = network(address);
-        let (ours, all) = (self.of(address), self.len());
-        if ours >= self.max_per_address {
-            if !self.make_room(Some(address), now) {
+        let ours = self.addresses.get(&address);
+        if ours.map_or(0, |ours| ours.members) >= self.room_per_address {
+            let silent = ours.and_then(|ours| ours.silent.first().copied());
+            if !self.send_away(silent) && !self.make_place(Some(address), now) {
                 return Admission::Refused;
             }
-        } else if all >= self.max {
-            let crowded = self.addresses.iter().filter(|(_, count)| **count > 1);
-            let crowded = crowded.max_by_key(|(_, count)| **count);
-            let crowded = crowded.map(|(address, _)| *address);
-            if !self.make_room(crowded, now) && !self.make_room(None, now) {
-                return Admission::Wait;
-            }
+        } else if self.members.len() >= self.room
+            && !self.make_room()
+            && !self.make_place(None, now)
+        {
+            return Admission::Wait;
         }
         let place = self.next;
         self.next += 1;
-        let must_go = Arc::new(Notify::new());
+        let signals = Arc::new(Signals::default());
         self.members.insert(
             place,
             Member {
                 address,
                 since: now,
                 stage: Stage::Silent,
-                must_go: Arc::clone(&must_go),
+                signals: Arc::clone(&signals),
             },
         );
-        *self.addresses.entry(address).or_default() += 1;
-        Admission::Admitted { place, must_go }
+        self.silent.insert(place);
+        let ours = self.addresses.entry(address).or_default();
+        ours.members += 1;
+        ours.silent.insert(place);
+        Admission::Admitted { place, signals }
+    }
+
+    /// Whether a client that has said what it wants may begin. If not, it is told when it may;
+    /// whoever asks again meanwhile makes those give way who are idle by then.
+    pub(crate) fn begin(&mut self, place: u64, now: Instant) -> bool {
+        let Some(member) = self.members.get_mut(&place) else {
+            return false;
+        };
+        let address = member.address;
+        match member.stage {
+            Stage::Silent => {
+                member.stage = Stage::Waiting;
+                self.no_longer_silent(place, address);
+                self.waiting.insert(place);
+            }
+            Stage::Waiting => {}
+            Stage::Busy | Stage::Refused | Stage::Finished => return true,
+        }
+        self.promote(now);
+        if !self.working.contains_key(&place) {
+            self.sweep(now);
+            self.promote(now);
+        }
+        self.working.contains_key(&place)
     }
 
     /// Notes how far a client has come.
     pub(crate) fn advance(&mut self, place: u64, stage: Stage) {
-        if let Some(member) = self.members.get_mut(&place) {
-            member.stage = stage;
-        }
+        let Some(member) = self.members.get_mut(&place) else {
+            return;
+        };
+        member.stage = stage;
+        let address = member.address;
+        self.no_longer_silent(place, address);
     }
 
     /// Frees a place. Those who had to go have none any more.
-    pub(crate) fn leave(&mut self, place: u64) {
-        if let Some(member) = self.members.remove(&place)
-            && let Some(count) = self.addresses.get_mut(&member.address)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.addresses.remove(&member.address);
-            }
+    pub(crate) fn leave(&mut self, place: u64, now: Instant) {
+        if self.remove(place) {
+            self.promote(now);
         }
+    }
+
+    /// Sends away the one that was silent for the longest, if anybody is.
+    pub(crate) fn make_room(&mut self) -> bool {
+        self.send_away(self.silent.first().copied())
     }
 
     /// How many there are.
@@ -130,33 +197,107 @@ impl Crowd {
         self.members.len()
     }
 
-    fn of(&self, address: IpAddr) -> usize {
-        self.addresses.get(&address).copied().unwrap_or(0)
+    fn has_its_share(&self, address: IpAddr) -> bool {
+        let ours = self.addresses.get(&address);
+        ours.is_some_and(|ours| ours.working >= self.max_per_address)
     }
 
-    fn make_room(&mut self, address: Option<IpAddr>, now: Instant) -> bool {
-        let among = |member: &Member| address.is_none_or(|address| member.address == address);
-        let idle = self
-            .members
-            .iter()
-            .find(|(_, member)| among(member) && member.is_idle(now));
-        let Some((&place, member)) = idle else {
+    fn no_longer_silent(&mut self, place: u64, address: IpAddr) {
+        if self.silent.remove(&place)
+            && let Some(ours) = self.addresses.get_mut(&address)
+        {
+            ours.silent.remove(&place);
+        }
+    }
+
+    /// Gives free places to those who wait, in the order of arrival; those whose address has its
+    /// share are passed over.
+    fn promote(&mut self, now: Instant) {
+        while self.working.len() < self.max {
+            let mut waiting = self.waiting.iter().filter_map(|place| {
+                let address = self.members.get(place)?.address;
+                (!self.has_its_share(address)).then_some((*place, address))
+            });
+            let Some((place, address)) = waiting.next() else {
+                return;
+            };
+            self.waiting.remove(&place);
+            self.working.insert(place, address);
+            self.addresses.entry(address).or_default().working += 1;
+            if let Some(member) = self.members.get_mut(&place) {
+                (member.stage, member.since) = (Stage::Busy, now);
+                member.signals.may_begin.notify_one();
+            }
+        }
+    }
+
+    /// Sends away those who have been in a handshake for too long and stand in the way of others,
+    /// as many as wait.
+    fn sweep(&mut self, now: Instant) {
+        let soon = |swept| now.saturating_duration_since(swept) < SWEEP;
+        if self.swept.is_some_and(soon) {
+            return;
+        }
+        self.swept = Some(now);
+        let full = self.working.len() >= self.max;
+        let in_the_way = self.working.iter().filter(|(place, address)| {
+            (full || self.has_its_share(**address))
+                && self.members.get(place).is_some_and(|it| it.is_idle(now))
+        });
+        let in_the_way = in_the_way.map(|(place, _)| *place);
+        let in_the_way: Vec<_> = in_the_way.take(self.waiting.len()).collect();
+        for place in in_the_way {
+            self.send_away(Some(place));
+        }
+    }
+
+    /// Sends away the first who has been in a handshake for too long, of one address or of all.
+    fn make_place(&mut self, address: Option<IpAddr>, now: Instant) -> bool {
+        let among = |theirs: &IpAddr| address.is_none_or(|address| *theirs == address);
+        let idle = self.working.iter().find(|(place, theirs)| {
+            among(theirs) && self.members.get(place).is_some_and(|it| it.is_idle(now))
+        });
+        let idle = idle.map(|(place, _)| *place);
+        let sent = self.send_away(idle);
+        self.promote(now);
+        sent
+    }
+
+    fn send_away(&mut self, place: Option<u64>) -> bool {
+        let Some(place) = place else {
             return false;
         };
-        member.must_go.notify_one();
-        self.leave(place);
+        if let Some(member) = self.members.get(&place) {
+            member.signals.must_go.notify_one();
+        }
+        self.remove(place)
+    }
+
+    fn remove(&mut self, place: u64) -> bool {
+        let Some(member) = self.members.remove(&place) else {
+            return false;
+        };
+        self.silent.remove(&place);
+        self.waiting.remove(&place);
+        let worked = self.working.remove(&place).is_some();
+        if let Some(ours) = self.addresses.get_mut(&member.address) {
+            ours.silent.remove(&place);
+            ours.members -= 1;
+            ours.working -= usize::from(worked);
+            if ours.members == 0 {
+                self.addresses.remove(&member.address);
+            }
+        }
         true
     }
 }
 
 impl Member {
     fn is_idle(&self, now: Instant) -> bool {
-        let waited = now.saturating_duration_since(self.since);
         match self.stage {
-            Stage::Silent => waited >= SILENT_FOR,
-            Stage::Busy => waited >= BUSY_FOR,
+            Stage::Busy => now.saturating_duration_since(self.since) >= BUSY_FOR,
             Stage::Refused => true,
-            Stage::Finished => false,
+            Stage::Silent | Stage::Waiting | Stage::Finished => false,
         }
     }
 }
@@ -173,124 +314,4 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SOON: Duration = Duration::from_millis(50);
-
-    fn address(last: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, last])
-    }
-
-    /// Admits a client and says whether another had to go.
-    struct Check {
-        crowd: Crowd,
-        now: Instant,
-        inside: Vec<(u64, Arc<Notify>)>,
-    }
-
-    impl Check {
-        fn new(max: usize, max_per_address: usize) -> Self {
-            Self {
-                crowd: Crowd::new(max, max_per_address),
-                now: Instant::now(),
-                inside: Vec::new(),
-            }
-        }
-
-        fn comes(&mut self, last: u8) -> Result<u64, &'static str> {
-            match self.crowd.admit(address(last), self.now) {
-                Admission::Admitted { place, must_go } => {
-                    self.inside.push((place, must_go));
-                    Ok(place)
-                }
-                Admission::Refused => Err("refused"),
-                Admission::Wait => Err("wait"),
-            }
-        }
-
-        fn inside(&self) -> Vec<u64> {
-            self.crowd.members.keys().copied().collect()
-        }
-
-        async fn was_told(&self, place: u64) {
-            let (_, must_go) = self.inside.iter().find(|(p, _)| *p == place).unwrap();
-            must_go.notified().await;
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_silent_make_room_and_the_first_of_them_first() {
-        let mut check = Check::new(2, 2);
-        assert_eq!((check.comes(1), check.comes(2)), (Ok(0), Ok(1)));
-        check.now += SOON;
-        assert_eq!(check.comes(3), Err("wait"));
-        check.now += SOON;
-        assert_eq!(check.comes(3), Ok(2));
-        assert_eq!(check.inside(), [1, 2]);
-        check.was_told(0).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_is_busy_has_more_time_and_who_is_finished_stays() {
-        let mut check = Check::new(2, 2);
-        assert_eq!((check.comes(1), check.comes(2)), (Ok(0), Ok(1)));
-        check.crowd.advance(0, Stage::Finished);
-        check.crowd.advance(1, Stage::Busy);
-        check.now += BUSY_FOR - SOON;
-        assert_eq!(check.comes(3), Err("wait"));
-        check.now += SOON;
-        assert_eq!(check.comes(3), Ok(2));
-        check.crowd.advance(2, Stage::Refused);
-        assert_eq!(check.comes(4), Ok(3));
-        assert_eq!(check.inside(), [0, 3]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_address_makes_room_among_its_own() {
-        let mut check = Check::new(10, 2);
-        assert_eq!(check.comes(2), Ok(0));
-        assert_eq!((check.comes(1), check.comes(1)), (Ok(1), Ok(2)));
-        assert_eq!(check.comes(1), Err("refused"));
-        check.now += SILENT_FOR;
-        assert_eq!(check.comes(1), Ok(3));
-        assert_eq!(check.inside(), [0, 2, 3]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_most_crowded_address_makes_room_for_others() {
-        let mut check = Check::new(3, 3);
-        assert_eq!(check.comes(2), Ok(0));
-        assert_eq!((check.comes(1), check.comes(1)), (Ok(1), Ok(2)));
-        check.now += SILENT_FOR;
-        assert_eq!(check.comes(3), Ok(3));
-        assert_eq!(check.inside(), [0, 2, 3]);
-        // With one each, the one that was there first.
-        check.now += SILENT_FOR;
-        assert_eq!(check.comes(4), Ok(4));
-        assert_eq!(check.inside(), [2, 3, 4]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn places_become_free() {
-        let mut check = Check::new(1, 1);
-        for place in 0..3 {
-            assert_eq!(check.comes(1), Ok(place));
-            check.crowd.leave(place);
-            check.crowd.leave(place);
-        }
-        assert!(check.crowd.members.is_empty() && check.crowd.addresses.is_empty());
-    }
-
-    #[test]
-    fn a_network_of_ipv6_is_one_address() {
-        for (address, expected) in [
-            ("192.0.2.1", "192.0.2.1"),
-            ("::ffff:192.0.2.1", "192.0.2.1"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        ] {
-            let address: IpAddr = address.parse().unwrap();
-            assert_eq!(network(address).to_string(), expected);
-        }
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use std::fmt;
 use bartizan_core::{Code, Peer, Rejection, RejectionKind, WallTime};
 
 use crate::allowed::NotADnsName;
+use crate::handshake::PLAINTEXT_ENDED;
 use crate::proxy::ForwardedError;
 
 /// A trusted proxy says of a client what another proxy would have to say.
@@ -15,8 +16,12 @@ pub const FORWARDED_MALFORMED: Code = Code::new("mtls.forwarded_malformed");
 pub const NO_CONNECTION: Code = Code::new("mtls.no_connection");
 /// The connection of this request proved no peer.
 pub const NO_PEER: Code = Code::new("mtls.no_peer");
+/// A plaintext request to a route that is not listed for it.
+pub const PLAINTEXT_NOT_LISTED: Code = Code::new("mtls.plaintext_not_listed");
 /// The peer's certificate has expired since the handshake.
 pub const PEER_EXPIRED: Code = Code::new("mtls.peer_expired");
+/// A plaintext request carries a token, which anybody on the way can read.
+pub const TOKEN_IN_PLAINTEXT: Code = Code::new("mtls.token_in_plaintext");
 /// The peer is known and not on the list.
 pub const PEER_NOT_ALLOWED: Code = Code::new("mtls.peer_not_allowed");
 
@@ -28,7 +33,7 @@ pub enum ConfigError {
     #[error("allow-list has something else than a name")]
     DnsName(#[source] NotADnsName),
     /// The layer has no allow-list, so that it would refuse every request.
-    #[error("no peer is allowed: add at least one pattern, trust domain or dns name")]
+    #[error("nobody is allowed: add at least one pattern, trust domain or dns name")]
     NobodyAllowed,
 }
 
@@ -53,6 +58,12 @@ pub enum MtlsErrorKind {
     PeerExpired,
     /// The peer is not on the list.
     PeerNotAllowed,
+    /// The request is in plaintext, and the migration that allowed it is over.
+    PlaintextEnded,
+    /// The request is in plaintext, and its route is not listed.
+    PlaintextNotListed,
+    /// The request is in plaintext and carries a token.
+    TokenInPlaintext,
 }
 
 #[derive(Clone, Debug)]
@@ -62,6 +73,9 @@ enum Reason {
     NoPeer,
     PeerExpired { peer: Peer, now: WallTime },
     PeerNotAllowed { peer: Peer },
+    PlaintextEnded { end: WallTime, now: WallTime },
+    PlaintextNotListed,
+    TokenInPlaintext,
 }
 
 impl MtlsError {
@@ -78,6 +92,18 @@ impl MtlsError {
 
     pub(crate) fn no_peer() -> Self {
         Self(Reason::NoPeer)
+    }
+
+    pub(crate) fn plaintext_ended(end: WallTime, now: WallTime) -> Self {
+        Self(Reason::PlaintextEnded { end, now })
+    }
+
+    pub(crate) fn plaintext_not_listed() -> Self {
+        Self(Reason::PlaintextNotListed)
+    }
+
+    pub(crate) fn token_in_plaintext() -> Self {
+        Self(Reason::TokenInPlaintext)
     }
 
     pub(crate) fn expired(peer: &Peer, now: WallTime) -> Self {
@@ -103,6 +129,9 @@ impl MtlsError {
             Reason::NoPeer => MtlsErrorKind::NoPeer,
             Reason::PeerExpired { .. } => MtlsErrorKind::PeerExpired,
             Reason::PeerNotAllowed { .. } => MtlsErrorKind::PeerNotAllowed,
+            Reason::PlaintextEnded { .. } => MtlsErrorKind::PlaintextEnded,
+            Reason::PlaintextNotListed => MtlsErrorKind::PlaintextNotListed,
+            Reason::TokenInPlaintext => MtlsErrorKind::TokenInPlaintext,
         }
     }
 
@@ -140,6 +169,21 @@ impl MtlsError {
                 PEER_NOT_ALLOWED,
                 "this peer may not call this service",
             ),
+            MtlsErrorKind::PlaintextEnded => (
+                RejectionKind::Forbidden,
+                PLAINTEXT_ENDED,
+                "this service is not called in plaintext any more",
+            ),
+            MtlsErrorKind::PlaintextNotListed => (
+                RejectionKind::Forbidden,
+                PLAINTEXT_NOT_LISTED,
+                "this route is not called in plaintext",
+            ),
+            MtlsErrorKind::TokenInPlaintext => (
+                RejectionKind::Forbidden,
+                TOKEN_IN_PLAINTEXT,
+                "tokens are not sent in plaintext; consider this one known to others",
+            ),
         };
         Rejection::new(kind, code)
             .with_detail(detail)
@@ -165,6 +209,14 @@ impl fmt::Display for MtlsError {
                 now.unix_seconds()
             ),
             Reason::PeerNotAllowed { peer } => write!(f, "{peer} is not among those allowed"),
+            Reason::PlaintextEnded { end, now } => write!(
+                f,
+                "plaintext ended: end {}, now {}",
+                end.unix_seconds(),
+                now.unix_seconds()
+            ),
+            Reason::PlaintextNotListed => f.write_str("route is not listed for plaintext"),
+            Reason::TokenInPlaintext => f.write_str("token in plaintext"),
         }
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use bartizan_core::{Clock, Observe, SystemClock, TrustDomain};
 use bartizan_source::{FileSet, FileSource, FileSourceBuilder, SourceError};
 
-use crate::identity::{Identity, IdentityError};
+use crate::crypto::Crypto;
+use crate::identity::IdentityError;
 use crate::material::Material;
 use crate::revocation::{RevocationError, RevocationLists};
 use crate::roots::{Roots, RootsError};
@@ -49,6 +50,7 @@ pub struct MaterialFiles {
     documents: std::collections::BTreeSet<TrustDomain>,
     revocation: BTreeMap<Option<TrustDomain>, PathBuf>,
     allow_unknown_status: bool,
+    crypto: Crypto,
     interval: Duration,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observe>>,
@@ -124,6 +126,12 @@ impl MaterialFiles {
         self
     }
 
+    /// Sets the crypto library of the identity, and so of all that uses it. ring unless said.
+    pub fn with_crypto(mut self, crypto: Crypto) -> Self {
+        self.crypto = crypto;
+        self
+    }
+
     /// Sets how long to wait between two readings. Ten seconds unless said.
     pub fn with_interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
@@ -175,6 +183,7 @@ impl MaterialFiles {
             documents: std::collections::BTreeSet::new(),
             revocation: BTreeMap::new(),
             allow_unknown_status: false,
+            crypto: Crypto::ring(),
             interval: INTERVAL,
             clock,
             observer: None,
@@ -216,7 +225,7 @@ impl MaterialFiles {
         };
         let (identity, trust) = match &self.trust {
             TrustFiles::Dns(path) => (
-                Identity::dns_from_pem(chain, key),
+                self.crypto.dns_identity_from_pem(chain, key),
                 Trust::dns(roots(None, path)?),
             ),
             TrustFiles::Spiffe(paths) => {
@@ -224,7 +233,10 @@ impl MaterialFiles {
                 for (domain, path) in paths {
                     bundles = bundles.with_bundle(domain.clone(), roots(Some(domain), path)?);
                 }
-                (Identity::from_pem(chain, key), Trust::spiffe(bundles))
+                (
+                    self.crypto.identity_from_pem(chain, key),
+                    Trust::spiffe(bundles),
+                )
             }
         };
         let identity = identity.map_err(MaterialError::Identity)?;
@@ -233,7 +245,7 @@ impl MaterialFiles {
             .check_validity(now)
             .map_err(MaterialError::Validity)?;
         trust
-            .check_own(identity.chain(), identity.name(), now)
+            .check_own(&identity, now)
             .map_err(MaterialError::OwnBundle)?;
         Ok(Material::new(identity, trust))
     }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::{
-    Check, Clock, Connection, Duty, Enforcement, Guard, Inspection, Never, Peer, Rejection,
-    SecurityContext,
+    Check, Clock, Connection, Decision, Duty, Enforcement, Guard, Inspection, Never, Outcome, Peer,
+    Rejection, Transport, WallTime,
 };
+use http::header::AUTHORIZATION;
 
 use crate::allowed::AllowedPeers;
 use crate::error::MtlsError;
 use crate::forwarded::ProxyGrants;
+use crate::handshake::PLAINTEXT;
+use crate::migration::Migration;
 use crate::pass::MtlsPass;
 
 /// The guard of [`MtlsLayer`](crate::MtlsLayer), for chaining with others.
@@ -23,6 +26,18 @@ pub(crate) struct Config {
     pub(crate) allowed: AllowedPeers,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) proxies: ProxyGrants,
+    pub(crate) anonymous: bool,
+    pub(crate) migration: Option<Migration>,
+}
+
+/// What a request that passes rests on.
+#[derive(Clone, Debug)]
+pub(crate) enum Basis {
+    /// A client without a certificate, where that is allowed.
+    Anonymous,
+    Peer(Peer),
+    /// A migration that ends then.
+    Plaintext(WallTime),
 }
 
 impl MtlsGuard {
@@ -30,13 +45,46 @@ impl MtlsGuard {
         Self(Arc::new(config))
     }
 
-    fn decide<'c>(&self, context: &'c SecurityContext) -> Result<&'c Peer, MtlsError> {
-        let peer = context.peer().ok_or_else(MtlsError::no_peer)?;
-        self.time_left(peer)?;
+    fn decide(&self, peer: &Peer) -> Result<Basis, MtlsError> {
+        self.peer_time_left(peer)?;
         if !self.0.allowed.admits(peer.identity()) {
             return Err(MtlsError::not_allowed(peer));
         }
-        Ok(peer)
+        Ok(Basis::Peer(peer.clone()))
+    }
+
+    fn decide_without_peer(&self, inspection: &Inspection<'_>) -> Result<Basis, MtlsError> {
+        // It matters whether there is no peer or nobody said so: the first is the client's doing,
+        // the second a fault of the service's set-up.
+        let connection = Connection::of(&inspection.parts.extensions);
+        let connection = connection.ok_or_else(MtlsError::no_connection)?;
+        match (connection.transport(), &self.0.migration) {
+            (Transport::Tls, _) if self.0.anonymous => Ok(Basis::Anonymous),
+            (Transport::Plaintext, Some(migration)) => {
+                let basis = self.decide_plaintext(inspection, migration);
+                migration.count(basis.is_ok());
+                basis
+            }
+            _ => Err(MtlsError::no_peer()),
+        }
+    }
+
+    fn decide_plaintext(
+        &self,
+        inspection: &Inspection<'_>,
+        migration: &Migration,
+    ) -> Result<Basis, MtlsError> {
+        self.plaintext_time_left(migration.end())?;
+        if !migration.lists(inspection.context) {
+            return Err(MtlsError::plaintext_not_listed());
+        }
+        // Of whatever scheme: each is as good as a password to whoever reads it.
+        if inspection.parts.headers.contains_key(AUTHORIZATION) && !migration.allows_tokens() {
+            return Err(MtlsError::token_in_plaintext());
+        }
+        let decision = Decision::new(self.0.duty.layer(), Outcome::Allowed).with_code(PLAINTEXT);
+        self.0.duty.record(inspection, decision);
+        Ok(Basis::Plaintext(migration.end()))
     }
 
     /// Records what a trusted proxy says of its client, and removes what anybody else says.
@@ -57,14 +105,31 @@ impl MtlsGuard {
         Ok(())
     }
 
+    /// How long what a request rests on goes on; `None` if it has no end.
+    pub(crate) fn time_left(&self, basis: &Basis) -> Result<Option<Duration>, MtlsError> {
+        match basis {
+            Basis::Anonymous => Ok(None),
+            Basis::Peer(peer) => self.peer_time_left(peer).map(Some),
+            Basis::Plaintext(end) => self.plaintext_time_left(*end).map(Some),
+        }
+    }
+
     /// A connection outlives the certificate that it began with; what it proves does not.
-    pub(crate) fn time_left(&self, peer: &Peer) -> Result<Duration, MtlsError> {
+    fn peer_time_left(&self, peer: &Peer) -> Result<Duration, MtlsError> {
         let (now, not_after) = (self.0.clock.wall(), peer.not_after());
         if now.unix_seconds() > not_after.unix_seconds() {
             return Err(MtlsError::expired(peer, now));
         }
         // The last second belongs to it as a whole.
         Ok((not_after + Duration::from_secs(1)).saturating_since(now))
+    }
+
+    fn plaintext_time_left(&self, end: WallTime) -> Result<Duration, MtlsError> {
+        let now = self.0.clock.wall();
+        if now >= end {
+            return Err(MtlsError::plaintext_ended(end, now));
+        }
+        Ok(end.saturating_since(now))
     }
 }
 
@@ -77,17 +142,14 @@ impl Guard for MtlsGuard {
     }
 
     fn check(&self, inspection: &mut Inspection<'_>) -> Check<MtlsPass, Never> {
-        // Without a peer it matters whether there is none or nobody said so: the first is the
-        // client's doing, the second a fault of the service's set-up.
-        let unknown = inspection.context.peer().is_none()
-            && Connection::of(&inspection.parts.extensions).is_none();
-        let decided = match unknown {
-            true => Err(MtlsError::no_connection()),
-            false => self.decide(inspection.context),
+        let decided = match inspection.context.peer() {
+            Some(peer) => self.decide(peer),
+            None => self.decide_without_peer(inspection),
         };
-        Check::Now(decided.map_err(MtlsError::into_rejection).and_then(|peer| {
+        let decided = decided.map_err(MtlsError::into_rejection);
+        Check::Now(decided.and_then(|basis| {
             self.hear_proxy(inspection)?;
-            Ok(MtlsPass::new(self.clone(), peer.clone()))
+            Ok(MtlsPass::new(self.clone(), basis))
         }))
     }
 }

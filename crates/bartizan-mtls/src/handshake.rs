@@ -13,10 +13,17 @@ use crate::tls::PeerNotAllowed;
 
 /// The far end refused us, or what we offered.
 pub const ALERT_RECEIVED: Code = Code::new("mtls.alert_received");
+/// The far end has no certificate, and the listener takes such clients: a connection without a
+/// peer.
+pub const ANONYMOUS: Code = Code::new("mtls.anonymous");
 /// The certificate of the far end, or one that it rests on, is expired or not valid yet.
 pub const EXPIRED: Code = Code::new("mtls.expired");
+/// The handshake led to a connection with a peer.
+pub const HANDSHAKE_COMPLETED: Code = Code::new("mtls.handshake_completed");
 /// The handshake failed for another reason: no TLS, no common version, a broken connection.
 pub const HANDSHAKE_FAILED: Code = Code::new("mtls.handshake_failed");
+/// The handshake took a session up again, whose certificate was then verified anew.
+pub const HANDSHAKE_RESUMED: Code = Code::new("mtls.handshake_resumed");
 /// The far end had to make room for others: it was idle, or its address had more than its share.
 pub const HANDSHAKE_SHED: Code = Code::new("mtls.handshake_shed");
 /// The far end did not complete the handshake in its time.
@@ -27,6 +34,10 @@ pub const PROXY_PROTOCOL: Code = Code::new("mtls.proxy_protocol");
 pub const NO_CERTIFICATE: Code = Code::new("mtls.no_certificate");
 /// We have no identity of our own yet, because its source has published none.
 pub const NO_IDENTITY: Code = Code::new("mtls.no_identity");
+/// The connection, or the request, is in plaintext, which a [`Migration`](crate::Migration) allows.
+pub const PLAINTEXT: Code = Code::new("mtls.plaintext");
+/// The connection, or the request, is in plaintext, and the migration that allowed it is over.
+pub const PLAINTEXT_ENDED: Code = Code::new("mtls.plaintext_ended");
 /// The certificate of the far end breaks a rule of X509-SVIDs (or of DNS identities).
 pub const NOT_AN_SVID: Code = Code::new("mtls.not_an_svid");
 /// The revocation lists do not tell whether the far end's certificate is revoked.
@@ -40,6 +51,7 @@ pub const UNKNOWN_AUTHORITY: Code = Code::new("mtls.unknown_authority");
 #[derive(Debug)]
 pub(crate) enum Failure {
     NoIdentity,
+    PlaintextEnded,
     Shed,
     Timeout,
     Tls(Error),
@@ -59,6 +71,7 @@ impl Failure {
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::NoIdentity => NO_IDENTITY,
+            Self::PlaintextEnded => PLAINTEXT_ENDED,
             Self::Shed => HANDSHAKE_SHED,
             Self::Timeout => HANDSHAKE_TIMEOUT,
             Self::Tls(Error::AlertReceived(_)) => ALERT_RECEIVED,
@@ -101,6 +114,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoIdentity => f.write_str("no identity published yet"),
+            Self::PlaintextEnded => f.write_str("plaintext is not taken any more"),
             Self::Shed => f.write_str("had to make room for others"),
             Self::Timeout => f.write_str("handshake not completed in time"),
             Self::Tls(Error::InvalidCertificate(CertificateError::Other(other))) => {

@@ -1,8 +1,8 @@
 //! The listener as axum and tonic ask for it.
 
 #[cfg(feature = "axum")]
-impl axum::serve::Listener for crate::MtlsListener {
-    type Io = crate::MtlsStream;
+impl<P: crate::Presence> axum::serve::Listener for crate::MtlsListener<P> {
+    type Io = crate::MtlsStream<P>;
     // What the layers need to know. `AxumListener` of core hands it to each request.
     type Addr = bartizan_core::Connection;
 
@@ -27,7 +27,7 @@ impl axum::serve::Listener for crate::MtlsListener {
 }
 
 #[cfg(feature = "tonic")]
-impl tonic::transport::server::Connected for crate::MtlsStream {
+impl<P: crate::Presence> tonic::transport::server::Connected for crate::MtlsStream<P> {
     type ConnectInfo = bartizan_core::Connection;
 
     fn connect_info(&self) -> Self::ConnectInfo {

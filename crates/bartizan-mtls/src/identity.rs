@@ -9,6 +9,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroize;
 
+use crate::crypto::Crypto;
 use crate::rules;
 use crate::svid_error::SvidError;
 use crate::verify;
@@ -21,7 +22,8 @@ use crate::verify;
 /// [`check_validity`](Self::check_validity).
 ///
 /// The DER form of the key is wiped once it is loaded. PEM text belongs to the caller, the PEM
-/// decoder does not wipe its scratch space, and `ring` does not wipe the form that it works with.
+/// decoder does not wipe its scratch space, and the crypto library
+/// does not wipe the form that it works with.
 /// `Debug` shows the name and never the key.
 ///
 /// Cheap to clone.
@@ -31,6 +33,7 @@ pub struct Identity(Arc<Inner>);
 struct Inner {
     key: Arc<CertifiedKey>,
     certificate: VerifiedCertificate,
+    crypto: Crypto,
 }
 
 impl Identity {
@@ -43,7 +46,7 @@ impl Identity {
     ///
     /// [`IdentityError`] says what is wrong with which of the two.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
-        Self::from_der(chain_from_pem(chain)?, key_from_pem(key)?)
+        Self::load_pem(chain, key, true, &Crypto::ring())
     }
 
     /// As [`from_pem`](Self::from_pem), from DER.
@@ -55,7 +58,7 @@ impl Identity {
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, IdentityError> {
-        Self::load(chain, key, true)
+        Self::load(chain, key, true, &Crypto::ring())
     }
 
     /// A certificate whose DNS names are the identity, for a PKI without SPIFFE; from PEM text.
@@ -64,7 +67,7 @@ impl Identity {
     ///
     /// [`IdentityError`] says what is wrong with chain or key.
     pub fn dns_from_pem(chain: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
-        Self::dns_from_der(chain_from_pem(chain)?, key_from_pem(key)?)
+        Self::load_pem(chain, key, false, &Crypto::ring())
     }
 
     /// As [`dns_from_pem`](Self::dns_from_pem), from DER.
@@ -76,7 +79,7 @@ impl Identity {
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, IdentityError> {
-        Self::load(chain, key, false)
+        Self::load(chain, key, false, &Crypto::ring())
     }
 
     /// The name that the leaf claims.
@@ -121,19 +124,35 @@ impl Identity {
         verify::check_validity(self.chain(), now)
     }
 
+    /// The crypto library that holds the key.
+    pub fn crypto(&self) -> &Crypto {
+        &self.0.crypto
+    }
+
     pub(crate) fn certified_key(&self) -> &Arc<CertifiedKey> {
         &self.0.key
     }
 
-    fn load(
+    pub(crate) fn load_pem(
+        chain: &[u8],
+        key: &[u8],
+        spiffe: bool,
+        crypto: &Crypto,
+    ) -> Result<Self, IdentityError> {
+        Self::load(chain_from_pem(chain)?, key_from_pem(key)?, spiffe, crypto)
+    }
+
+    pub(crate) fn load(
         chain: Vec<CertificateDer<'static>>,
         mut key: PrivateKeyDer<'static>,
         spiffe: bool,
+        crypto: &Crypto,
     ) -> Result<Self, IdentityError> {
-        let loaded = rustls::crypto::ring::sign::any_supported_type(&key);
+        let loaded = crypto.load_key(&key);
         key.zeroize();
         let loaded = loaded.map_err(|_| IdentityError::UnusableKey)?;
-        let certificate = verify::describe(&chain, spiffe).map_err(IdentityError::Leaf)?;
+        let certificate = verify::describe(crypto.algorithms(), &chain, spiffe);
+        let certificate = certificate.map_err(IdentityError::Leaf)?;
         for (position, issuer) in chain.iter().enumerate().skip(1) {
             let may_issue = rules::read(issuer).is_ok_and(|issuer| rules::may_issue(&issuer));
             if !may_issue {
@@ -145,6 +164,7 @@ impl Identity {
         Ok(Self(Arc::new(Inner {
             key: Arc::new(key),
             certificate,
+            crypto: crypto.clone(),
         })))
     }
 }

@@ -12,7 +12,11 @@ use crate::guard::MtlsGuard;
 ///
 /// 1. A request whose connection proved no peer is refused: 401 / `UNAUTHENTICATED`,
 ///    `mtls.no_peer`. A connection that did not come through [`MtlsListener`](crate::MtlsListener)
-///    has none.
+///    has none. Two things can be allowed:
+///    [clients without a certificate](MtlsLayerBuilder::allow_no_certificate), under TLS, and
+///    [plaintext](MtlsLayerBuilder::allow_plaintext) on certain routes until a certain day. Outside
+///    of these, and with a token, plaintext is refused: 403 / `PERMISSION_DENIED`,
+///    `mtls.plaintext_not_listed`, `mtls.plaintext_ended`, `mtls.token_in_plaintext`.
 /// 2. A peer whose certificate has expired since the handshake is refused: 401 /
 ///    `UNAUTHENTICATED`, `mtls.peer_expired`.
 /// 3. A peer that is not on the list is refused: 403 / `PERMISSION_DENIED`,

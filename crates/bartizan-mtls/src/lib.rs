@@ -190,6 +190,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accept;
+mod acceptor;
 mod allowed;
 mod certificate;
 mod client_cert;
@@ -197,7 +198,9 @@ mod config;
 mod connect_error;
 mod connector;
 mod crowd;
+mod crypto;
 mod der;
+mod ending;
 mod error;
 mod expected;
 mod files;
@@ -207,9 +210,14 @@ mod handshake;
 mod hosts;
 mod identity;
 mod layer;
+mod lease;
 mod listener;
 mod material;
+mod migration;
+mod opening;
 mod pass;
+mod presence;
+mod proof;
 mod proxied;
 mod proxy;
 mod proxy_protocol;
@@ -236,31 +244,37 @@ pub use self::client_cert::{ClientCertError, parse_client_cert, parse_client_cer
 pub use self::config::MtlsLayerBuilder;
 pub use self::connect_error::{MtlsConnectError, MtlsConnectErrorKind};
 pub use self::connector::{Connecting, MtlsConnector, MtlsConnectorBuilder};
+pub use self::crypto::Crypto;
+#[cfg(feature = "fips")]
+pub use self::crypto::NotFips;
+pub use self::ending::{CONNECTION_AGED, EndConnection};
 pub use self::error::{
     ConfigError, FORWARDED_BY_OTHER, FORWARDED_MALFORMED, MtlsError, MtlsErrorKind, NO_CONNECTION,
-    NO_PEER, PEER_EXPIRED, PEER_NOT_ALLOWED,
+    NO_PEER, PEER_EXPIRED, PEER_NOT_ALLOWED, PLAINTEXT_NOT_LISTED, TOKEN_IN_PLAINTEXT,
 };
 pub use self::expected::ExpectedServers;
 pub use self::files::{MaterialError, MaterialFiles};
 pub use self::guard::MtlsGuard;
 pub use self::handshake::{
-    ALERT_RECEIVED, EXPIRED, HANDSHAKE_FAILED, HANDSHAKE_SHED, HANDSHAKE_TIMEOUT, NO_CERTIFICATE,
-    NO_IDENTITY, NOT_AN_SVID, PROXY_PROTOCOL, REVOCATION_UNKNOWN, REVOKED, UNKNOWN_AUTHORITY,
+    ALERT_RECEIVED, ANONYMOUS, EXPIRED, HANDSHAKE_COMPLETED, HANDSHAKE_FAILED, HANDSHAKE_RESUMED,
+    HANDSHAKE_SHED, HANDSHAKE_TIMEOUT, NO_CERTIFICATE, NO_IDENTITY, NOT_AN_SVID, PLAINTEXT,
+    PLAINTEXT_ENDED, PROXY_PROTOCOL, REVOCATION_UNKNOWN, REVOKED, UNKNOWN_AUTHORITY,
 };
 pub use self::identity::{Identity, IdentityError};
 pub use self::layer::{Mtls, MtlsLayer};
 pub use self::listener::{MtlsListener, MtlsListenerBuilder};
 pub use self::material::Material;
+pub use self::migration::Migration;
 pub use self::pass::MtlsPass;
+pub use self::presence::Presence;
+pub use self::proof::TRUST_WITHDRAWN;
 pub use self::proxy::{ForwardedError, ProxyGrant};
 pub use self::proxy_protocol::{ProxyHeader, ProxyHeaderProgress, ProxyProtocolError};
 pub use self::revocation::{RevocationError, RevocationLists};
 pub use self::roots::{Roots, RootsError};
 pub use self::rules::Role;
 #[cfg(feature = "serve")]
-pub use self::serve::{
-    CONNECTION_AGED, CONNECTION_CUT, EndConnection, Serve, Serving, TRUST_WITHDRAWN, serve,
-};
+pub use self::serve::{CONNECTION_CUT, Serve, Serving, serve};
 #[cfg(feature = "spiffe-bundle")]
 pub use self::spiffe_bundle::{SpiffeBundle, SpiffeBundleError};
 pub use self::status::{ListenerMonitor, ListenerStatus};

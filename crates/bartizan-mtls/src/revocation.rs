@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-#[cfg(feature = "serve")]
 use ring::digest::{self, Digest};
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
@@ -32,7 +31,6 @@ const MAX_LISTS: usize = 64;
 #[derive(Clone)]
 pub struct RevocationLists {
     lists: Arc<[List]>,
-    #[cfg(feature = "serve")]
     digest: Digest,
     unknown: UnknownStatusPolicy,
 }
@@ -53,7 +51,6 @@ impl RevocationLists {
     pub fn from_der<'a>(
         lists: impl IntoIterator<Item = &'a CertificateRevocationListDer<'a>>,
     ) -> Result<Self, RevocationError> {
-        #[cfg(feature = "serve")]
         let mut digest = digest::Context::new(&digest::SHA256);
         let mut read = Vec::<CertRevocationList<'static>>::new();
         for (position, der) in lists.into_iter().enumerate() {
@@ -66,7 +63,6 @@ impl RevocationLists {
                     cause: PathFault(cause),
                 }
             })?;
-            #[cfg(feature = "serve")]
             digest.update(der);
             read.push(list.into());
         }
@@ -84,7 +80,6 @@ impl RevocationLists {
         });
         Ok(Self {
             lists: lists.collect(),
-            #[cfg(feature = "serve")]
             digest: digest.finish(),
             unknown: UnknownStatusPolicy::Deny,
         })
@@ -120,7 +115,6 @@ impl RevocationLists {
     }
 
     /// Whether these say the same of everybody.
-    #[cfg(feature = "serve")]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.digest.as_ref() == other.digest.as_ref() && self.unknown == other.unknown
     }

@@ -123,7 +123,6 @@ impl Roots {
     }
 
     /// Whether these are the same authorities, in the same order, with the same lists.
-    #[cfg(feature = "serve")]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let (mine, theirs) = (&self.set, &other.set);
         let same_authorities = Arc::ptr_eq(mine, theirs)

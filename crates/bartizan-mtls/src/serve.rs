@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bartizan_core::Peer;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -21,11 +22,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tower_service::Service;
 
+use crate::ending::EndConnection;
 use crate::listener::MtlsListener;
+use crate::presence::Presence;
 use crate::serve::limits::Limits;
 use crate::stream::MtlsStream;
 
-pub use self::live::{CONNECTION_AGED, CONNECTION_CUT, EndConnection, TRUST_WITHDRAWN};
+pub use self::live::CONNECTION_CUT;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -60,7 +63,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// # How it works
 ///
 /// 1. The protocol is the one that the handshake agreed on (ALPN): HTTP/2 or, without agreement,
-///    HTTP/1.1.
+///    HTTP/1.1; on a plaintext connection, the one that the client begins with.
 /// 2. A connection lives until its peer's certificate expires, its peer is no longer believed, it
 ///    has reached its age, or the server stops. Then it ends gracefully: HTTP/2 by GOAWAY, with
 ///    open streams finishing, HTTP/1.1 after the response. The observer of the listener learns
@@ -76,7 +79,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// Each has a default, with its reason at the method that changes it. Dropping the future closes
 /// everything at once.
-pub fn serve<S>(listener: MtlsListener, service: S) -> Serve<S> {
+pub fn serve<S, P: Presence>(listener: MtlsListener<P>, service: S) -> Serve<S, P> {
     Serve {
         listener,
         service,
@@ -87,14 +90,14 @@ pub fn serve<S>(listener: MtlsListener, service: S) -> Serve<S> {
 
 /// A server that runs when it is awaited; made by [`serve`].
 #[must_use = "a server runs when it is awaited"]
-pub struct Serve<S> {
-    listener: MtlsListener,
+pub struct Serve<S, P = Peer> {
+    listener: MtlsListener<P>,
     service: S,
     limits: Limits,
     shutdown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-impl<S> Serve<S> {
+impl<S, P> Serve<S, P> {
     /// Stops gracefully when this future completes: no new connections, and those that are open
     /// finish what they are at within the drain limit.
     pub fn with_shutdown(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
@@ -195,8 +198,9 @@ impl<S> Serve<S> {
     }
 }
 
-impl<S, B> Serve<S>
+impl<S, P, B> Serve<S, P>
 where
+    P: Presence,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
@@ -220,7 +224,7 @@ where
         let outcome = loop {
             let next = async {
                 let slot = Arc::clone(&slots).acquire_owned().await;
-                (listener.accept().await, slot)
+                (listener.accept_bare().await, slot)
             };
             let (accepted, slot) = tokio::select! {
                 () = &mut shutdown => break Ok(()),
@@ -228,7 +232,7 @@ where
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
                 next = next => next,
             };
-            let stream: MtlsStream = match accepted {
+            let stream: MtlsStream<P> = match accepted {
                 Ok(stream) => stream,
                 Err(error) => break Err(error),
             };
@@ -252,8 +256,9 @@ where
     }
 }
 
-impl<S, B> IntoFuture for Serve<S>
+impl<S, P, B> IntoFuture for Serve<S, P>
 where
+    P: Presence,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
@@ -293,7 +298,7 @@ impl fmt::Debug for Serving {
     }
 }
 
-impl<S> fmt::Debug for Serve<S> {
+impl<S, P> fmt::Debug for Serve<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Serve")
             .field("listener", &self.listener)

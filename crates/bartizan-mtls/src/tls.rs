@@ -2,6 +2,7 @@
 //!
 //! Version 0.24 of rustls renames and reshapes them; that change ends here.
 
+mod sessions;
 mod verifier;
 
 use std::fmt;
@@ -19,12 +20,22 @@ use rustls::{ClientConfig, Error, ServerConfig};
 use rustls_pki_types::UnixTime;
 
 use crate::allowed::AllowedPeers;
+use crate::crypto::Crypto;
 use crate::material::Material;
 use crate::roots::unix_time;
+use crate::tls::sessions::Sessions;
 use crate::tls::verifier::Verifier;
 use crate::trust::Trust;
 
-pub(crate) use self::verifier::PeerNotAllowed;
+pub(crate) use self::sessions::Resuming;
+pub(crate) use self::verifier::{PeerNotAllowed, rustls_error};
+
+/// Whether a client must have a certificate. One that it has is verified either way.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Certificates {
+    Optional,
+    Required,
+}
 
 /// A rustls configuration and what it was built from.
 #[derive(Debug)]
@@ -32,6 +43,7 @@ pub(crate) struct Built<C> {
     generation: u64,
     pub(crate) config: Arc<C>,
     pub(crate) trust: Trust,
+    pub(crate) crypto: Crypto,
 }
 
 /// Builds a configuration anew for each published version of the material.
@@ -48,8 +60,15 @@ pub(crate) struct Configurations<C> {
 type Build<C> = Box<dyn Fn(&Material) -> Result<C, Error> + Send + Sync>;
 
 impl Configurations<ServerConfig> {
-    pub(crate) fn server(material: Published<Material>, clock: Arc<dyn Clock>) -> Self {
-        Self::new(material, move |material| server_config(material, &clock))
+    pub(crate) fn server(
+        material: Published<Material>,
+        clock: Arc<dyn Clock>,
+        certificates: Certificates,
+        resuming: Option<Resuming>,
+    ) -> Self {
+        Self::new(material, move |material| {
+            server_config(material, &clock, certificates, resuming)
+        })
     }
 }
 
@@ -99,6 +118,7 @@ impl<C> Configurations<C> {
             generation: version.generation(),
             config: Arc::new((self.build)(version.value())?),
             trust: version.value().trust().clone(),
+            crypto: version.value().identity().crypto().clone(),
         });
         self.newest.store(Some(Arc::clone(&built)));
         Ok(Some(built))
@@ -113,18 +133,28 @@ impl<C> fmt::Debug for Configurations<C> {
     }
 }
 
-fn server_config(material: &Material, clock: &Arc<dyn Clock>) -> Result<ServerConfig, Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Arc::new(Verifier::new(&provider, material, None));
+fn server_config(
+    material: &Material,
+    clock: &Arc<dyn Clock>,
+    certificates: Certificates,
+    resuming: Option<Resuming>,
+) -> Result<ServerConfig, Error> {
+    let provider = Arc::clone(material.identity().crypto().provider());
+    let verifier = Arc::new(Verifier::of_clients(&provider, material, certificates));
     let resolver = SingleCertAndKey::from(Arc::clone(material.identity().certified_key()));
     let mut config = ServerConfig::builder_with_details(provider, RustlsClock::of(clock))
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(resolver));
-    // A resumed session would hand us the certificate of its first handshake without asking the
-    // verifier again: no expiry, no withdrawn trust, no rotated identity.
+    // A resumed session hands us the certificate of its first handshake without asking the
+    // verifier again: no expiry, no withdrawn trust. Where it is allowed, the acceptor asks.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    if let Some(resuming) = resuming {
+        config.session_storage = Arc::new(Sessions::new(resuming, clock));
+        // A session serves once, so that each connection needs one for the next.
+        config.send_tls13_tickets = 1;
+    }
     config.alpn_protocols = owned(&[b"h2", b"http/1.1"]);
     Ok(config)
 }
@@ -135,8 +165,8 @@ fn client_config(
     allowed: &AllowedPeers,
     protocols: &[&[u8]],
 ) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Arc::new(Verifier::new(&provider, material, Some(allowed.clone())));
+    let provider = Arc::clone(material.identity().crypto().provider());
+    let verifier = Arc::new(Verifier::of_servers(&provider, material, allowed.clone()));
     let resolver = SingleCertAndKey::from(Arc::clone(material.identity().certified_key()));
     let mut config = ClientConfig::builder_with_details(provider, RustlsClock::of(clock))
         .with_protocol_versions(&[&TLS13])?

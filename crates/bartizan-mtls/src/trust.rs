@@ -6,10 +6,12 @@ use std::sync::Arc;
 use bartizan_core::{PeerIdentity, TrustDomain, VerifiedCertificate, WallTime};
 use rustls_pki_types::CertificateDer;
 
+use crate::crypto::{Algorithms, RING_ALGORITHMS};
+use crate::identity::Identity;
 use crate::roots::Roots;
 use crate::rules::Role;
 use crate::svid_error::SvidError;
-use crate::verify::{verify_dns, verify_svid};
+use crate::verify::{verify_dns_with, verify_svid_with};
 
 /// The roots of each trust domain, kept apart.
 ///
@@ -49,7 +51,6 @@ impl TrustBundles {
         self.0.get(domain)
     }
 
-    #[cfg(feature = "serve")]
     fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
             || (self.0.len() == other.0.len()
@@ -113,9 +114,20 @@ impl Trust {
         role: Role,
         now: WallTime,
     ) -> Result<VerifiedCertificate, SvidError> {
+        self.verify_with(RING_ALGORITHMS, chain, role, now)
+    }
+
+    /// As [`verify`](Self::verify), with signatures of these algorithms.
+    pub(crate) fn verify_with(
+        &self,
+        algorithms: Algorithms,
+        chain: &[CertificateDer<'_>],
+        role: Role,
+        now: WallTime,
+    ) -> Result<VerifiedCertificate, SvidError> {
         match &self.0 {
-            Kind::Dns(roots) => verify_dns(chain, roots, role, now),
-            Kind::Spiffe(bundles) => verify_svid(chain, bundles, role, now),
+            Kind::Dns(roots) => verify_dns_with(algorithms, chain, roots, role, now),
+            Kind::Spiffe(bundles) => verify_svid_with(algorithms, chain, bundles, role, now),
         }
     }
 
@@ -124,13 +136,8 @@ impl Trust {
     /// has another issuer than its clients.
     ///
     /// Revocation is left aside. A list that names us must not be kept from naming others too.
-    pub(crate) fn check_own(
-        &self,
-        chain: &[CertificateDer<'_>],
-        name: &PeerIdentity,
-        now: WallTime,
-    ) -> Result<(), SvidError> {
-        let (Kind::Spiffe(bundles), PeerIdentity::Spiffe(id)) = (&self.0, name) else {
+    pub(crate) fn check_own(&self, own: &Identity, now: WallTime) -> Result<(), SvidError> {
+        let (Kind::Spiffe(bundles), PeerIdentity::Spiffe(id)) = (&self.0, own.name()) else {
             return Ok(());
         };
         let Some(roots) = bundles.roots_of(id.trust_domain()) else {
@@ -138,12 +145,12 @@ impl Trust {
         };
         let roots = roots.clone().without_revocation_lists();
         let domain = TrustDomain::parse(id.trust_domain()).map_err(SvidError::SpiffeId)?;
-        let own = TrustBundles::new().with_bundle(domain, roots);
-        verify_svid(chain, &own, Role::Server, now).map(drop)
+        let bundles = TrustBundles::new().with_bundle(domain, roots);
+        let algorithms = own.crypto().algorithms();
+        verify_svid_with(algorithms, own.chain(), &bundles, Role::Server, now).map(drop)
     }
 
     /// Whether the two believe the same of everybody, so that nothing need be asked again.
-    #[cfg(feature = "serve")]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Kind::Dns(mine), Kind::Dns(theirs)) => mine.is_same(theirs),

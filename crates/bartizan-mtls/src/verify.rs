@@ -2,30 +2,15 @@
 
 use bartizan_core::{PeerIdentity, VerifiedCertificate, WallTime};
 use ring::digest;
-use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
-use webpki::{EndEntityCert, KeyUsage, RevocationOptions, VerifiedPath, ring as ring_algorithms};
+use rustls_pki_types::CertificateDer;
+use webpki::{EndEntityCert, KeyUsage, RevocationOptions, VerifiedPath};
 
 use crate::certificate::Certificate;
+use crate::crypto::{Algorithms, RING_ALGORITHMS};
 use crate::roots::{Roots, unix_time};
 use crate::rules::{self, MAX_CERTIFICATE_BYTES, MAX_CHAIN_CERTIFICATES, Role};
 use crate::svid_error::{PathFault, SvidError};
 use crate::trust::TrustBundles;
-
-/// Those of ring that rustls uses for TLS 1.3, by name: a list by feature would change with what
-/// other crates of the program turn on.
-const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
-    ring_algorithms::ECDSA_P256_SHA256,
-    ring_algorithms::ECDSA_P256_SHA384,
-    ring_algorithms::ECDSA_P384_SHA256,
-    ring_algorithms::ECDSA_P384_SHA384,
-    ring_algorithms::ED25519,
-    ring_algorithms::RSA_PKCS1_2048_8192_SHA256,
-    ring_algorithms::RSA_PKCS1_2048_8192_SHA384,
-    ring_algorithms::RSA_PKCS1_2048_8192_SHA512,
-    ring_algorithms::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
-    ring_algorithms::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
-    ring_algorithms::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
-];
 
 /// Verifies an X509-SVID and its chain, leaf first, at the moment `now`.
 ///
@@ -57,13 +42,24 @@ pub fn verify_svid(
     role: Role,
     now: WallTime,
 ) -> Result<VerifiedCertificate, SvidError> {
+    verify_svid_with(RING_ALGORITHMS, chain, bundles, role, now)
+}
+
+/// As [`verify_svid`], with signatures of these algorithms.
+pub(crate) fn verify_svid_with(
+    algorithms: Algorithms,
+    chain: &[CertificateDer<'_>],
+    bundles: &TrustBundles,
+    role: Role,
+    now: WallTime,
+) -> Result<VerifiedCertificate, SvidError> {
     let (der, leaf) = leaf_of(chain)?;
     let id = rules::spiffe_id(&leaf)?;
-    check_key_algorithm(&leaf)?;
+    check_key_algorithm(algorithms, &leaf)?;
     let roots = bundles
         .roots_of(id.trust_domain())
         .ok_or(SvidError::UnknownIssuer)?;
-    check_path(chain, roots, role, now)?;
+    check_path(algorithms, chain, roots, role, now)?;
     Ok(verified(PeerIdentity::Spiffe(id), der, &leaf))
 }
 
@@ -82,16 +78,28 @@ pub fn verify_dns(
     role: Role,
     now: WallTime,
 ) -> Result<VerifiedCertificate, SvidError> {
+    verify_dns_with(RING_ALGORITHMS, chain, roots, role, now)
+}
+
+/// As [`verify_dns`], with signatures of these algorithms.
+pub(crate) fn verify_dns_with(
+    algorithms: Algorithms,
+    chain: &[CertificateDer<'_>],
+    roots: &Roots,
+    role: Role,
+    now: WallTime,
+) -> Result<VerifiedCertificate, SvidError> {
     let (der, leaf) = leaf_of(chain)?;
     let names = rules::dns_names(&leaf)?;
-    check_key_algorithm(&leaf)?;
-    check_path(chain, roots, role, now)?;
+    check_key_algorithm(algorithms, &leaf)?;
+    check_path(algorithms, chain, roots, role, now)?;
     Ok(verified(PeerIdentity::Dns(names), der, &leaf))
 }
 
 /// What a leaf says of itself, by the rules alone and without a path: for a chain that the
 /// handshake has verified, and for our own.
 pub(crate) fn describe(
+    algorithms: Algorithms,
     chain: &[CertificateDer<'_>],
     spiffe: bool,
 ) -> Result<VerifiedCertificate, SvidError> {
@@ -101,7 +109,7 @@ pub(crate) fn describe(
     } else {
         PeerIdentity::Dns(rules::dns_names(&leaf)?)
     };
-    check_key_algorithm(&leaf)?;
+    check_key_algorithm(algorithms, &leaf)?;
     Ok(verified(identity, der, &leaf))
 }
 
@@ -133,8 +141,8 @@ fn leaf_of<'a>(chain: &'a [CertificateDer<'_>]) -> Result<(&'a [u8], Certificate
 }
 
 /// Path validation does not look at the leaf's own key; only the handshake would.
-fn check_key_algorithm(leaf: &Certificate<'_>) -> Result<(), SvidError> {
-    let supported = ALGORITHMS
+fn check_key_algorithm(algorithms: Algorithms, leaf: &Certificate<'_>) -> Result<(), SvidError> {
+    let supported = algorithms
         .iter()
         .any(|known| known.public_key_alg_id().as_ref() == leaf.key_algorithm);
     if supported {
@@ -145,6 +153,7 @@ fn check_key_algorithm(leaf: &Certificate<'_>) -> Result<(), SvidError> {
 }
 
 fn check_path(
+    algorithms: Algorithms,
     chain: &[CertificateDer<'_>],
     roots: &Roots,
     role: Role,
@@ -172,7 +181,7 @@ fn check_path(
     let verify = |revocation: Option<RevocationOptions<'_>>| {
         end_entity
             .verify_for_usage(
-                ALGORITHMS,
+                algorithms,
                 roots.anchors(),
                 intermediates,
                 unix_time(now),

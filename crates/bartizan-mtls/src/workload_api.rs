@@ -15,6 +15,7 @@ use bartizan_source::{Backoff, Published, Publisher};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::crypto::Crypto;
 use crate::material::Material;
 use crate::workload_api::client::Client;
 use crate::workload_api::endpoint::Endpoint;
@@ -131,6 +132,12 @@ impl WorkloadApi {
     /// unless said.
     pub fn with_backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
+        self
+    }
+
+    /// Sets the crypto library of the identity, and so of all that uses it. ring unless said.
+    pub fn with_crypto(mut self, crypto: Crypto) -> Self {
+        self.wanted.crypto = Some(crypto);
         self
     }
 

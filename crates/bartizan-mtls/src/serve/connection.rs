@@ -14,21 +14,24 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tower_service::Service;
 
-use crate::accept::Acceptor;
+use crate::acceptor::Acceptor;
+use crate::ending::EndConnection;
+use crate::presence::Presence;
 use crate::serve::BoxError;
 use crate::serve::limits::Limits;
-use crate::serve::live::{CONNECTION_CUT, EndConnection, Life};
+use crate::serve::live::{CONNECTION_CUT, Life};
 use crate::serve::service::OnConnection;
 use crate::stream::MtlsStream;
 
 /// Serves one connection until its end.
-pub(super) async fn serve<S, B>(
-    mut stream: MtlsStream,
+pub(super) async fn serve<S, P, B>(
+    mut stream: MtlsStream<P>,
     service: S,
     limits: Arc<Limits>,
     acceptor: Arc<Acceptor>,
     stopping: watch::Receiver<bool>,
 ) where
+    P: Presence,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
@@ -37,7 +40,9 @@ pub(super) async fn serve<S, B>(
     B::Error: Into<BoxError>,
 {
     let mut life = Life::new(&limits, &acceptor.clock, stopping);
-    life.expires_after(stream.peer().not_after());
+    if let Some((end, code)) = acceptor.end_of(stream.connection()) {
+        life.expires_after(end, code);
+    }
     if let Some((chain, proof)) = stream.take_proof() {
         life.rests_on(chain, proof, acceptor.configurations.material());
     }
@@ -115,10 +120,11 @@ trait EndGracefully: Future<Output = hyper::Result<()>> {
     fn end_gracefully(self: Pin<&mut Self>);
 }
 
-type Io = TokioIo<MtlsStream>;
+type Io<P> = TokioIo<MtlsStream<P>>;
 
-impl<S, B> EndGracefully for http1::UpgradeableConnection<Io, OnConnection<S>>
+impl<S, P, B> EndGracefully for http1::UpgradeableConnection<Io<P>, OnConnection<S>>
 where
+    P: Presence,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Error: Into<BoxError>,
     B: Body + 'static,
@@ -129,8 +135,9 @@ where
     }
 }
 
-impl<S, B> EndGracefully for http2::Connection<Io, OnConnection<S>, TokioExecutor>
+impl<S, P, B> EndGracefully for http2::Connection<Io<P>, OnConnection<S>, TokioExecutor>
 where
+    P: Presence,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,

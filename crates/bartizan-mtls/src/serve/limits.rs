@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use crate::serve::live::EndConnection;
+use crate::ending::EndConnection;
 
 /// The least that hyper takes as the size of its HTTP/1.1 buffer.
 const LEAST_HTTP1_BUFFER: usize = 8192;

@@ -10,38 +10,16 @@ use rustls_pki_types::CertificateDer;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::error::PEER_EXPIRED;
-use crate::handshake::REVOKED;
+use crate::ending::{CONNECTION_AGED, EndConnection};
 use crate::material::Material;
-use crate::rules::Role;
+use crate::proof::Proof;
 use crate::serve::limits::Limits;
-use crate::stream::Proof;
-use crate::svid_error::SvidError;
 
-/// A connection ended because it had reached its age.
-pub const CONNECTION_AGED: Code = Code::new("mtls.connection_aged");
 /// A connection that had to end did not finish within the drain limit.
 pub const CONNECTION_CUT: Code = Code::new("mtls.connection_cut");
-/// The peer of a connection is no longer believed: its root or bundle was withdrawn, or
-/// revocation lists no longer tell its status.
-pub const TRUST_WITHDRAWN: Code = Code::new("mtls.trust_withdrawn");
-
 /// How often a wait for a moment of wall time looks at the clock again, which may have been set.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const LEAST_WAIT: Duration = Duration::from_millis(10);
-
-/// How a connection ends when what it rests on is gone.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum EndConnection {
-    /// At once, whatever is under way.
-    AtOnce,
-    /// By GOAWAY (HTTP/2) or after the response (HTTP/1.1), within the drain limit.
-    Gracefully,
-    /// Not at all: it goes on until it ends by itself. [`MtlsLayer`](crate::MtlsLayer) still
-    /// refuses requests of a peer that has expired.
-    Never,
-}
 
 /// Why a connection has to end.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +36,7 @@ pub(super) struct Life {
     stopping: watch::Receiver<bool>,
     stopped: bool,
     ages_at: Option<Instant>,
-    expiry: Option<WallTime>,
+    expiry: Option<(WallTime, Code)>,
     on_expiry: EndConnection,
     belief: Option<Belief>,
     on_revocation: EndConnection,
@@ -92,10 +70,10 @@ impl Life {
         }
     }
 
-    /// Adds the end of the peer's certificate.
-    pub(super) fn expires_after(&mut self, not_after: WallTime) {
+    /// Adds the last second of what it rests on, and what is told when that is over.
+    pub(super) fn expires_after(&mut self, last: WallTime, code: Code) {
         if self.on_expiry != EndConnection::Never {
-            self.expiry = Some(not_after);
+            self.expiry = Some((last, code));
         }
     }
 
@@ -133,9 +111,8 @@ impl Life {
                     let code = Some(CONNECTION_AGED);
                     return Ending { code, end: EndConnection::Gracefully, patient: true };
                 }
-                () = expires(&*self.clock, self.expiry) => {
-                    self.expiry = None;
-                    let code = Some(PEER_EXPIRED);
+                () = expires(&*self.clock, self.expiry.map(|(last, _)| last)) => {
+                    let code = self.expiry.take().map(|(_, code)| code);
                     return Ending { code, end: self.on_expiry, patient: false };
                 }
                 () = changes(self.belief.as_mut()) => {
@@ -160,23 +137,10 @@ impl Life {
 
 impl Belief {
     fn ask_again(&mut self) -> Result<(), Code> {
-        let Some(version) = self.material.load() else {
-            return Ok(());
-        };
-        let trust = version.value().trust();
-        let verified = if trust.is_same(&self.proof.trust) {
-            Ok(())
-        } else {
-            // As of the handshake: expiry has its own switch.
-            let verified = trust.verify(&self.chain, Role::Client, self.proof.at);
-            verified.map(drop).map_err(|error| match error {
-                SvidError::Revoked => REVOKED,
-                _ => TRUST_WITHDRAWN,
-            })
-        };
-        // So that the old one can be let go.
-        self.proof.trust = trust.clone();
-        verified
+        match self.material.load() {
+            Some(version) => self.proof.ask_again(version.value(), &self.chain),
+            None => Ok(()),
+        }
     }
 }
 

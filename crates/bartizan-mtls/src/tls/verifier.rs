@@ -12,9 +12,11 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::allowed::AllowedPeers;
+use crate::crypto::Algorithms;
 use crate::material::Material;
 use crate::rules::{MAX_CHAIN_CERTIFICATES, Role};
 use crate::svid_error::SvidError;
+use crate::tls::Certificates;
 use crate::trust::Trust;
 
 /// The far end proved to be somebody, and not one of those that were asked for.
@@ -30,19 +32,37 @@ pub(super) struct Verifier {
     trust: Trust,
     // A server takes every peer that it believes; its layer decides who may do what.
     allowed: Option<AllowedPeers>,
+    certificates: Certificates,
     algorithms: WebPkiSupportedAlgorithms,
+    path_algorithms: Algorithms,
 }
 
 impl Verifier {
-    pub(super) fn new(
+    pub(super) fn of_clients(
         provider: &CryptoProvider,
         material: &Material,
-        allowed: Option<AllowedPeers>,
+        certificates: Certificates,
     ) -> Self {
         Self {
             trust: material.trust().clone(),
-            allowed,
+            allowed: None,
+            certificates,
             algorithms: provider.signature_verification_algorithms,
+            path_algorithms: material.identity().crypto().algorithms(),
+        }
+    }
+
+    pub(super) fn of_servers(
+        provider: &CryptoProvider,
+        material: &Material,
+        allowed: AllowedPeers,
+    ) -> Self {
+        Self {
+            trust: material.trust().clone(),
+            allowed: Some(allowed),
+            certificates: Certificates::Required,
+            algorithms: provider.signature_verification_algorithms,
+            path_algorithms: material.identity().crypto().algorithms(),
         }
     }
 
@@ -60,7 +80,10 @@ impl Verifier {
             .map(|certificate| CertificateDer::from(certificate.as_ref()))
             .collect();
         let now = WallTime::from_unix_seconds(now.as_secs());
-        let certificate = self.trust.verify(&chain, role, now).map_err(rustls_error)?;
+        let certificate = self
+            .trust
+            .verify_with(self.path_algorithms, &chain, role, now);
+        let certificate = certificate.map_err(rustls_error)?;
         match &self.allowed {
             Some(allowed) if !allowed.admits(&certificate.identity) => {
                 let peer = display_name(&certificate.identity);
@@ -80,7 +103,7 @@ fn display_name(identity: &PeerIdentity) -> Box<str> {
 }
 
 /// Chooses the alert that the far end sees; ours keeps its reason as the source.
-fn rustls_error(error: SvidError) -> Error {
+pub(crate) fn rustls_error(error: SvidError) -> Error {
     let certificate_error = match error {
         SvidError::Expired { .. } => CertificateError::Expired,
         SvidError::NotYetValid { .. } => CertificateError::NotValidYet,
@@ -99,6 +122,10 @@ impl ClientCertVerifier for Verifier {
         // No hints: a client has one identity and needs no help to choose, and the list would
         // tell strangers whom we trust.
         &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.certificates == Certificates::Required
     }
 
     fn verify_client_cert(

@@ -13,7 +13,7 @@ use tonic::transport::{Channel, Endpoint as Transport};
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
-use crate::accept::LAYER;
+use crate::acceptor::LAYER;
 use crate::material::Material;
 use crate::workload_api::endpoint::Endpoint;
 use crate::workload_api::message::{X509SvidRequest, X509SvidResponse};

@@ -5,6 +5,7 @@ use std::mem;
 use bartizan_core::{SpiffeIdError, TrustDomain, WallTime};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivatePkcs8KeyDer};
 
+use crate::crypto::Crypto;
 use crate::der::Reader;
 use crate::identity::{Identity, IdentityError};
 use crate::material::Material;
@@ -61,6 +62,8 @@ pub(super) struct Update {
 pub(super) struct Wanted {
     pub(super) hint: Option<Box<str>>,
     pub(super) revocation_status: bool,
+    /// ring's unless said.
+    pub(super) crypto: Option<Crypto>,
 }
 
 /// The message as material. Takes the key out of it.
@@ -83,7 +86,7 @@ pub(super) fn read(
     }
     let hint = wanted.hint.as_deref();
     let svid = chosen(&mut message.svids, hint).ok_or(UpdateError::NoSvid)?;
-    let identity = identity(svid, now)?;
+    let identity = identity(svid, wanted, now)?;
     let id = identity.spiffe_id().ok_or(UpdateError::OtherId)?;
     let domain = TrustDomain::parse(id.trust_domain()).map_err(UpdateError::TrustDomain)?;
     // Last, so that nothing that is filed under our own name as foreign takes its place.
@@ -127,12 +130,15 @@ fn chosen<'m>(svids: &'m mut [X509Svid], hint: Option<&str>) -> Option<&'m mut X
         .find(|svid| hint.is_none_or(|hint| svid.hint == hint))
 }
 
-fn identity(svid: &mut X509Svid, now: WallTime) -> Result<Identity, UpdateError> {
+fn identity(svid: &mut X509Svid, wanted: &Wanted, now: WallTime) -> Result<Identity, UpdateError> {
     let chain = split(&svid.x509_svid, MAX_CHAIN_CERTIFICATES)?;
     let chain = chain.into_iter().map(CertificateDer::into_owned).collect();
     // The identity wipes what it was given.
     let key = PrivatePkcs8KeyDer::from(mem::take(&mut svid.x509_svid_key));
-    let identity = Identity::from_der(chain, key.into()).map_err(UpdateError::Identity)?;
+    let crypto = wanted.crypto.clone().unwrap_or_else(Crypto::ring);
+    let identity = crypto
+        .identity_from_der(chain, key.into())
+        .map_err(UpdateError::Identity)?;
     if identity.spiffe_id().map(|id| id.as_str()) != Some(&svid.spiffe_id) {
         return Err(UpdateError::OtherId);
     }

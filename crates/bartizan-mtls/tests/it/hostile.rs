@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_mtls::{
@@ -10,6 +11,7 @@ use bartizan_mtls::{
     NOT_AN_SVID,
 };
 use bartizan_source::Published;
+use bartizan_testkit::tls::dangerous_client_config;
 use bartizan_testkit::{DevelopmentCa, ManualClock};
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -72,15 +74,33 @@ async fn silent_clients_are_let_go_after_the_handshake_timeout() {
     is_closed(silent).await;
 }
 
-/// A client that begins a handshake and never goes on.
+/// A client that begins a ClientHello and never goes on.
 async fn half_open(address: SocketAddr) -> TcpStream {
     let mut tcp = TcpStream::connect(address).await.unwrap();
     tcp.write_all(&[0x16, 0x03, 0x01]).await.unwrap();
     tcp
 }
 
-#[tokio::test]
-async fn silent_clients_make_room_when_all_places_are_taken() {
+/// A client that sends its whole ClientHello and never goes on.
+async fn stopped(address: SocketAddr) -> TcpStream {
+    let mut tcp = TcpStream::connect(address).await.unwrap();
+    tcp.write_all(&client_hello()).await.unwrap();
+    tcp
+}
+
+/// The first record of an ordinary client.
+fn client_hello() -> Vec<u8> {
+    let config = dangerous_client_config(&ca(), None).unwrap();
+    let name = "localhost".try_into().unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    hello
+}
+
+/// A listener with so few places that a flood is soon one, and clients that never go on: `count`
+/// of them, each begun by `begin`. Good clients are let in meanwhile, and the first makes room.
+async fn flood<F: Future<Output = TcpStream>>(count: usize, begin: impl Fn(SocketAddr) -> F) {
     let ca = ca();
     let recorder = Recorder::default();
     let builder = builder(&ca)
@@ -89,30 +109,34 @@ async fn silent_clients_make_room_when_all_places_are_taken() {
         .with_max_handshakes_per_address(NonZeroUsize::new(2).unwrap())
         .with_observer(recorder.shared());
     let address = serve(builder, allow(ORDERS)).await;
-    let first = TcpStream::connect(address).await.unwrap();
-    let second = TcpStream::connect(address).await.unwrap();
-    // Turned away while the others have just come, and let in once they have been idle.
-    let good = ca.workload("/ns/shop/sa/orders").unwrap();
-    let served = async { while foreign_get(&ca, Some(&good), address).await.is_err() {} };
-    timeout(PATIENCE, served).await.expect("served in time");
-    is_closed(first).await;
-    assert!(recorder.codes().iter().all(|code| *code == HANDSHAKE_SHED));
-    drop(second);
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        clients.push(begin(address).await);
+    }
+    for _ in 0..3 {
+        good_client_is_served(&ca, address).await;
+    }
+    is_closed(clients.swap_remove(0)).await;
+    let shed = recorder.codes();
+    assert!(shed.iter().all(|code| *code == HANDSHAKE_SHED), "{shed:?}");
 }
 
 #[tokio::test]
-async fn half_open_clients_make_room_when_all_places_are_taken() {
-    let ca = ca();
-    let builder = builder(&ca)
-        .with_handshake_timeout(FOR_EVER)
-        .with_max_handshakes(NonZeroUsize::new(2).unwrap())
-        .with_max_handshakes_per_address(NonZeroUsize::new(3).unwrap());
-    let address = serve(builder, allow(ORDERS)).await;
-    let first = half_open(address).await;
-    let second = half_open(address).await;
-    good_client_is_served(&ca, address).await;
-    is_closed(first).await;
-    drop(second);
+async fn silent_clients_make_room_at_once_when_there_are_too_many() {
+    flood(40, async |address| {
+        TcpStream::connect(address).await.unwrap()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn clients_with_half_a_hello_make_room_at_once_when_there_are_too_many() {
+    flood(40, half_open).await;
+}
+
+#[tokio::test]
+async fn clients_that_stop_in_the_handshake_make_room_when_all_places_are_taken() {
+    flood(2, stopped).await;
 }
 
 #[tokio::test]

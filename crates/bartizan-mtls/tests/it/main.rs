@@ -14,10 +14,14 @@ mod connector;
 #[cfg(feature = "spiffe-bundle")]
 mod federation;
 mod files;
+#[cfg(feature = "serve")]
+mod floods;
 mod forwarded;
 mod handshakes;
 mod hostile;
 mod layer;
+mod leases;
+mod modes;
 mod proxied;
 mod resumption;
 mod revocation;

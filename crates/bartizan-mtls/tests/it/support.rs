@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bartizan_core::{Clock, Code, Connection, Event, LifecycleEvent, Observe, SecurityContext};
+use bartizan_core::{
+    Clock, Code, Connection, Event, LifecycleEvent, LifecycleKind, Observe, SecurityContext,
+};
 use bartizan_mtls::{
     AllowedPeers, Identity, Material, MtlsConnector, MtlsLayer, MtlsListener, MtlsListenerBuilder,
-    Roots, Trust, TrustBundles,
+    Presence, Roots, Trust, TrustBundles,
 };
 use bartizan_source::Published;
 use bartizan_testkit::tls::dangerous_client_config;
@@ -71,7 +73,7 @@ pub fn only(id: &str) -> AllowedPeers {
 }
 
 /// Serves on loopback; answers each allowed peer with its own name.
-pub async fn serve(builder: MtlsListenerBuilder, layer: MtlsLayer) -> SocketAddr {
+pub async fn serve<P: Presence>(builder: MtlsListenerBuilder<P>, layer: MtlsLayer) -> SocketAddr {
     let mut listener = builder.bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr();
     tokio::spawn(async move {
@@ -113,7 +115,9 @@ pub fn allow(pattern: &str) -> MtlsLayer {
 async fn name_the_peer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let context = SecurityContext::of(request.extensions()).expect("the layer makes one");
     let name = context.peer().map(ToString::to_string).unwrap_or_default();
-    Ok(Response::new(Full::from(name)))
+    let seen: Vec<_> = request.headers().keys().map(|it| it.as_str()).collect();
+    let response = Response::builder().header("seen", seen.join(" "));
+    Ok(response.body(Full::from(name)).expect("header names"))
 }
 
 #[derive(Debug)]
@@ -191,13 +195,14 @@ pub async fn foreign_get(
     Ok(answer(response, None).await)
 }
 
-/// Remembers the events outside requests.
+/// Remembers the events outside requests; who was let in apart from all else.
 #[derive(Clone, Debug, Default)]
 pub struct Recorder(Arc<Memory>);
 
 #[derive(Debug, Default)]
 struct Memory {
     seen: Mutex<Vec<(Code, String)>>,
+    let_in: Mutex<Vec<(Code, String)>>,
     changed: Notify,
 }
 
@@ -214,6 +219,11 @@ impl Recorder {
             .iter()
             .map(|(code, _)| *code)
             .collect()
+    }
+
+    /// How clients were let in, and who they are.
+    pub fn let_in(&self) -> Vec<(Code, String)> {
+        self.0.let_in.lock().unwrap().clone()
     }
 
     /// Waits until this many events were seen, and gives their codes with details.
@@ -235,6 +245,10 @@ impl Recorder {
 impl Observe for Recorder {
     fn observe(&self, event: &Event<'_>) {
         let code = match event {
+            Event::Lifecycle(event) if event.kind() == LifecycleKind::HandshakeCompleted => {
+                let client = (event.code(), detail(event));
+                return self.0.let_in.lock().unwrap().push(client);
+            }
             Event::Lifecycle(event) => (event.code(), detail(event)),
             Event::Decision(event) => match event.code() {
                 Some(code) => (code, String::new()),
