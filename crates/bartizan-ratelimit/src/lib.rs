@@ -140,6 +140,8 @@ mod bans;
 mod body;
 mod config;
 mod deadline;
+#[cfg(feature = "envoy")]
+mod envoy;
 mod error;
 mod field;
 mod gcra;
@@ -171,6 +173,8 @@ mod verdict;
 pub use self::bans::{BanRefused, BanSubject, Bans, BansBuilder};
 pub use self::body::UploadBody;
 pub use self::config::{Fields, MissingKey, RateLimitConfig, RateLimitConfigBuilder, Settlement};
+#[cfg(feature = "envoy")]
+pub use self::envoy::EnvoyStore;
 pub use self::error::{ConfigError, RateLimitError, RateLimitErrorKind};
 pub use self::gcra::{Denied, Gcra};
 pub use self::guard::{

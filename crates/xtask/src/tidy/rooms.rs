@@ -40,8 +40,8 @@ const MORE_PLUMBING: [(&str, &[&str]); 6] = [
             "workload_api",
         ],
     ),
-    // What requests are counted by: reads their heads.
-    ("bartizan-ratelimit", &["key"]),
+    // What requests are counted by, which is in their heads; a client that speaks gRPC.
+    ("bartizan-ratelimit", &["key", "envoy"]),
     // The one room that speaks HTTP to fetch what is published there.
     ("bartizan-source", &["lib", "https"]),
 ];
