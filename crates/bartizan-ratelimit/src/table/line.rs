@@ -18,9 +18,13 @@ pub(super) struct Line(Mutex<Slots>);
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Line>() == 128);
 
-/// How often a lock that is taken is looked at again before its thread goes to sleep, each time
-/// after twice as long a pause. The model checker needs no more than one look to try it.
-const LOOKS: u32 = if cfg!(loom) { 1 } else { 8 };
+/// How often a lock that is taken is looked at again before its thread goes to sleep. The model
+/// checker needs no more than one look to try it.
+const LOOKS: u32 = if cfg!(loom) { 1 } else { 5 };
+
+/// How long the first pause between two looks is; each is twice as long as the one before. To
+/// look takes the line away from whoever works on it, which is worth several turns of work.
+const PAUSE: u32 = 16;
 
 /// What a line holds. The tags come first, so that a look for a key touches one cache line.
 #[derive(Debug, Default)]
@@ -46,13 +50,13 @@ pub(super) const TAG: u64 = !0xffff;
 impl Line {
     pub(super) fn lock(&self) -> MutexGuard<'_, Slots> {
         // To sleep costs a hundred times what is done under the lock, and makes whoever holds it
-        // wake somebody. To look again at once takes the line away from whoever works on it.
+        // wake somebody.
         for look in 0..LOOKS {
             match self.0.try_lock() {
                 Ok(slots) => return slots,
                 // Nothing under the lock panics, and a slot is right by itself at every moment.
                 Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => (0..1 << look).for_each(|_| spin_loop()),
+                Err(TryLockError::WouldBlock) => (0..PAUSE << look).for_each(|_| spin_loop()),
             }
         }
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
