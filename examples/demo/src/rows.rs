@@ -2,6 +2,7 @@
 
 mod certificates;
 mod fields;
+mod fleet;
 mod keys;
 mod limits;
 mod partners;
@@ -266,6 +267,7 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     certificates::add(&mut rows)?;
     tokens::add(&mut rows)?;
     limits::add(&mut rows)?;
+    fleet::add(&mut rows)?;
     fields::add(&mut rows)?;
     Ok(rows.rows)
 }

@@ -1,5 +1,9 @@
-//! The scene: a CA, an issuer, two services, and the certificates of those who call them.
+//! The scene: a CA, an issuer, the services, and the certificates of those who call them.
 
+mod redis;
+mod service;
+
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,15 +12,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bartizan_core::{Clock as _, SystemClock};
-use bartizan_encrypt::KeyBytes;
-use bartizan_source::{FileMode, write_atomically};
 use bartizan_testkit::tls::dangerous_client_config;
 use bartizan_testkit::{
     DevelopmentCa, IssuedCertificate, SigningAlgorithm, SigningKey, TokenBuilder, TokenIssuer,
 };
 use customers::Records;
 use rustls::ClientConfig;
-use tokio::sync::oneshot;
+use tokio::sync::Mutex;
+
+pub(crate) use self::redis::Redis;
+use self::service::{new_wrapping_key, parse, start, write_secret};
 
 /// The origin that clients of customers know it by.
 pub(crate) const ORIGIN: &str = "https://localhost";
@@ -36,6 +41,15 @@ pub(crate) struct Scene {
     pub(crate) customers: SocketAddr,
     /// What customers has stored, as it is stored.
     pub(crate) records: Records,
+    /// Two copies of orders that share limits, where there is a Redis.
+    pub(crate) fleet: Option<Fleet>,
+}
+
+/// Two copies of orders, and the server that they share limits through.
+#[derive(Clone)]
+pub(crate) struct Fleet {
+    pub(crate) copies: [SocketAddr; 2],
+    pub(crate) redis: Arc<Mutex<Redis>>,
 }
 
 /// A client, as the TLS configuration that it dials with.
@@ -62,41 +76,49 @@ impl Scene {
             .await?;
         let file = |name: &str| folder.join(name).into_os_string();
 
-        let payments = start(|ready| {
-            payments::run(
-                parse([
-                    ("--listen", "127.0.0.1:0".into()),
-                    ("--certificate", file("payments.pem")),
-                    ("--key", file("payments-key.pem")),
-                    ("--bundle", file("ca.pem")),
-                    ("--issuer", issuer.mint().issuer().into()),
-                    ("--issuer-bundle", file("ca.pem")),
-                ]),
-                ready,
-            )
-        })
-        .await
-        .context("payments did not start")?;
-        let orders = start(|ready| {
-            orders::run(
-                parse([
-                    ("--listen", "127.0.0.1:0".into()),
-                    ("--certificate", file("orders.pem")),
-                    ("--key", file("orders-key.pem")),
-                    ("--bundle", file("ca.pem")),
-                    ("--issuer", issuer.mint().issuer().into()),
-                    ("--issuer-bundle", file("ca.pem")),
-                    ("--payments", payments.to_string().into()),
-                ]),
-                ready,
-            )
-        })
-        .await
-        .context("orders did not start")?;
+        let config = |extra: &[(&'static str, OsString)]| {
+            let common = [
+                ("--listen", "127.0.0.1:0".into()),
+                ("--bundle", file("ca.pem")),
+                ("--issuer", issuer.mint().issuer().into()),
+                ("--issuer-bundle", file("ca.pem")),
+            ];
+            [&common, extra].concat()
+        };
+        let payments = config(&[
+            ("--certificate", file("payments.pem")),
+            ("--key", file("payments-key.pem")),
+        ]);
+        let payments = start(|ready| payments::run(parse(&payments), ready))
+            .await
+            .context("payments did not start")?;
+
+        let redis = Redis::start().await?;
+        let mut orders = config(&[
+            ("--certificate", file("orders.pem")),
+            ("--key", file("orders-key.pem")),
+            ("--payments", payments.to_string().into()),
+        ]);
+        if let Some(redis) = &redis {
+            write_secret(&folder.join("fleet.secret"))?;
+            orders.push(("--redis", redis.address().into()));
+            orders.push(("--fleet-secret", file("fleet.secret")));
+        }
+        let mut copies = Vec::new();
+        for _ in 0..if redis.is_some() { 2 } else { 1 } {
+            let copy = start(|ready| orders::run(parse(&orders), ready));
+            copies.push(copy.await.context("orders did not start")?);
+        }
+        let (orders, second) = (copies.first().copied(), copies.get(1).copied());
+        let orders = orders.context("orders did not start")?;
+        let fleet = second.zip(redis).map(|(second, redis)| Fleet {
+            copies: [orders, second],
+            redis: Arc::new(Mutex::new(redis)),
+        });
 
         let records = Records::default();
         let customers = start(|ready| {
-            let config = parse([
+            let config = parse(&[
                 ("--listen", "127.0.0.1:0".into()),
                 ("--pki", folder.into()),
                 ("--look-every", "0.2".into()),
@@ -122,6 +144,7 @@ impl Scene {
             payments,
             customers,
             records,
+            fleet,
         })
     }
 
@@ -203,48 +226,18 @@ impl Scene {
                 whence = whence.to_string()
             );
         }
+        let _ = match &self.fleet {
+            Some(fleet) => writeln!(
+                text,
+                "  {:<9} {:<17} a second copy of orders, which shares limits through redis",
+                "orders",
+                fleet.copies[1].to_string()
+            ),
+            None => writeln!(
+                text,
+                "  redis-server is not installed: nothing about shared limits"
+            ),
+        };
         text
-    }
-}
-
-/// Writes a new key that wraps data keys; what was kept under an old one is of no use then.
-fn new_wrapping_key(folder: &Path) -> anyhow::Result<()> {
-    let _ = std::fs::remove_file(folder.join("customers-keys.json"));
-    let key = KeyBytes::generate()?;
-    let path = folder.join("customers.kek");
-    write_atomically(&path, key.expose(), FileMode::PRIVATE)?;
-    Ok(())
-}
-
-/// The configuration that these flags give, with defaults for the rest.
-fn parse<C: clap::Parser, const N: usize>(flags: [(&str, std::ffi::OsString); N]) -> C {
-    let program = std::iter::once("demo".into());
-    C::parse_from(
-        program.chain(
-            flags
-                .into_iter()
-                .flat_map(|(flag, value)| [flag.into(), value]),
-        ),
-    )
-}
-
-/// Runs a service in the background, and gives its address once it listens.
-async fn start<R>(
-    run: impl FnOnce(Box<dyn FnOnce(SocketAddr) + Send>) -> R,
-) -> anyhow::Result<SocketAddr>
-where
-    R: Future<Output = anyhow::Result<()>> + Send + 'static,
-{
-    let (sender, address) = oneshot::channel();
-    let mut service = tokio::spawn(run(Box::new(move |address| {
-        let _ = sender.send(address);
-    })));
-    tokio::select! {
-        biased;
-        Ok(address) = address => Ok(address),
-        ended = &mut service => {
-            ended??;
-            anyhow::bail!("the service ended")
-        }
     }
 }

@@ -69,6 +69,7 @@ pub(crate) async fn show(rows: Vec<Row>) -> io::Result<usize> {
 fn decided_by(got: &Got) -> &str {
     match (got.answer.as_str(), got.said.split_once('.')) {
         ("TLS alert" | "200, then end", _) => "handshake",
+        ("200 and 429", _) => "ratelimit",
         ("200" | "gRPC 0", _) => "all passed",
         ("not connected", _) => "connector",
         (_, Some((layer @ ("mtls" | "jwt" | "ratelimit" | "encrypt"), _))) => layer,
@@ -78,7 +79,10 @@ fn decided_by(got: &Got) -> &str {
 }
 
 fn time(took: Duration) -> String {
-    format!("{:.1} ms", took.as_secs_f64() * 1000.0)
+    match took.as_secs_f64() {
+        seconds if seconds >= 1.0 => format!("{seconds:.2} s "),
+        seconds => format!("{:.1} ms", seconds * 1000.0),
+    }
 }
 
 /// Colours, where there is somebody to see them.

@@ -55,4 +55,15 @@ pub struct Config {
         default_value = "spiffe://example.org/payments"
     )]
     pub payments_id: SpiffeId,
+    /// The Redis or Valkey server through which copies of orders share their limits, as
+    /// `host:port`. Without, each copy counts for itself.
+    #[arg(long, env = "ORDERS_REDIS")]
+    pub redis: Option<String>,
+    /// The file with what all copies know and nobody else: 32 random bytes or more.
+    #[arg(
+        long,
+        env = "ORDERS_FLEET_SECRET",
+        default_value = "target/demo/fleet.secret"
+    )]
+    pub fleet_secret: PathBuf,
 }

@@ -8,6 +8,7 @@ mod config;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::extract::{Path, State};
@@ -16,7 +17,9 @@ use axum::{Json, Router};
 use bartizan_core::{AxumListener, Caller, Code, Connection, Rejection, RejectionKind};
 use bartizan_jwt::{JwtConfig, JwtLayer, Roots, Rules};
 use bartizan_mtls::{AllowedPeers, MaterialFiles, MtlsConnector, MtlsLayer, MtlsListener};
-use bartizan_ratelimit::{Key, Policy, Rate, RateLimitConfig, RateLimitLayer};
+use bartizan_ratelimit::{
+    FleetSecret, Key, Policy, Rate, RateLimitConfig, RateLimitLayer, RedisStore, Sharing,
+};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use payments::proto::ChargeRequest;
@@ -50,6 +53,15 @@ pub async fn run(config: Config, listening: impl FnOnce(SocketAddr)) -> anyhow::
     // How often one user may ask: thirty at once, ten a second in the long run.
     let rate = Rate::per_second(10).with_burst(30);
     let limits = RateLimitConfig::builder(Key::subject()).add_policy(Policy::new("user", rate));
+    let limits = match config.redis {
+        // All copies together; while Redis is away, each grants its share.
+        Some(redis) => {
+            let secret = FleetSecret::new(std::fs::read(config.fleet_secret)?)?;
+            let sharing = Sharing::among(2).with_deadline(Duration::from_millis(250));
+            limits.with_store(RedisStore::at(redis, secret).build()?, sharing)
+        }
+        None => limits,
+    };
     let limits = RateLimitLayer::new(limits.build()?);
 
     // The way to payments: under our own identity, and only to who proves to be payments.
