@@ -87,7 +87,8 @@
 //! 6. Silence is written down every minute, so that it can be told from a cut.
 //!
 //! [`Verifier`] reads all of it anew and holds every byte against the tree; [`Prover`] proves
-//! single entries; [`LedgerReader`] follows a ledger that is being written.
+//! single entries; [`LedgerReader`] follows a ledger that is being written, and [`Renderer`] writes
+//! its entries as OCSF, ECS, CEF or plain JSON, on lines that nothing a client sends can break.
 //!
 //! # What it does not protect against
 //!
@@ -124,6 +125,7 @@ mod prove;
 mod read;
 mod record;
 mod recovery;
+mod render;
 mod segment;
 mod service;
 mod storage;
@@ -152,5 +154,6 @@ pub use self::record::{
     LONGEST_ENTRY, Level, LifecycleRecord, LossRecord, Record, RecordError, RecoveredRecord,
     RefusalsRecord, RequestRecord, Sealed, Stage, StartRecord, StopRecord, Totals, Trace,
 };
+pub use self::render::{Format, Renderer, UnknownFormat, escaped};
 pub use self::service::{Audit, AuditTap, AuditTapFuture};
 pub use self::verify::{Finding, FindingKind, Place, Severity, Verdict, Verification, Verifier};
