@@ -1,10 +1,11 @@
 //! `bartizan keys`: the life of the keys in a keyset file.
 
+mod reseal;
 mod shown;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use bartizan::core::Subject;
 use bartizan::encrypt::{
     KeyFile, KeyId, KeyPurpose, KeyRecord, KeyScope, KeyStage, KeyStore, Keyring, LocalKek,
@@ -13,13 +14,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::kek::KekSource;
+use crate::keys::reseal::Reseal;
 use crate::keys::shown::{row, shown};
 use crate::output::{Output, Text};
 
-/// Keys of field encryption, in a keyset file.
-///
-/// A keyset file belongs to one process at a time: stop the service that uses it before changing
-/// it here. What is only read may be read at any time.
 #[derive(Args, Debug)]
 pub(crate) struct Keys {
     /// The keyset file
@@ -78,22 +76,12 @@ enum Command {
         #[arg(long)]
         yes: bool,
     },
-    /// Wrap every key anew under the present key-encryption key; no data is touched
+    /// Wrap every key anew under the present key-encryption key, or seal records anew
     ///
-    /// It may be cut short and repeated. Afterwards the previous key is needed no more, except for
-    /// backups of the file.
-    Reseal {
-        /// A file with the key that wrapped before
-        #[arg(
-            long,
-            value_name = "FILE",
-            required_unless_present = "previous_kek_env"
-        )]
-        previous_kek_file: Vec<PathBuf>,
-        /// The name of a variable with the key that wrapped before
-        #[arg(long, value_name = "VARIABLE")]
-        previous_kek_env: Vec<String>,
-    },
+    /// With a previous key-encryption key, every key is wrapped anew, and no data is touched. With
+    /// --records, the fields of a file of records are sealed anew under the keys that seal now.
+    /// Either may be cut short and repeated.
+    Reseal(Box<Reseal>),
 }
 
 /// Whose keys.
@@ -183,10 +171,7 @@ impl Keys {
             Command::Destroy {
                 scope, key, yes, ..
             } => self.destroy(scope, *key, *yes).await,
-            Command::Reseal {
-                previous_kek_file,
-                previous_kek_env,
-            } => self.reseal(previous_kek_file, previous_kek_env).await,
+            Command::Reseal(reseal) => reseal.run(self).await,
         }
     }
 
@@ -282,32 +267,6 @@ impl Keys {
         }
     }
 
-    async fn reseal(&self, files: &[PathBuf], variables: &[String]) -> anyhow::Result<Output> {
-        let files = files.iter().map(|path| LocalKek::from_file(path));
-        let variables = variables
-            .iter()
-            .map(|variable| LocalKek::from_env(variable));
-        let previous = files.chain(variables).collect::<Result<Vec<_>, _>>()?;
-        let (file, kek) = self.kek.open(&self.file, &previous)?;
-        // The file itself is sealed anew too, also where it holds no key to wrap.
-        file.apply(Vec::new()).await?;
-        let done = keyring(file, kek, &previous)?.rewrap().await?;
-        // Without the previous keys, as it will be opened from now on.
-        let (_, records) = self.records().await.context("it does not open any more")?;
-        Ok(Output::line(
-            format!(
-                "{} keys wrapped anew, {} were current, {} left",
-                done.rewrapped, done.current, done.left
-            ),
-            json!({
-                "rewrapped": done.rewrapped,
-                "current": done.current,
-                "left": done.left,
-                "keys": records.len(),
-            }),
-        ))
-    }
-
     async fn records(&self) -> anyhow::Result<(LocalKek, Vec<KeyRecord>)> {
         let (file, kek) = self.kek.open(&self.file, &[])?;
         let mut records = file.read(None).await?;
@@ -317,13 +276,18 @@ impl Keys {
 
     fn keyring(&self, previous: &[LocalKek]) -> anyhow::Result<Keyring> {
         let (file, kek) = self.kek.open(&self.file, previous)?;
-        keyring(file, kek, previous)
+        // The application's name matters for values alone, and none is sealed or opened here.
+        keyring("bartizan", file, kek, previous)
     }
 }
 
-/// The application's name matters for values alone, and none is sealed or opened here.
-fn keyring(file: KeyFile, kek: LocalKek, previous: &[LocalKek]) -> anyhow::Result<Keyring> {
-    let builder = Keyring::builder("bartizan", file, kek);
+fn keyring(
+    application: &str,
+    file: KeyFile,
+    kek: LocalKek,
+    previous: &[LocalKek],
+) -> anyhow::Result<Keyring> {
+    let builder = Keyring::builder(application, file, kek);
     let builder = previous.iter().fold(builder, |builder, kek| {
         builder.add_previous_kek(kek.clone())
     });

@@ -31,6 +31,9 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Group {
     /// Keys of field encryption, in a keyset file
+    ///
+    /// A keyset file belongs to one process at a time: stop the service that uses it before
+    /// changing it here. It may be read at any time.
     Keys(keys::Keys),
 }
 

@@ -248,6 +248,7 @@ mod ciphertext;
 mod cobblestone;
 mod config;
 mod context;
+mod document;
 mod error;
 mod form;
 mod future;
@@ -296,6 +297,7 @@ pub use self::body::EncryptBody;
 pub use self::ciphertext::{Ciphertext, KeyId, TEXT_PREFIX};
 pub use self::config::{EncryptConfig, EncryptConfigBuilder, Locate};
 pub use self::context::{LONGEST_PART, Place};
+pub use self::document::{DocumentFields, Resealed};
 #[cfg(any(
     feature = "aws-kms",
     feature = "pkcs11",

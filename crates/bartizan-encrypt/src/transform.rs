@@ -183,11 +183,17 @@ impl Fields {
 
     /// Counts the values of a body, each of which grows by a hundred bytes and more.
     fn count(&self, met: &mut usize) -> Result<(), EncryptError> {
+        self.count_one(*met)?;
         *met += 1;
-        if *met > self.max_values {
-            return Err(EncryptErrorKind::TooLarge.into());
-        }
         Ok(())
+    }
+
+    /// Whether there may be one more beside so many.
+    pub(crate) fn count_one(&self, met: usize) -> Result<(), EncryptError> {
+        match met < self.max_values {
+            true => Ok(()),
+            false => Err(EncryptErrorKind::TooLarge.into()),
+        }
     }
 
     /// Seals a value; `None` for a ciphertext that may pass.
@@ -255,12 +261,12 @@ impl Fields {
         self.selection.write(&text, out)
     }
 
-    fn rule(&self, number: usize) -> Result<&FieldRule, EncryptError> {
+    pub(crate) fn rule(&self, number: usize) -> Result<&FieldRule, EncryptError> {
         let rule = self.rules.get(number);
         rule.ok_or(EncryptErrorKind::InvalidValue.into())
     }
 
-    fn name<'f>(&'f self, rule: &'f FieldRule) -> FieldName<'f> {
+    pub(crate) fn name<'f>(&'f self, rule: &'f FieldRule) -> FieldName<'f> {
         FieldName {
             collection: &self.collection,
             path: &rule.path,

@@ -1,7 +1,8 @@
 //! `bartizan keys`.
 
 use bartizan::encrypt::{
-    EncryptErrorKind, Encrypted, Field, KeyFile, KeyScope, Keyring, LocalKek, Place, Prepared,
+    DocumentFields, EncryptErrorKind, Encrypted, Field, FieldRule, KeyFile, KeyScope, Keyring,
+    LocalKek, Place, Prepared,
 };
 use serde_json::{Value, json};
 
@@ -42,6 +43,13 @@ struct Ssn;
 impl Field for Ssn {
     const COLLECTION: &'static str = "patient";
     const PATH: &'static str = "ssn";
+}
+
+struct Path;
+
+impl Field for Path {
+    const COLLECTION: &'static str = "patient";
+    const PATH: &'static str = "/ssn";
 }
 
 /// The keys as a service has them.
@@ -274,6 +282,111 @@ fn a_kek_comes_from_a_variable_or_a_passphrase() {
     let status: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(status["keys"]["active"], 1);
     refused(&folder.run(&asked, &["status"], ""), "empty");
+}
+
+#[test]
+fn records_come_under_the_present_key_and_nothing_else_changes() {
+    let folder = made("records");
+    let scope = KeyScope::tenant("acme");
+    let keys = service(&folder, "kek.key", &scope);
+    let record = |id: u32| {
+        let place = Place::new("acme")
+            .unwrap()
+            .with_record(&id.to_string())
+            .unwrap();
+        let ssn: Encrypted<String, Path> = keys.seal(&place, &"078-05-1120".to_owned()).unwrap();
+        format!("{{\"id\": {id},  \"n\":1.10, \"ssn\":\"{ssn}\"}}\n")
+    };
+    let stored = format!(
+        "{}\n{}{{\"id\":\"c\",\"ssn\":\"plain\"}}",
+        record(1),
+        record(2)
+    );
+    std::fs::write(folder.path("people.ndjson"), &stored).unwrap();
+    let reseal = |more: &[&str]| {
+        let what = ["--records", "people.ndjson", "--application", "clinic"];
+        let of = [
+            "--collection",
+            "patient",
+            "--field",
+            "/ssn",
+            "--record-at",
+            "/id",
+        ];
+        folder.json(&with("reseal", &[&what[..], &of, more].concat()))
+    };
+    let now = || std::fs::read_to_string(folder.path("people.ndjson")).unwrap();
+    let counted = |resealed: u32, current: u32, plaintext: u32| json!({"records": 3, "resealed": resealed, "current": current, "plaintext": plaintext, "lost": 0});
+    let paths = || DocumentFields::new("patient", [FieldRule::new("ssn")]);
+    assert!(paths().is_err(), "paths begin with a slash, here as there");
+    assert_eq!((reseal(&[]), now()), (counted(0, 2, 1), stored.clone()));
+    std::fs::write(folder.path("people.ndjson.resealing"), "cut short").unwrap();
+    folder.json(&with("rotate", &[]));
+    assert_eq!(reseal(&[]), counted(2, 0, 1));
+    let moved = now();
+    assert!(
+        moved.ends_with("\n{\"id\":\"c\",\"ssn\":\"plain\"}"),
+        "{moved}"
+    );
+    assert!(
+        moved.starts_with("{\"id\": 1,  \"n\":1.10, \"ssn\":\"fe1."),
+        "{moved}"
+    );
+    assert_eq!(reseal(&["--seal-plaintext"]), counted(1, 2, 0));
+    assert_eq!(reseal(&[]), counted(0, 3, 0));
+
+    let keys = service(&folder, "kek.key", &scope);
+    let last = now();
+    let last: Value = serde_json::from_str(last.lines().last().unwrap()).unwrap();
+    let value: Encrypted<String, Path> = last["ssn"].as_str().unwrap().parse().unwrap();
+    let place = Place::new("acme").unwrap().with_record("c").unwrap();
+    assert_eq!(keys.open(&place, &value).unwrap().expose(), "plain");
+}
+
+#[test]
+fn records_that_cannot_be_done_stay_as_they_are() {
+    let folder = made("refused");
+    folder.json(&with("rotate", &[]));
+    let reseal = |more: &[&str]| {
+        let what = [
+            "--records",
+            "r",
+            "--application",
+            "clinic",
+            "--collection",
+            "patient",
+        ];
+        folder.keys(&with("reseal", &[&what[..], more].concat()))
+    };
+    refused(&reseal(&["--field", "/ssn"]), "cannot read r");
+    let good = "{\"id\":1,\"ssn\":\"078-05-1120\"}\n";
+    for (bad, because) in [
+        (
+            "{\"id\":2,\"ssn\":\"078-05-1121\"",
+            "line 2: not a JSON document",
+        ),
+        (
+            "{\"id\":2,\"ssn\":1,\"ssn\":2}",
+            "line 2: a sealed member is there twice",
+        ),
+        (
+            "{\"id\":null,\"ssn\":1}",
+            "line 2: no text and no number at /id",
+        ),
+    ] {
+        let stored = format!("{good}{bad}\n");
+        std::fs::write(folder.path("r"), &stored).unwrap();
+        let said = reseal(&["--field", "/ssn", "--record-at", "/id", "--seal-plaintext"]);
+        refused(&said, because);
+        assert!(!said.err.contains("078"), "{said:?}");
+        assert_eq!(std::fs::read_to_string(folder.path("r")).unwrap(), stored);
+        assert!(!folder.path("r.resealing").exists());
+    }
+    refused(&reseal(&[]), "no field");
+    let mixed = reseal(&["--field", "/ssn", "--previous-kek-file", "kek.key"]);
+    assert_eq!(mixed.code, Some(2), "{mixed:?}");
+    let half = folder.keys(&["reseal", "--records", "r", "--field", "/ssn"]);
+    assert_ne!(half.code, Some(0), "{half:?}");
 }
 
 #[test]

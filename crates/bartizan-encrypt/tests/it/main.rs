@@ -4,6 +4,7 @@
 
 mod attacks;
 mod derived;
+mod documents;
 mod keys;
 mod layer;
 mod providers;
