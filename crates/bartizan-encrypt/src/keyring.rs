@@ -84,6 +84,12 @@ impl Keyring {
         self.gather(scopes, false).await
     }
 
+    /// Fetches the keys of this scope though some are at hand, for work that must not miss a
+    /// rotation elsewhere. Those at hand stay if that fails.
+    pub(crate) async fn fetch_again(&self, scope: &KeyScope) -> Result<(), EncryptError> {
+        self.fetch(scope, false, |_| true).await.map(drop)
+    }
+
     /// The same without waiting: `None` if some keys have to be fetched first.
     pub fn prepared(&self, scopes: &[KeyScope]) -> Option<Prepared> {
         let mut gathered = Vec::with_capacity(scopes.len());

@@ -200,6 +200,7 @@
 //! | [`Encrypted`], [`Plain`], [`Field`] | values in their two states, with the field in their type |
 //! | [`Keyring`], [`Prepared`] | keys that are fetched, then used without waiting |
 //! | [`KeyFile`], [`LocalKek`] | keys in one sealed file, under a key from a file, variable or passphrase |
+//! | [`Reseal`], [`SealedValues`] | everything stored, put under the key that seals now |
 //! | [`BlindIndex`], [`PseudonymDomain`] | finding sealed values; naming people otherwise |
 //! | [`TokenVault`], [`TokenFile`] | random tokens in the place of values, and the way back |
 //! | [`EncryptLayer`], [`FieldRule`] | JSON bodies of HTTP |
@@ -275,6 +276,7 @@ mod prepared;
 mod protobuf;
 #[cfg(any(feature = "aws-kms", feature = "vault"))]
 mod remote;
+mod reseal;
 mod rules;
 mod scope_keys;
 mod service;
@@ -322,6 +324,9 @@ pub use self::pkcs11::{Pkcs11Kek, Pkcs11KekBuilder};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresKeys, PostgresKeysBuilder};
 pub use self::prepared::Prepared;
+pub use self::reseal::{
+    Replacement, Reseal, ResealError, ResealProgress, SealedValues, StoredValue,
+};
 pub use self::rules::{FieldRule, Grant, PlaintextPolicy, Shown};
 pub use self::service::Encrypt;
 pub use self::store::{KeyChange, KeyStore, StoreAnswer, StoreError};

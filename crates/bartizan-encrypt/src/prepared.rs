@@ -13,6 +13,7 @@ use crate::context::{Context, Place};
 use crate::error::{EncryptError, EncryptErrorKind};
 use crate::key::{KeyPurpose, KeyScope, random};
 use crate::padding::{Padding, unpad};
+use crate::reseal::StoredValue;
 use crate::scope_keys::ScopeKeys;
 use crate::suite::Suite;
 use crate::value::{Encrypted, Field, Plain, to_json};
@@ -133,6 +134,19 @@ impl Prepared {
         let content = self.open_content(place, name, value.ciphertext())?;
         let sealed = self.seal_content(place, name, &content, F::PADDING)?;
         Ok(Some(Encrypted::from_ciphertext(sealed)))
+    }
+
+    /// The same for a value whose field is known at run time.
+    pub(crate) fn resealed(
+        &self,
+        stored: &StoredValue,
+    ) -> Result<Option<Ciphertext>, EncryptError> {
+        if self.is_current(&stored.place, &stored.value)? {
+            return Ok(None);
+        }
+        let content = self.open_content(&stored.place, stored.field(), &stored.value)?;
+        let sealed = self.seal_content(&stored.place, stored.field(), &content, stored.padding)?;
+        Ok(Some(sealed))
     }
 
     /// Whether a ciphertext has the key and the algorithms that seal now.

@@ -2,7 +2,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use crate::ciphertext::KeyId;
+use crate::context::Place;
 use crate::key::{KeyBytes, KeyStage};
+use crate::keyring::Keyring;
+use crate::value::Encrypted;
 
 fn kek(byte: u8) -> LocalKek {
     LocalKek::new(&KeyBytes::from_slice(&[byte; 32]).expect("32 bytes"))
@@ -126,6 +129,81 @@ fn a_power_cut_at_any_of_300_moments_loses_nothing_that_was_told() {
 #[test]
 fn a_missing_sync_would_be_noticed() {
     assert!((0..300).any(|steps| !survives(steps, true)));
+}
+
+struct Ssn;
+
+impl crate::Field for Ssn {
+    const COLLECTION: &'static str = "patient";
+    const PATH: &'static str = "ssn";
+}
+
+/// Rotates, introduces, activates and rewraps until the power goes, and seals under every key on
+/// the way; says whether everything that was sealed opens when the power is back.
+async fn keyring_survives(steps: usize, forgets_to_sync: bool) -> bool {
+    let disk = Fragile::with_power_for(steps + 3, forgets_to_sync);
+    let file = file_on(&disk).expect("power for the first write");
+    let keyring = |file: &KeyFile, present, previous| {
+        let builder = Keyring::builder("clinic", file.clone(), kek(present));
+        builder
+            .add_previous_kek(kek(previous))
+            .build()
+            .expect("sound settings")
+    };
+    let scope = [KeyScope::tenant("acme")];
+    let place = Place::new("acme").expect("a part");
+    let mut sealed = Vec::new();
+    for round in 0_usize.. {
+        // The key-encryption key changes every time.
+        let present = if round % 2 == 0 { 1 } else { 2 };
+        let keyring = keyring(&file, present, 3 - present);
+        let Ok(keys) = keyring.prepare(&scope).await else {
+            break;
+        };
+        let value: Encrypted<usize, Ssn> = keys.seal(&place, &round).expect("keys");
+        sealed.push(value);
+        let done = match round % 3 {
+            0 => keyring.rotate(&scope[0]).await.map(drop),
+            1 => match keyring.introduce(&scope[0]).await {
+                Ok(id) => keyring.activate(&scope[0], id).await,
+                Err(error) => Err(error),
+            },
+            _ => keyring.rewrap().await.map(drop),
+        };
+        if done.is_err() {
+            break;
+        }
+    }
+    assert!(disk.off.load(Ordering::Relaxed));
+    let after = Arc::new(Fragile::default());
+    *after.running.lock().expect("no panic") = disk.restart();
+    let file = KeyFile::open_with(Box::new(Shared(after)), &[kek(1)]).expect("a whole file");
+    let keys = keyring(&file, 1, 2)
+        .prepare_open(&scope)
+        .await
+        .expect("keys");
+    let opens = |(round, value): (usize, &Encrypted<usize, Ssn>)| {
+        keys.open(&place, value)
+            .is_ok_and(|opened| *opened.expose() == round)
+    };
+    sealed.iter().enumerate().all(opens)
+}
+
+#[tokio::test]
+async fn what_was_sealed_opens_after_a_power_cut_at_any_of_210_moments_of_rotating_and_rewrapping()
+{
+    for steps in 0..210 {
+        assert!(keyring_survives(steps, false).await, "{steps}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_sync_while_rotating_would_be_noticed() {
+    let mut noticed = 0;
+    for steps in 0..60 {
+        noticed += usize::from(!keyring_survives(steps, true).await);
+    }
+    assert!(noticed > 30, "{noticed}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod process;
 #[path = "../servers/programs.rs"]
 mod programs;
+mod reseal;
 mod server;
 #[path = "../servers/values.rs"]
 mod values;
