@@ -250,6 +250,9 @@ impl RateLimitConfigBuilder {
 
     /// Shares the limits with a fleet through a store; see [`SharedLimiter`] for how that
     /// decides.
+    ///
+    /// The memory is taken twice: for whom the store is known to refuse, and for what this
+    /// instance grants while the store is away.
     #[cfg(any(feature = "envoy", feature = "redis"))]
     pub fn with_store(mut self, store: impl Into<Store>, sharing: Sharing) -> Self {
         self.shared = Some((store.into(), sharing));

@@ -96,8 +96,8 @@ impl EnvoyStore {
                 return Err(StoreError::Refused("not a subject of this store".into()));
             }
         };
-        let hits_addend = u32::try_from(cells);
-        let hits_addend = hits_addend.map_err(|_| StoreError::Refused("too many hits".into()))?;
+        // As many as the protocol can say: no limit that it has allows more.
+        let hits_addend = u32::try_from(cells).unwrap_or(u32::MAX);
         let describe = |charge: &Charge| {
             let policy = self
                 .names_policies
@@ -188,6 +188,9 @@ impl Keep for EnvoyStore {
 fn error(status: &Status) -> StoreError {
     match status.code() {
         Code::Unavailable => StoreError::Disconnected("unavailable".into()),
+        // Of the request, and not of the service: whoever can make up such requests must not be
+        // able to have the service given up.
+        Code::InvalidArgument | Code::OutOfRange => StoreError::Unfit,
         code => StoreError::Refused(format!("{code:?}").into()),
     }
 }

@@ -113,6 +113,41 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Fleets
+//!
+//! Instances share their limits through a store: `RedisStore` (Redis or Valkey: one server, Sentinel
+//! or cluster) or `EnvoyStore` (a service of Envoy's rate limit protocol). `SharedLimiter` says how
+//! that decides. In short: Redis is charged ahead for callers that are busy, so that hardly any of
+//! their requests needs a round trip, and over any window the fleet admits no more than the limit;
+//! small limits are asked for one by one; no request waits longer than the deadline; and while the
+//! store is away what each policy declares holds: this instance's share, nothing, or everything.
+//! Decisions tell where they come from: `redis`, `envoy`, `lease`, `local` or `fallback`.
+//!
+//! ```
+//! # #[cfg(feature = "redis")]
+//! # fn config() -> Result<(), bartizan_ratelimit::ConfigError> {
+//! use bartizan_ratelimit::{
+//!     Fallback, FleetSecret, Key, Policy, Rate, RateLimitConfig, RedisStore, Sharing,
+//! };
+//!
+//! // The same in every instance, from wherever secrets come from.
+//! let secret = FleetSecret::new(*b"thirty-two bytes of a real secret")?;
+//! let store = RedisStore::at("redis.internal:6379", secret)
+//!     .with_credentials("limiter", "password")
+//!     .build()?;
+//! let config = RateLimitConfig::builder(Key::subject())
+//!     .add_policy(Policy::new("burst", Rate::per_second(1_000)))
+//!     .add_policy(Policy::new("sms", Rate::per_day(20)).with_fallback(Fallback::Closed))
+//!     .with_store(store, Sharing::among(4))
+//!     .build()?;
+//! # let _ = config;
+//! # Ok(())
+//! # }
+//! # #[cfg(feature = "redis")]
+//! # config()?;
+//! # Ok::<(), bartizan_ratelimit::ConfigError>(())
+//! ```
+//!
 //! # Deployment notes
 //!
 //! What this layer does not protect against:
@@ -121,7 +156,8 @@
 //!   protection, are for.
 //! * Callers who can choose their key. Count by what is proven; count strangers by address, and
 //!   put that limit outside of what verifies tokens.
-//! * More instances than one: each counts for itself, and a fleet admits as many times the limit.
+//! * More instances than one, unless they share their limits through a store: each counts for
+//!   itself, and a fleet admits as many times the limit.
 //! * An offender who returns only after the whole memory was turned over by a flood.
 //!   [`Policy::with_newcomers`] bounds that.
 //! * Connections that send nothing at all: that is for whatever listens.
@@ -132,8 +168,10 @@
 //! | feature | gives |
 //! |---|---|
 //! | `coarse-clock` | the kernel's coarse clock on Linux: five times as fast, 4 ms less sharp |
+//! | `envoy` | `EnvoyStore`: limits that a service of Envoy's protocol keeps |
+//! | `redis` | `RedisStore`: limits that a fleet shares through Redis or Valkey |
 //!
-//! It is not on by default.
+//! None is on by default.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bans;

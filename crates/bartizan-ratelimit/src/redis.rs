@@ -26,6 +26,8 @@ use crate::store::{
 /// * Keys are hashes under the [`FleetSecret`]; what requests are counted by is not sent. All
 ///   policies of a subject share a hash tag, and therefore a slot: one script charges all or none,
 ///   by the server's clock, with the same arithmetic as in memory.
+/// * Layers that count by keys of the same kind share policies of the same name. Keys that closures
+///   make are of one kind: name their policies apart, or give their stores different namespaces.
 /// * A value lives until its caller has won everything back. It takes some 150 bytes of the server.
 ///   Set `maxmemory-policy` to `noeviction` or `volatile-ttl`: the others free offenders.
 /// * A command is sent once. What went unanswered may have been charged and is not sent again; only

@@ -75,7 +75,9 @@ pub(super) const OVER_LIMIT: i32 = OverallCode::OverLimit as i32;
 const LONGEST: Duration = Duration::from_secs(86_400);
 
 impl Entry {
+    /// An entry; services refuse empty values, and get a dash.
     pub(super) fn new(key: &str, value: &str) -> Self {
+        let value = if value.is_empty() { "-" } else { value };
         Self {
             key: key.to_owned(),
             value: value.to_owned(),

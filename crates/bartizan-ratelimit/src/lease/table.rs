@@ -221,7 +221,12 @@ impl Entry {
 
     fn is_in_use(&self) -> bool {
         let has_cells = self.hand.is_some() || self.next.is_some() || !self.rests.is_empty();
-        has_cells || self.flight.is_some()
+        // Whoever was asking is gone if there is no sender any more.
+        has_cells
+            || self
+                .flight
+                .as_ref()
+                .is_some_and(|it| it.has_changed().is_ok())
     }
 
     /// Pays, and says whether little is left.
@@ -284,3 +289,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing that is done under it panics halfway.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

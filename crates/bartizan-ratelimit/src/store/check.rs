@@ -16,6 +16,9 @@ use crate::limiter::Active;
 use crate::ticks::Ticks;
 use crate::verdict::{Applicable, Report, Verdict};
 
+/// How often a request waits for cells that others spend before it comes to its turn.
+const PATIENCE: usize = 3;
+
 impl SharedLimiter {
     /// Decides without asking, if that can be done.
     pub(crate) fn at_once(
@@ -67,7 +70,7 @@ impl SharedLimiter {
         deadline: Instant,
     ) -> Option<Concluded> {
         let state = &self.0;
-        loop {
+        for _ in 0..PATIENCE {
             if state.breaker.is_open() {
                 return None;
             }
@@ -109,6 +112,8 @@ impl SharedLimiter {
                 }
             }
         }
+        // Others were quicker each time.
+        self.one(place, subject, applicable, cost, deadline).await
     }
 
     /// Asks for this request alone.

@@ -139,6 +139,21 @@ pub(crate) enum StoreError {
     /// It answered too late, or not at all.
     #[error("no answer within the deadline")]
     Silent,
+    /// It does not take this request; others it does.
+    #[cfg(feature = "envoy")]
+    #[error("the store does not take the request")]
+    Unfit,
+}
+
+impl StoreError {
+    /// Whether it speaks against the store.
+    pub(crate) fn is_failure(&self) -> bool {
+        match self {
+            Self::Disconnected(_) | Self::Refused(_) | Self::Silent => true,
+            #[cfg(feature = "envoy")]
+            Self::Unfit => false,
+        }
+    }
 }
 
 impl fmt::Debug for Subject {

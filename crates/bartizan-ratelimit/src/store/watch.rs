@@ -25,7 +25,8 @@ const SWEEPS: Duration = Duration::from_millis(250);
 impl SharedLimiter {
     /// Minds whether the store has answered.
     pub(super) fn mind(&self, error: Option<&StoreError>) {
-        if self.0.breaker.record(error.is_none()) {
+        let failed = error.is_some_and(StoreError::is_failure);
+        if self.0.breaker.record(!failed) {
             self.tell(LifecycleKind::SourceFailed, LOST, error);
             tokio::spawn(probe(Arc::downgrade(&self.0)));
         }

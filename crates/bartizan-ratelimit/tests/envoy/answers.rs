@@ -193,6 +193,34 @@ async fn a_service_that_gives_no_verdict_is_fallen_back_from_and_returned_to() {
 }
 
 #[tokio::test]
+async fn requests_that_the_service_does_not_take_do_not_have_it_given_up() {
+    let (service, channel) = RateLimitService::start(Does::Fail(Code::InvalidArgument)).await;
+    let limiter = limiter(channel, &[policy("a")]);
+    for _ in 0..50 {
+        assert_eq!(timely(&limiter, "alice").await.verdict(), None);
+    }
+    assert!(!limiter.status().is_lost);
+    service.now_does(answer(OK, &[]));
+    // Nor do costs beyond what the protocol can say, or keys that say nothing.
+    let huge = Policy::new("huge", Rate::per_second(1 << 20).with_burst(1 << 40));
+    let builder = Limiter::builder().add_policy(huge);
+    let store = EnvoyStore::new(service.channel(), "shop");
+    let huge = builder.build_shared(store, Sharing::among(1)).unwrap();
+    for key in ["", "bob"] {
+        let verdict = huge.check_cost(key, 1 << 39).await;
+        assert_eq!(
+            (verdict.is_allowed(), verdict.source()),
+            (true, Source::Envoy)
+        );
+    }
+    let last = service.asked().pop().unwrap();
+    assert!(
+        last.ends_with(&[3 << 3, 0xff, 0xff, 0xff, 0xff, 0x0f]),
+        "{last:?}"
+    );
+}
+
+#[tokio::test]
 async fn the_layer_asks_with_what_requests_are_counted_by() {
     let (service, channel) = RateLimitService::start(answer(OK, &[status(OK, 3, 9)])).await;
     let key = Key::all([Key::network(24, 64), Key::everybody()]);

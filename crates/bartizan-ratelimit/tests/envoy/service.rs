@@ -1,6 +1,7 @@
 //! A server of Envoy's rate limit protocol, in this process, behind a real socket.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -31,22 +32,29 @@ pub(crate) enum Does {
 pub(crate) struct RateLimitService {
     does: Arc<Mutex<Does>>,
     asked: Arc<Mutex<Vec<Vec<u8>>>>,
+    address: SocketAddr,
 }
 
 impl RateLimitService {
     /// Starts it, and gives a channel to it.
     pub(crate) async fn start(does: Does) -> (Self, Channel) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let service = Self {
             does: Arc::new(Mutex::new(does)),
             asked: Arc::default(),
+            address: listener.local_addr().unwrap(),
         };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let incoming = TcpListenerStream::new(listener);
         let server = Server::builder().add_service(service.clone());
         tokio::spawn(server.serve_with_incoming(incoming));
-        let channel = Channel::from_shared(format!("http://{address}")).unwrap();
-        (service, channel.connect_lazy())
+        let channel = service.channel();
+        (service, channel)
+    }
+
+    /// A channel to it.
+    pub(crate) fn channel(&self) -> Channel {
+        let channel = Channel::from_shared(format!("http://{}", self.address)).unwrap();
+        channel.connect_lazy()
     }
 
     pub(crate) fn now_does(&self, does: Does) {
