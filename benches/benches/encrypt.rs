@@ -15,8 +15,8 @@ use bartizan_benches::Comparison;
 use bartizan_core::{Principal, Scheme, SecurityContext};
 use bartizan_encrypt::{
     EncryptBody, EncryptConfig, EncryptLayer, Encrypted, Field, FieldRule, Grant, KeyBytes,
-    KeyChange, KeyRecord, KeyScope, KeyStore, Keyring, LocalKek, Place, Prepared, Shown,
-    StoreAnswer,
+    KeyChange, KeyRecord, KeyScope, KeyStore, Keyring, LocalKek, Place, Prepared, Replacement,
+    Reseal, SealedValues, Shown, StoreAnswer, StoredValue,
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -152,6 +152,93 @@ fn main() {
     let place = Place::new("acme").unwrap().with_record("17").unwrap();
     values(&keys, &place);
     bodies(&runtime, &keyring, &keys, &place);
+    resealing();
+}
+
+/// A thousand values in memory, handed out and taken back.
+#[derive(Clone, Debug)]
+struct Rows(std::sync::Arc<Vec<StoredValue>>);
+
+impl SealedValues for Rows {
+    fn read<'s>(
+        &'s self,
+        after: Option<&'s str>,
+        limit: usize,
+    ) -> StoreAnswer<'s, Vec<StoredValue>> {
+        // Positions are the numbers of the rows.
+        let from = after.map_or(0, |after| after.parse::<usize>().unwrap() + 1);
+        let page = self.0.iter().skip(from).take(limit).cloned().collect();
+        Box::pin(std::future::ready(Ok(page)))
+    }
+
+    fn replace<'s>(&'s self, replacements: &'s [Replacement]) -> StoreAnswer<'s, u64> {
+        Box::pin(std::future::ready(Ok(replacements.len() as u64)))
+    }
+
+    fn count<'s>(&'s self, _: Option<&'s str>) -> StoreAnswer<'s, u64> {
+        Box::pin(std::future::ready(Ok(self.0.len() as u64)))
+    }
+
+    fn cursor(&self) -> StoreAnswer<'_, Option<String>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn set_cursor<'s>(&'s self, _: Option<&'s str>) -> StoreAnswer<'s, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// Divide the thousand by a case's time for records in a second.
+fn resealing() {
+    let runtime = |workers: usize| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(workers)
+            .enable_time()
+            .build()
+            .unwrap()
+    };
+    let (one, two) = (runtime(1), runtime(2));
+    let kek = LocalKek::new(&KeyBytes::generate().unwrap());
+    let keyring = Keyring::builder("bench", Memory::default(), kek)
+        .with_max_uses(u64::MAX)
+        .build()
+        .unwrap();
+    let scope = KeyScope::tenant("acme");
+    let place = |row: usize| {
+        let place = Place::new("acme").unwrap();
+        place.with_record(&row.to_string()).unwrap()
+    };
+    let keys = one
+        .block_on(keyring.prepare(std::slice::from_ref(&scope)))
+        .unwrap();
+    let values: Vec<Encrypted<String, Ssn>> = (0..1000)
+        .map(|row| keys.seal(&place(row), &"078-05-1120".to_owned()).unwrap())
+        .collect();
+    let stored = values.iter().enumerate();
+    let stored = stored.map(|(row, value)| StoredValue::new(&row.to_string(), place(row), value));
+    let rows = Rows(std::sync::Arc::new(stored.collect()));
+    one.block_on(keyring.rotate(&scope)).unwrap();
+    let keys = one
+        .block_on(keyring.prepare(std::slice::from_ref(&scope)))
+        .unwrap();
+    let places: Vec<Place> = (0..1000).map(place).collect();
+    let mut comparison = Comparison::new("reseal of 1,000 records");
+    comparison.case("each value opened and sealed, and nothing else", || {
+        let each = values.iter().zip(&places);
+        each.map(|(value, place)| keys.reseal(place, value).unwrap().unwrap())
+            .collect::<Vec<_>>()
+    });
+    for (threads, runtime) in [(1, &one), (2, &two)] {
+        comparison.case(
+            format!("bartizan, from and to memory, {threads} threads"),
+            || {
+                let reseal = Reseal::new(keyring.clone(), rows.clone());
+                let done = runtime.block_on(reseal.run(|_| {})).unwrap();
+                assert_eq!(done.resealed, 1000);
+            },
+        );
+    }
+    comparison.run();
 }
 
 fn values(keys: &Prepared, place: &Place) {
