@@ -61,6 +61,15 @@ pub(crate) fn in_authorization<'r>(
     if fields.next().is_some() {
         return Err(JwtError::new(JwtErrorKind::MultipleTokens));
     }
+    // The common spelling, without a look at each character of the scheme.
+    if let Some(bytes) = field.strip_prefix(b"Bearer ")
+        && bytes.first().is_some_and(|byte| *byte != b' ')
+    {
+        return Ok(Some(Credential {
+            presentation: Presentation::Bearer,
+            bytes,
+        }));
+    }
     let scheme = field.iter().take_while(|byte| is_tchar(**byte)).count();
     let (scheme, rest) = field.split_at_checked(scheme).unwrap_or((field, &[]));
     let presentation = Presentation::ALL
@@ -273,6 +282,15 @@ mod tests {
         #[test]
         fn never_panics(field in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = token(std::iter::once(field.as_slice()));
+        }
+
+        #[test]
+        fn the_common_spelling_is_read_as_any_other(rest in "[ a.=,]{0,6}") {
+            let found = |scheme: &str| {
+                let field = format!("{scheme} {rest}");
+                token(std::iter::once(field.as_bytes())).map(str::to_owned)
+            };
+            prop_assert_eq!(found("Bearer"), found("bearer"));
         }
 
         #[test]

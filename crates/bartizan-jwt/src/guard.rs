@@ -21,7 +21,6 @@ use crate::dpop::{Checked, Dpop, ProvenRequest, Replay, ReplayAnswer};
 use crate::error::{Detail, JwtError, JwtErrorKind, Refusals};
 use crate::introspection::{Introspected, Introspector};
 use crate::key_source::Renewal;
-use crate::outgoing::CallerToken;
 use crate::revocation::Revocations;
 use crate::rules::Rules;
 use crate::token::VerifiedClaims;
@@ -156,7 +155,10 @@ impl JwtGuard {
         } else {
             JwtPass::free()
         };
-        Ok(pass.with_nonce(next_nonce))
+        Ok(match next_nonce {
+            Some(nonce) => pass.with_nonce(&nonce),
+            None => pass,
+        })
     }
 
     /// The verdict about a request, with the keys that are there.
@@ -291,15 +293,6 @@ impl State {
             found = one_of(found, credential::in_protocols(offered, marker)?)?;
         }
         Ok(found)
-    }
-
-    /// The token that was found to hold, to be passed on.
-    fn caller_token(&self, headers: &HeaderMap, held: &Held) -> Option<CallerToken> {
-        let text = self.credential(headers).ok()??.text().ok()?;
-        let rules = self.rules_of(held)?;
-        let claims = Arc::clone(held.claims());
-        let ends = rules.end_of(&claims);
-        Some(CallerToken::assert_verified(text, claims, ends))
     }
 
     fn revoked(&self, held: &Held) -> Result<(), JwtError> {

@@ -52,8 +52,8 @@ impl JwtPass {
         }
     }
 
-    pub(crate) fn with_nonce(mut self, nonce: Option<String>) -> Self {
-        self.nonce = nonce.and_then(|nonce| HeaderValue::try_from(nonce).ok().map(Box::new));
+    pub(crate) fn with_nonce(mut self, nonce: &str) -> Self {
+        self.nonce = HeaderValue::try_from(nonce).ok().map(Box::new);
         self
     }
 }

@@ -73,7 +73,7 @@ async fn it_holds_no_more_tokens_than_it_was_told() {
 }
 
 #[tokio::test]
-async fn a_remembered_token_expires() {
+async fn k11_a_remembered_token_expires() {
     let offline = es256();
     let layer = offline.layer();
     let token = offline
@@ -102,7 +102,7 @@ async fn a_remembered_token_that_is_not_valid_yet_after_the_clock_went_back_is_r
 }
 
 #[tokio::test]
-async fn a_remembered_token_is_refused_and_forgotten_once_its_key_left_the_set() {
+async fn k03_a_remembered_token_is_refused_and_forgotten_once_its_key_left_the_set() {
     let online = Online::new().await;
     let layer = online.layer().await;
     let old = online.token().sign().unwrap();
@@ -134,7 +134,7 @@ async fn a_remembered_token_outlives_a_rotation_that_keeps_its_key() {
 }
 
 #[tokio::test]
-async fn two_layers_never_share_what_they_verified() {
+async fn k10_two_layers_never_share_what_they_verified() {
     let offline = es256();
     let config = offline.config().build().unwrap();
     let lax = JwtLayer::start(config.clone()).unwrap();

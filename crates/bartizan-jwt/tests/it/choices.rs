@@ -51,7 +51,7 @@ async fn anonymous_requests_pass_where_that_was_chosen_and_bad_tokens_never() {
 }
 
 #[tokio::test]
-async fn e8_a_cookie_counts_where_that_was_chosen_and_never_beside_another_token() {
+async fn e08_a_cookie_counts_where_that_was_chosen_and_never_beside_another_token() {
     let offline = es256();
     let chosen = layer(offline.config().allow_cookie("session"));
     let token = offline.token().sign().unwrap();

@@ -65,7 +65,7 @@ async fn a_stated_location_needs_no_discovery() {
 }
 
 #[tokio::test]
-async fn a_discovery_document_of_another_issuer_is_refused() {
+async fn k08_a_discovery_document_of_another_issuer_is_refused() {
     let online = Online::new().await;
     for endpoint in DISCOVERY {
         online.issuer.set_fault(
@@ -96,7 +96,7 @@ async fn an_issuer_whose_certificate_is_not_trusted_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_cold_start_without_the_issuer_fails_or_answers_503_as_chosen() {
+async fn k07_a_cold_start_without_the_issuer_fails_or_answers_503_as_chosen() {
     let online = Online::new().await;
     for endpoint in DISCOVERY {
         online.issuer.set_fault(endpoint, Fault::Status(500));
@@ -141,4 +141,26 @@ async fn the_first_request_after_a_cold_start_waits_for_the_keys() {
         outcome(&layer, &online.token().sign().unwrap()).await,
         passed()
     );
+}
+
+#[tokio::test]
+async fn k08_keys_in_an_unsafe_place_are_not_fetched() {
+    for place in [
+        "http://169.254.169.254/keys",
+        "file:///etc/passwd",
+        "",
+        "https://",
+    ] {
+        let online = Online::new().await;
+        for endpoint in DISCOVERY {
+            let fault = Fault::WrongJwksUri(place.to_owned());
+            online.issuer.set_fault(endpoint, fault);
+        }
+        let error = JwtLayer::load(online.config().build().unwrap())
+            .await
+            .unwrap_err();
+        let message = whole_message(&error);
+        assert!(message.contains("jwks_uri"), "{message}");
+        assert_eq!(online.issuer.requests(Endpoint::Jwks), 0);
+    }
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{Online, outcome, passed, refused};
 
 #[tokio::test]
-async fn rotation_picks_up_a_new_key_at_once_and_keeps_the_old() {
+async fn k02_rotation_picks_up_a_new_key_at_once_and_keeps_the_old() {
     let online = Online::new().await;
     let layer = online.layer().await;
     let old = online.token().sign().unwrap();
@@ -41,7 +41,7 @@ async fn rotation_is_noticed_by_tokens_that_name_no_key() {
 }
 
 #[tokio::test]
-async fn a_key_that_left_the_set_is_refused_once_the_set_was_fetched() {
+async fn k03_a_key_that_left_the_set_is_refused_once_the_set_was_fetched() {
     let online = Online::new().await;
     let layer = online.layer().await;
     let old = online.token().sign().unwrap();
@@ -79,7 +79,7 @@ async fn a_token_that_fails_for_another_reason_causes_no_fetch() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_down_leaves_known_keys_working() {
+async fn k04_an_issuer_that_is_down_leaves_known_keys_working() {
     let online = Online::new().await;
     let fetcher = HttpsFetcher::builder()
         .with_roots(online.roots())
@@ -134,7 +134,7 @@ async fn an_issuer_that_is_down_leaves_known_keys_working() {
 }
 
 #[tokio::test]
-async fn one_malformed_key_does_not_spoil_the_set() {
+async fn k06_one_malformed_key_does_not_spoil_the_set() {
     let online = Online::new().await;
     online.issuer.set_fault(Endpoint::Jwks, Fault::MalformedKey);
     let layer = online.layer().await;
@@ -212,7 +212,7 @@ async fn keys_that_are_too_old_are_not_relied_on() {
 }
 
 #[tokio::test]
-async fn a_wall_clock_that_jumps_does_not_age_the_keys() {
+async fn k09_a_wall_clock_that_jumps_does_not_age_the_keys() {
     let online = Online::new().await;
     let layer = online.layer().await;
     online
@@ -235,4 +235,40 @@ async fn whoever_waits_for_a_key_waits_for_a_bounded_time() {
         outcome(&layer, &unknown).await,
         refused(503, "jwt.keys_unavailable")
     );
+}
+
+#[tokio::test]
+async fn k05_a_set_without_a_usable_key_leaves_the_old_one_in_force_and_is_told() {
+    for fault in [
+        Fault::EmptyKeySet,
+        Fault::Body(
+            r#"{"keys":[{"kty":"oct","k":"AAAA"},{"kty":"RSA","n":"AQAB","e":"AQAB"}]}"#.into(),
+        ),
+    ] {
+        let online = Online::new().await;
+        let codes = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&codes);
+        let observer = observe_fn(move |event| {
+            if let Event::Lifecycle(event) = event {
+                sink.lock().unwrap().push(event.code().to_string());
+            }
+        });
+        let config = online.config().with_observer(Arc::new(observer));
+        let layer = JwtLayer::load(config.build().unwrap()).await.unwrap();
+        let good = online.token().sign().unwrap();
+        online.issuer.set_fault(Endpoint::Jwks, fault);
+        let unknown = online.token_of_unknown_key("unknown");
+        assert_eq!(
+            outcome(&layer, &unknown).await,
+            refused(503, "jwt.keys_unavailable")
+        );
+        assert_eq!(outcome(&layer, &good).await, passed());
+        let status = layer.guard().key_status(online.issuer.issuer()).unwrap();
+        assert_eq!((status.generation(), status.is_failing()), (1, true));
+        let codes = codes.lock().unwrap();
+        assert!(
+            codes.iter().any(|code| code == "source.failed"),
+            "{codes:?}"
+        );
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bartizan_core::Clock as _;
 use bartizan_jwt::{
     Dpop, JwtLayer, KeySet, MemoryReplayStore, ProofId, Replay, ReplayAnswer, ReplayStore,
+    RevocationList,
 };
 use bartizan_testkit::{Answer, Call, Host, SigningAlgorithm, SigningKey};
 use base64::Engine as _;
@@ -39,6 +40,10 @@ impl Client {
     }
 
     fn token(&self) -> String {
+        self.token_with(json!({}))
+    }
+
+    fn token_with(&self, claims: Value) -> String {
         let set = json!({ "keys": [self.key.bare_public_jwk()] }).to_string();
         let thumbprint = KeySet::from_json(&set)
             .unwrap()
@@ -46,12 +51,19 @@ impl Client {
             .first()
             .unwrap()
             .thumbprint();
-        let token = self.offline.token();
+        let mut token = self.offline.token();
+        for (name, value) in claims.as_object().unwrap() {
+            token = token.claim(name, value.clone());
+        }
         let bound = token.claim("cnf", json!({ "jkt": thumbprint.to_string() }));
         bound.sign().unwrap()
     }
 
     fn proof(&self, token: &str, id: &str, changes: Value) -> String {
+        self.proof_with(token, id, json!({}), changes)
+    }
+
+    fn proof_with(&self, token: &str, id: &str, header_changes: Value, changes: Value) -> String {
         let hash = digest::digest(&digest::SHA256, token.as_bytes());
         let mut claims = json!({
             "jti": id, "htm": "GET", "htu": format!("{AUDIENCE}/echo"),
@@ -60,9 +72,11 @@ impl Client {
         });
         let members = claims.as_object_mut().unwrap();
         members.extend(changes.as_object().unwrap().clone());
-        let header = json!({
+        let mut header = json!({
             "typ": "dpop+jwt", "alg": "ES256", "jwk": self.key.bare_public_jwk(),
         });
+        let members = header.as_object_mut().unwrap();
+        members.extend(header_changes.as_object().unwrap().clone());
         let proof = self.offline.mint.token().key(&self.key);
         let proof = proof.raw_header(header.to_string());
         proof.raw_payload(claims.to_string()).sign().unwrap()
@@ -95,7 +109,7 @@ fn refused(status: u16, code: &str) -> (u16, Option<String>) {
 }
 
 #[tokio::test]
-async fn a_bound_token_passes_with_a_fresh_proof_and_once() {
+async fn k13_a_bound_token_passes_with_a_fresh_proof_and_once() {
     let client = Client::new();
     let layer = client.layer();
     let token = client.token();
@@ -144,6 +158,44 @@ async fn k15_a_request_with_no_proof_or_two_is_refused() {
     assert_eq!(result(&answer), refused(401, "jwt.proof_invalid"));
     let answer = send(&layer, &call("DPoP", &token, &proofs[..1])).await;
     assert_eq!(result(&answer), (200, None), "neither was used up");
+}
+
+#[tokio::test]
+async fn k15_a_proof_that_is_none_is_refused() {
+    let client = Client::new();
+    let layer = client.layer();
+    let token = client.token();
+    let mut private = client.key.bare_public_jwk();
+    let members = private.as_object_mut().unwrap();
+    members.insert("d".to_owned(), json!("AAAA"));
+    let now = client.offline.clock.wall().unix_seconds();
+    for (header, claims) in [
+        (json!({ "typ": "JWT" }), json!({})),
+        (json!({ "typ": null }), json!({})),
+        (json!({ "alg": "none" }), json!({})),
+        (json!({ "alg": "HS256" }), json!({})),
+        (json!({ "alg": "ES384" }), json!({})),
+        (json!({ "jwk": private }), json!({})),
+        (json!({ "jwk": { "kty": "oct", "k": "AAAA" } }), json!({})),
+        (json!({ "jwk": null }), json!({})),
+        (json!({ "crit": ["b64"] }), json!({})),
+        (json!({}), json!({ "ath": null })),
+        (json!({}), json!({ "ath": "" })),
+        (json!({}), json!({ "jti": null })),
+        (json!({}), json!({ "jti": "x".repeat(256) })),
+        (json!({}), json!({ "iat": now - 61 })),
+        (json!({}), json!({ "iat": now + 6 })),
+        (json!({}), json!({ "iat": null })),
+        (json!({}), json!({ "htm": null })),
+    ] {
+        let proof = client.proof_with(&token, "p-1", header.clone(), claims.clone());
+        let answer = send(&layer, &call("DPoP", &token, &[proof])).await;
+        let expected = refused(401, "jwt.proof_invalid");
+        assert_eq!(result(&answer), expected, "{header} {claims}");
+    }
+    let proof = client.proof(&token, "p-1", json!({}));
+    let answer = send(&layer, &call("DPoP", &token, &[proof])).await;
+    assert_eq!(result(&answer), (200, None), "no refusal used it up");
 }
 
 #[tokio::test]
@@ -214,7 +266,7 @@ async fn both_schemes_are_offered_where_no_token_is_there() {
 }
 
 #[tokio::test]
-async fn a_nonce_is_handed_out_and_then_accepted() {
+async fn k15_a_nonce_is_handed_out_and_then_accepted() {
     let mut client = Client::new();
     client.dpop = client.dpop.require_nonce();
     let layer = client.layer();
@@ -268,6 +320,84 @@ async fn k13_a_full_store_lets_nothing_pass() {
     let answer = send(&layer, &call("DPoP", &token, &[second])).await;
     assert_eq!(result(&answer), refused(503, "jwt.proof_unchecked"));
     assert!(answer.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn k13_two_clients_may_choose_one_identifier() {
+    let store: Arc<dyn ReplayStore> = Arc::new(MemoryReplayStore::default());
+    let mut one = Client::new();
+    one.dpop = one.dpop.with_replay_store(store);
+    let layer = one.layer();
+    let other = Client {
+        key: SigningKey::generate(SigningAlgorithm::Es256, "other").unwrap(),
+        offline: Offline {
+            clock: one.offline.clock.clone(),
+            mint: one.offline.mint.clone(),
+        },
+        dpop: one.dpop.clone(),
+    };
+    for client in [&one, &other] {
+        let token = client.token();
+        let proof = client.proof(&token, "p-1", json!({}));
+        let call = call("DPoP", &token, &[proof]);
+        assert_eq!(result(&send(&layer, &call).await), (200, None));
+        let expected = refused(401, "jwt.proof_replayed");
+        assert_eq!(result(&send(&layer, &call).await), expected);
+    }
+    // Another token of one client does not make its proof a new one.
+    let token = one.token();
+    let again = one.proof(&token, "p-1", json!({}));
+    let answer = send(&layer, &call("DPoP", &token, &[again])).await;
+    assert_eq!(result(&answer), refused(401, "jwt.proof_replayed"));
+}
+
+#[tokio::test]
+async fn k10_what_is_remembered_of_a_token_spares_it_no_check_but_the_signature() {
+    let client = Client::new();
+    let revoked = RevocationList::new(10);
+    let dpop = client.dpop.clone().build().unwrap();
+    let config = client.offline.config().with_dpop(dpop);
+    let config = config
+        .with_revocations(revoked.clone())
+        .require_authentication_within(Duration::from_secs(100));
+    let layer = JwtLayer::start(config.build().unwrap()).unwrap();
+    let now = client.offline.clock.wall();
+    let token = client.token_with(json!({ "auth_time": now.unix_seconds(), "jti": "t-9" }));
+    let mut number = 0;
+    let mut fresh = |method: &str| {
+        number += 1;
+        client.proof(&token, &format!("p-{number}"), json!({ "htm": method }))
+    };
+    let first = call("DPoP", &token, &[fresh("GET")]);
+    assert_eq!(result(&send(&layer, &first).await), (200, None));
+    assert_eq!(layer.guard().cached_tokens(), 1);
+    // By now it is remembered.
+    for (request, code) in [
+        (first, "jwt.proof_replayed"),
+        (call("DPoP", &token, &[]), "jwt.proof_missing"),
+        (call("Bearer", &token, &[fresh("GET")]), "jwt.proof_missing"),
+        (call("DPoP", &token, &[fresh("PUT")]), "jwt.proof_invalid"),
+    ] {
+        let answer = send(&layer, &request).await;
+        assert_eq!(result(&answer), refused(401, code));
+    }
+    let good = call("DPoP", &token, &[fresh("GET")]);
+    assert_eq!(result(&send(&layer, &good).await), (200, None));
+    client.offline.clock.advance(Duration::from_secs(59));
+    let good = call("DPoP", &token, &[client.proof(&token, "p-late", json!({}))]);
+    assert_eq!(result(&send(&layer, &good).await), (200, None));
+    client.offline.clock.advance(Duration::from_secs(42));
+    let proof = client.proof(&token, "p-step-up", json!({}));
+    let answer = send(&layer, &call("DPoP", &token, &[proof])).await;
+    let expected = refused(401, "jwt.insufficient_authentication");
+    assert_eq!(result(&answer), expected);
+    let until = now + Duration::from_secs(900);
+    revoked
+        .revoke_token(client.offline.mint.issuer(), "t-9", until)
+        .unwrap();
+    let proof = client.proof(&token, "p-revoked", json!({}));
+    let answer = send(&layer, &call("DPoP", &token, &[proof])).await;
+    assert_eq!(result(&answer), refused(401, "jwt.revoked"));
 }
 
 /// A store behind a network: it answers later.

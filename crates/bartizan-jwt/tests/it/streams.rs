@@ -1,15 +1,16 @@
 //! Responses that go on for longer than their token holds.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::{BodyCut, Enforcement};
-use bartizan_jwt::{JwtLayer, RevocationList};
-use bartizan_testkit::SigningAlgorithm;
+use bartizan_jwt::{JwtConfig, JwtLayer, RevocationList};
+use bartizan_testkit::{OldKey, SigningAlgorithm};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Frame;
-use http_body_util::{BodyExt as _, Empty, StreamBody};
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use tokio::sync::mpsc;
 use tokio::time::{advance, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -211,4 +212,64 @@ async fn k11_a_stream_ends_soon_after_its_token_is_revoked() {
         error.into_inner().unwrap_err().code().as_str(),
         "jwt.revoked"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn k03_a_stream_ends_soon_after_its_key_is_withdrawn() {
+    let (offline, token) = one_minute();
+    let name = format!("bartizan-jwt-{}-withdrawn.json", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    std::fs::write(&file, offline.mint.jwks().to_string()).unwrap();
+    let rules = offline.rules().build().unwrap();
+    let config = JwtConfig::builder(rules)
+        .with_key_file(&file)
+        .with_clock(Arc::new(offline.clock.clone()));
+    let layer = JwtLayer::load(config.build().unwrap()).await.unwrap();
+    let (service, mut begun) = streaming();
+    let request = request(&token, "text/plain");
+    let response = layer.clone().layer(service).oneshot(request).await.unwrap();
+    let mut body = response.into_body();
+    let frames = begun.recv().await.unwrap();
+    assert!(body.frame().await.unwrap().is_ok());
+    let mut next = tokio::spawn(async move { body.frame().await });
+    advance(Duration::from_secs(20)).await;
+    assert!(
+        timeout(Duration::ZERO, &mut next).await.is_err(),
+        "the key is published"
+    );
+    offline.mint.rotate(OldKey::Remove).unwrap();
+    std::fs::write(&file, offline.mint.jwks().to_string()).unwrap();
+    let error = next.await.unwrap().unwrap().unwrap_err();
+    let code = error.into_inner().unwrap_err().code();
+    assert_eq!(code.as_str(), "jwt.unknown_key");
+    assert!(frames.is_closed());
+    std::fs::remove_file(&file).unwrap();
+}
+
+/// Answers with a body that is there at once.
+async fn short(_: Request<Empty<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::from("short")))
+}
+
+#[test]
+fn short_responses_never_pay_for_the_cut() {
+    let (offline, token) = one_minute();
+    // A runtime without a timer, where making one panics.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let panics = runtime.block_on(async {
+        let timer = std::panic::AssertUnwindSafe(|| drop(sleep(Duration::from_secs(1))));
+        std::panic::catch_unwind(timer).is_err()
+    });
+    assert!(panics, "the test would not notice a timer");
+    runtime.block_on(async {
+        let service = offline.layer().layer(service_fn(short));
+        for _ in 0..2 {
+            let request = request(&token, "text/plain");
+            let response = service.clone().oneshot(request).await.unwrap();
+            let body = response.into_body().collect().await.unwrap();
+            assert_eq!(body.to_bytes(), "short");
+        }
+    });
 }

@@ -1,4 +1,4 @@
-//! C1 to C9, C11, C13 and C14: what the token claims.
+//! C1 to C9, C11 to C14: what the token claims.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn c01_another_issuer_or_none() {
 }
 
 #[tokio::test]
-async fn c02_c03_another_audience_or_none() {
+async fn c02_another_audience_or_none() {
     refuse_missing("aud").await;
     let wrong = [
         json!(null),
@@ -58,14 +58,24 @@ async fn c02_c03_another_audience_or_none() {
         json!([[AUDIENCE]]),
     ];
     refuse_each("aud", &wrong, "jwt.invalid_claim").await;
-    // An ID token is for the client that logs its user in.
     let others = [
         json!([]),
         json!(["other"]),
-        json!("the-spa"),
+        json!(""),
         json!(format!("{AUDIENCE}/")),
     ];
     refuse_each("aud", &others, "jwt.wrong_audience").await;
+}
+
+#[tokio::test]
+async fn c03_an_id_token_in_place_of_an_access_token() {
+    let target = target();
+    // It is for the client that logs its user in, and says what it is.
+    let id_token = target.token().audience("the-spa").header("typ", "JWT");
+    target
+        .refuses(&id_token.sign().unwrap(), "jwt.wrong_type")
+        .await;
+    refuse_each("aud", &[json!("the-spa")], "jwt.wrong_audience").await;
 }
 
 #[tokio::test]
@@ -134,27 +144,27 @@ async fn c07_the_last_second_of_a_token() {
     target.refuses(&token, "jwt.expired").await;
 }
 
-#[tokio::test]
-async fn c08_c09_a_token_from_the_future() {
+async fn refuse_future(name: &str, code: &str) {
     let target = target();
     let at = now(&target);
-    for (name, code) in [
-        ("nbf", "jwt.not_yet_valid"),
-        ("iat", "jwt.issued_in_future"),
-    ] {
-        let token = target.token().claim(name, at + 30).sign().unwrap();
-        target.accepts(&token).await;
-        for later in [31, 3_000_000_000_u64] {
-            let token = target.token().claim(name, at + later).sign().unwrap();
-            target.refuses(&token, code).await;
-        }
-        refuse_each(
-            name,
-            &[json!("1"), json!(null), json!(-1)],
-            "jwt.invalid_claim",
-        )
-        .await;
+    let token = target.token().claim(name, at + 30).sign().unwrap();
+    target.accepts(&token).await;
+    for later in [31, 3_000_000_000_u64] {
+        let token = target.token().claim(name, at + later).sign().unwrap();
+        target.refuses(&token, code).await;
     }
+    let wrong = [json!("1"), json!(null), json!(-1)];
+    refuse_each(name, &wrong, "jwt.invalid_claim").await;
+}
+
+#[tokio::test]
+async fn c08_a_token_that_is_not_valid_yet() {
+    refuse_future("nbf", "jwt.not_yet_valid").await;
+}
+
+#[tokio::test]
+async fn c09_a_token_that_was_issued_in_the_future() {
+    refuse_future("iat", "jwt.issued_in_future").await;
 }
 
 #[tokio::test]
@@ -208,4 +218,37 @@ async fn c14_a_client_that_is_not_on_the_list() {
         let expected = refused(401, "jwt.wrong_client");
         assert_eq!(outcome(&layer, &token.sign().unwrap()).await, expected);
     }
+}
+
+#[test]
+fn c12_a_scope_is_compared_whole() {
+    let target = target();
+    let keys = bartizan_jwt::KeySet::from_json(&target.offline.mint.jwks().to_string()).unwrap();
+    let rules = target.offline.rules().build().unwrap();
+    let check = |name: &str, value: Value, held: &[&str], missing: &[&str]| {
+        let token = target.token().without_claim("scope").claim(name, value);
+        let now = target.offline.clock.wall();
+        let token = bartizan_jwt::verify(&token.sign().unwrap(), &keys, &rules, now).unwrap();
+        let principal = token.claims().principal();
+        for scope in held {
+            assert!(principal.has_scope(scope), "{scope}");
+        }
+        for scope in missing {
+            assert!(!principal.has_scope(scope), "{scope}");
+        }
+    };
+    check(
+        "scope",
+        json!("readonly a.b"),
+        &["readonly", "a.b"],
+        &["read", "a", "readonly a.b", ""],
+    );
+    check(
+        "scope",
+        json!(["read write", "x"]),
+        &["x", "read write"],
+        &["read", "write"],
+    );
+    check("scp", json!("one two"), &["one", "two"], &["one two"]);
+    check("scp", json!(["one", "two"]), &["one", "two"], &["on"]);
 }

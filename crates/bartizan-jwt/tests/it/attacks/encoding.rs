@@ -1,4 +1,4 @@
-//! E1 to E7 and E9: how the token is written.
+//! E1 to E9: how the token is written.
 
 use bartizan_testkit::{Call, Host};
 use http::HeaderValue;
@@ -93,25 +93,70 @@ async fn e05_a_token_or_a_header_that_is_too_large() {
     target.refuses(&"a".repeat(60_000), "jwt.too_large").await;
 }
 
-#[tokio::test]
-async fn e06_e07_a_claim_twice() {
+async fn refuse_twice(members: &[&str]) {
     let target = target();
     let claims = serde_json::json!(target.token().claims()).to_string();
     let claims = claims.strip_suffix('}').unwrap();
-    for twice in [
-        r#""sub":"mallory""#,
-        r#""exp":9999999999"#,
-        r#""scope":"a","scope":"b""#,
-        r#""roles":["a"],"roles":["b"]"#,
-        r#""tenant":1,"tenant":2"#,
-        r#""\u0073ub":"mallory""#,
-        r#""x":{"a":1,"a":2}"#,
-    ] {
+    for twice in members {
         let token = target.token().raw_payload(format!("{claims},{twice}}}"));
         target
             .refuses(&token.sign().unwrap(), "jwt.malformed")
             .await;
     }
+}
+
+#[tokio::test]
+async fn e06_a_registered_claim_twice() {
+    refuse_twice(&[
+        r#""sub":"mallory""#,
+        r#""exp":9999999999"#,
+        r#""iss":"https://issuer.example""#,
+        r#""\u0073ub":"mallory""#,
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn e07_a_private_claim_twice() {
+    refuse_twice(&[
+        r#""scope":"a","scope":"b""#,
+        r#""roles":["a"],"roles":["b"]"#,
+        r#""tenant":1,"tenant":2"#,
+        r#""x":{"a":1,"a":2}"#,
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn e08_more_than_one_token() {
+    let target = target();
+    let token = target.token().sign().unwrap();
+    let field = |text: String| HeaderValue::try_from(text).unwrap();
+    let bearer = || field(format!("Bearer {token}"));
+    let two = Call::echo("")
+        .add_header(AUTHORIZATION, bearer())
+        .add_header(AUTHORIZATION, bearer());
+    let listed = field(format!("Bearer {token}, Bearer {token}"));
+    let listed = Call::echo("").add_header(AUTHORIZATION, listed);
+    let other = Call::echo("")
+        .add_header(AUTHORIZATION, bearer())
+        .add_header(AUTHORIZATION, HeaderValue::from_static("Basic dTpw"));
+    for call in [two, listed, other] {
+        let answer = Host::Hyper.send(&target.layer, &call).await.unwrap();
+        assert_eq!(answer.http_status.as_u16(), 400);
+        assert_eq!(answer.code().as_deref(), Some("jwt.multiple_tokens"));
+        let challenge = answer.header("www-authenticate").unwrap();
+        assert!(
+            challenge.contains(r#"error="invalid_request""#),
+            "{challenge}"
+        );
+    }
+    // What is in the query is no token.
+    let query = Call::echo("")
+        .with_http_path(format!("/echo?access_token={token}"))
+        .add_header(AUTHORIZATION, bearer());
+    let answer = Host::Hyper.send(&target.layer, &query).await.unwrap();
+    assert!(answer.is_success());
 }
 
 #[tokio::test]

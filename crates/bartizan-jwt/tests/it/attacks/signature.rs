@@ -1,12 +1,11 @@
-//! S1 to S3 and S8: signatures. S4 to S7, keys that are refused when they are loaded, stand with
-//! the key sets.
+//! S1 to S8: signatures, and keys under which they prove nothing.
 
 use bartizan_jwt::{KeyProblem, KeySet};
 use bartizan_testkit::forge::{truncated_signature, without_signature, zero_signature};
 use bartizan_testkit::{SigningAlgorithm, SigningKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Target, target};
 use crate::support::{outcome, passed};
@@ -64,42 +63,87 @@ async fn s03_a_signature_that_is_cut_off_or_a_mac_with_an_empty_key() {
     target.refuses(&mac, "jwt.algorithm_not_allowed").await;
 }
 
+fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The key is left out of its set with this remark, and a good key beside it is not.
+#[track_caller]
+fn refuse_keys(keys: &[(Value, KeyProblem)]) {
+    let good = target().offline.mint.signing_key().public_jwk();
+    for (jwk, problem) in keys {
+        let set = KeySet::from_json(&json!({ "keys": [jwk, good] }).to_string()).unwrap();
+        assert_eq!(set.keys().len(), 1, "{jwk}");
+        let problems: Vec<_> = set
+            .notices()
+            .iter()
+            .map(|notice| notice.problem())
+            .collect();
+        assert_eq!(problems, [*problem], "{jwk}");
+    }
+}
+
 #[test]
-fn s04_to_s07_keys_that_prove_nothing_are_refused_when_loaded() {
-    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+fn s04_an_rsa_key_that_is_short_long_or_has_a_bad_exponent() {
     let odd = |length: usize| {
         let mut number = vec![0xff; length];
         number[0] = 0x80;
         encode(&number)
     };
     let rsa = |n: &str, e: &str| json!({ "kty": "RSA", "n": n, "e": e });
-    let edwards = |x: &[u8]| json!({ "kty": "OKP", "crv": "Ed25519", "x": encode(x) });
-    let curve =
-        |x: &[u8], y: &[u8]| json!({ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y) });
-    let mut identity = [0; 32];
-    identity[0] = 1;
-    for (jwk, problem) in [
+    refuse_keys(&[
+        (rsa(&odd(64), "AQAB"), KeyProblem::RsaModulus),
         (rsa(&odd(128), "AQAB"), KeyProblem::RsaModulus),
         (rsa(&odd(1025), "AQAB"), KeyProblem::RsaModulus),
         (rsa(&odd(256), "AQ"), KeyProblem::RsaExponent),
         (rsa(&odd(256), "Ag"), KeyProblem::RsaExponent),
         (rsa(&odd(256), "AQAAAAAAAAE"), KeyProblem::RsaExponent),
+    ]);
+}
+
+fn edwards(x: &[u8]) -> Value {
+    json!({ "kty": "OKP", "crv": "Ed25519", "x": encode(x) })
+}
+
+#[test]
+fn s05_an_ed25519_key_of_small_order() {
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    let mut negated = identity;
+    negated[31] = 0x80;
+    refuse_keys(&[
         (edwards(&identity), KeyProblem::SmallOrder),
+        (edwards(&negated), KeyProblem::SmallOrder),
         (edwards(&[0; 32]), KeyProblem::SmallOrder),
+    ]);
+}
+
+#[test]
+fn s06_an_ed25519_key_of_another_length_or_that_is_no_point() {
+    let mut two = [0; 32];
+    two[0] = 2;
+    refuse_keys(&[
         (edwards(&[1, 2, 3]), KeyProblem::PointInvalid),
+        (edwards(&[]), KeyProblem::PointInvalid),
+        (edwards(&[9; 33]), KeyProblem::Malformed),
+        (edwards(&two), KeyProblem::PointInvalid),
+    ]);
+}
+
+#[test]
+fn s07_a_point_that_is_not_on_its_curve() {
+    let curve =
+        |x: &[u8], y: &[u8]| json!({ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y) });
+    refuse_keys(&[
         (curve(&[1; 32], &[2; 32]), KeyProblem::PointInvalid),
         (curve(&[0; 32], &[0; 32]), KeyProblem::PointInvalid),
         (curve(&[1; 31], &[2; 32]), KeyProblem::PointInvalid),
-    ] {
-        let keys = KeySet::from_json(&json!({ "keys": [jwk] }).to_string()).unwrap();
-        assert!(keys.is_empty(), "{jwk}");
-        let problems: Vec<_> = keys
-            .notices()
-            .iter()
-            .map(|notice| notice.problem())
-            .collect();
-        assert_eq!(problems, [problem], "{jwk}");
-    }
+        // Compressed: x alone, with a byte for the sign of y.
+        (
+            json!({ "kty": "EC", "crv": "P-256", "x": encode(&[2; 33]) }),
+            KeyProblem::Unsupported,
+        ),
+    ]);
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ async fn a_crowd_shares_one_question() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_active_is_refused_and_that_is_remembered_shortly() {
+async fn k12_a_token_that_is_not_active_is_refused_and_that_is_remembered_shortly() {
     let desk = Desk::new().await;
     let layer = desk.layer().await;
     for _ in 0..10 {
@@ -186,7 +186,7 @@ async fn what_an_issuer_leaves_out_is_accepted_where_that_was_allowed() {
 }
 
 #[tokio::test]
-async fn a_token_expires_while_it_is_remembered() {
+async fn k12_a_token_expires_while_it_is_remembered() {
     let desk = Desk::new().await;
     let layer = desk.layer().await;
     let token = desk.token().expires_in(Duration::from_secs(10));
@@ -207,7 +207,7 @@ async fn a_token_expires_while_it_is_remembered() {
 }
 
 #[tokio::test]
-async fn layers_with_other_rules_do_not_share_what_they_know() {
+async fn k12_layers_with_other_rules_do_not_share_what_they_know() {
     let desk = Desk::new().await;
     let (layer, token) = (desk.layer().await, desk.opaque());
     assert_eq!(outcome(&layer, &token).await, passed());
