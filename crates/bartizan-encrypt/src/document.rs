@@ -37,7 +37,7 @@ pub struct DocumentFields {
 /// What became of the fields of one document.
 #[derive(Debug, Default)]
 #[non_exhaustive]
-pub struct Resealed {
+pub struct ResealedDocument {
     /// The document to store; `None` if nothing in it changed. Values in it that are not sealed
     /// are the caller's to wipe.
     pub document: Option<Vec<u8>>,
@@ -45,7 +45,8 @@ pub struct Resealed {
     pub resealed: usize,
     /// Fields that were under the present key already.
     pub current: usize,
-    /// Fields that are not sealed, and stay so unless [that is allowed](DocumentFields).
+    /// Fields that are not sealed, and stay so unless [that is
+    /// allowed](DocumentFields::allow_plaintext).
     pub plaintext: usize,
     /// Fields whose key was destroyed: they stay as they are.
     pub lost: usize,
@@ -96,8 +97,8 @@ impl DocumentFields {
         keys: &Prepared,
         place: &Place,
         document: &str,
-    ) -> Result<Resealed, EncryptError> {
-        let mut done = Resealed::default();
+    ) -> Result<ResealedDocument, EncryptError> {
+        let mut done = ResealedDocument::default();
         let fields = &self.fields;
         let written =
             fields
@@ -117,7 +118,7 @@ impl DocumentFields {
         rule: &FieldRule,
         token: Token<'_>,
         out: &mut WipedBytes,
-        done: &mut Resealed,
+        done: &mut ResealedDocument,
     ) -> Result<Fate, EncryptError> {
         let name = self.fields.name(rule);
         let Some(text) = token.claimed() else {
@@ -153,7 +154,7 @@ impl DocumentFields {
         (rule, name): (&FieldRule, FieldName<'_>),
         content: &[u8],
         out: &mut WipedBytes,
-        done: &mut Resealed,
+        done: &mut ResealedDocument,
     ) -> Result<Fate, EncryptError> {
         let sealed = keys.seal_content(place, name, content, rule.padding)?;
         self.fields.selection.write_ciphertext(&sealed, out);

@@ -178,20 +178,32 @@
 //! 1. [`Locate`] says whose fields they are; without an answer the request is refused.
 //! 2. A request with a body must be one JSON document, not compressed, within a size (1 MiB) and
 //!    a depth (64). It is refused if it names a field twice, if there is something else where a
-//!    path expects an object or an array, or if a field holds a ciphertext already.
+//!    path expects an object or an array, if a field holds a ciphertext already, or if there are
+//!    more values to seal than 10,000 (each grows by some 120 bytes).
 //! 3. Fields are sealed in one pass; every other byte stays as it is. Escapes in names are
 //!    decoded first, as the handler will.
 //! 4. On the way out each field is shown by the first [`Grant`] that holds, or as the rule says
 //!    for everybody else: the ciphertext, unless said otherwise. A value of a forgotten person
 //!    becomes `null`. Anything else that does not open refuses the response.
-//! 5. `Content-Length` is corrected; `ETag` and checksums are removed; a response in which
-//!    anything was opened is not to be stored (`Cache-Control: no-store`). `Range` is not passed
-//!    on.
-//! 6. A successful response that is no JSON document is refused; one that tells of a failure
-//!    passes as it is.
-//! 7. Each request leaves one decision, which names paths, what was done, and key ids.
+//! 5. `Content-Length` is corrected; `ETag` and checksums are removed, also from trailers and from
+//!    what answers `HEAD` or says "not modified"; a response that holds any of the fields is not to
+//!    be stored (`Cache-Control: no-store`), since others may see it otherwise. `Range` is not
+//!    passed on.
+//! 6. A successful response that is no JSON document is refused: streams of events and of lines
+//!    are. One that tells of a failure passes as it is.
+//! 7. Each request leaves one decision, which names paths, what was done or what was wrong there,
+//!    and key ids.
 //!
 //! In shadow mode everything passes as it is, and the decision tells what would have been done.
+//!
+//! # Migrating from plaintext
+//!
+//! 1. Put the layer in shadow mode: its decisions name the fields that would change.
+//! 2. Enforce it with [`PlaintextPolicy::AcceptUntil`] a day: what is stored plain is shown by the
+//!    same rules meanwhile, and decisions about it have the code `encrypt.plaintext_accepted`.
+//!    Columns are read as [`Stored`], under a [`Migration`] of the same day.
+//! 3. Seal what is stored: [`DocumentFields::allow_plaintext`], or `bartizan keys reseal --records`.
+//! 4. When the code is not met any more, take the policy away.
 //!
 //! # What there is
 //!
@@ -204,6 +216,8 @@
 //! | [`BlindIndex`], [`PseudonymDomain`] | finding sealed values; naming people otherwise |
 //! | [`TokenVault`], [`TokenFile`] | random tokens in the place of values, and the way back |
 //! | [`EncryptLayer`], [`FieldRule`] | JSON bodies of HTTP |
+//! | [`DocumentFields`] | JSON documents elsewhere, sealed anew |
+//! | [`Migration`], [`Stored`] | values that may not be sealed yet |
 //! | [`Mask`], [`Generalizer`], [`Redacted`] | showing part of a value, or none |
 //!
 //! The [`Keyring`] is the [`SubjectKeyring`] of the family: audit logs and fields share one way to
@@ -266,6 +280,7 @@ mod layer;
 mod mask;
 #[cfg(feature = "prost")]
 mod message;
+mod migration;
 mod padding;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
@@ -299,7 +314,7 @@ pub use self::body::EncryptBody;
 pub use self::ciphertext::{Ciphertext, KeyId, TEXT_PREFIX};
 pub use self::config::{EncryptConfig, EncryptConfigBuilder, Locate};
 pub use self::context::{LONGEST_PART, Place};
-pub use self::document::{DocumentFields, Resealed};
+pub use self::document::{DocumentFields, ResealedDocument};
 #[cfg(any(
     feature = "aws-kms",
     feature = "pkcs11",
@@ -318,6 +333,7 @@ pub use self::layer::EncryptLayer;
 pub use self::mask::{Generalizer, Mask, Redacted};
 #[cfg(feature = "prost")]
 pub use self::message::{MessageCall, MessageFields, MessageFieldsBuilder};
+pub use self::migration::{Migration, Stored};
 pub use self::padding::Padding;
 #[cfg(feature = "pkcs11")]
 pub use self::pkcs11::{Pkcs11Kek, Pkcs11KekBuilder};

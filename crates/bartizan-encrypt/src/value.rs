@@ -53,7 +53,8 @@ pub trait Field {
 /// ```
 ///
 /// For databases there are [`to_string`](ToString::to_string) and [`parse`](str::parse) for
-/// columns of text, and `ciphertext().as_bytes()` and [`TryFrom`] for binary ones.
+/// columns of text, `ciphertext().as_bytes()` for binary ones, and [`TryFrom`] and [`From`] for
+/// either: `#[sqlx(try_from = "String")]`, and the like of other mappers.
 pub struct Encrypted<T, F> {
     ciphertext: Ciphertext,
     of: PhantomData<fn() -> (T, F)>,
@@ -111,6 +112,29 @@ impl<T, F> FromStr for Encrypted<T, F> {
 
     fn from_str(text: &str) -> Result<Self, EncryptError> {
         text.parse().map(Self::from_ciphertext)
+    }
+}
+
+impl<T, F> TryFrom<String> for Encrypted<T, F> {
+    type Error = EncryptError;
+
+    /// Reads the text form: what mappers of databases ask for.
+    fn try_from(text: String) -> Result<Self, EncryptError> {
+        text.parse()
+    }
+}
+
+impl<T, F> From<Encrypted<T, F>> for String {
+    /// The text form.
+    fn from(value: Encrypted<T, F>) -> Self {
+        value.to_string()
+    }
+}
+
+impl<T, F> From<Encrypted<T, F>> for Vec<u8> {
+    /// The binary form.
+    fn from(value: Encrypted<T, F>) -> Self {
+        value.ciphertext.as_bytes().to_vec()
     }
 }
 

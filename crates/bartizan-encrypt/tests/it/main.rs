@@ -7,6 +7,7 @@ mod derived;
 mod documents;
 mod keys;
 mod layer;
+mod migration;
 mod providers;
 mod search;
 mod secrecy;
