@@ -35,7 +35,7 @@ pub use self::environment::{AwsEnvironment, AwsWebIdentity};
 /// 2. What a data key is for goes along as encryption context: `bartizan` and a SHA-256 digest,
 ///    which CloudTrail may hold for ever without holding a tenant or person. More entries, for
 ///    policies to look at, are [added](AwsKmsBuilder::add_context).
-/// 3. Throttling, failures of AWS and expired credentials are "unavailable"; a disabled key, a
+/// 3. Throttling, failures of AWS and credentials that are not believed are "unavailable"; a disabled key, a
 ///    denied permission and a changed ciphertext are refusals.
 /// 4. From one KMS key to another of the same region, data keys are wrapped anew inside KMS
 ///    (`ReEncrypt`).

@@ -68,7 +68,8 @@ pub trait Kek: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KekError {
-    /// The provider says no: another key, a changed one, a disabled one, no permission.
+    /// The provider says no: another key, a changed one, a disabled one, no permission. That
+    /// credentials of ours are not believed is no such answer: it says nothing of the key.
     #[error("the key-encryption key does not fit: {0}")]
     Refused(String),
     /// The provider cannot be reached, or cannot say. Worth another attempt.

@@ -141,7 +141,9 @@ impl Failure {
             "ExpiredToken"
                 | "ExpiredTokenException"
                 | "InvalidClientTokenId"
+                | "InvalidSignatureException"
                 | "RequestExpired"
+                | "SignatureDoesNotMatch"
                 | "UnrecognizedClientException"
         )
     }
@@ -244,7 +246,7 @@ mod tests {
         check(503, "<html>no</html>", false, "");
         check(400, "", true, "");
         let xml = "<E><Code>SignatureDoesNotMatch</Code><Message>x\n</Message></E>";
-        check(403, xml, true, "SignatureDoesNotMatch");
+        check(403, xml, false, "SignatureDoesNotMatch");
         check(403, "<E><Code>Signature", true, "");
     }
 

@@ -70,7 +70,7 @@ impl Token {
 
     fn open(&self) -> Result<Session, KekError> {
         if self.locked_out.load(Ordering::Relaxed) {
-            return Err(KekError::Refused(
+            return Err(KekError::Unavailable(
                 "the PIN was wrong, and is not tried again".to_owned(),
             ));
         }
@@ -149,12 +149,7 @@ pub(super) fn told(error: &Error) -> KekError {
             | RvError::KeyTypeInconsistent
             | RvError::MechanismInvalid
             | RvError::MechanismParamInvalid
-            | RvError::ObjectHandleInvalid
-            | RvError::PinExpired
-            | RvError::PinIncorrect
-            | RvError::PinInvalid
-            | RvError::PinLenRange
-            | RvError::PinLocked,
+            | RvError::ObjectHandleInvalid,
             _,
         ) => KekError::Refused(text),
         _ => KekError::Unavailable(text),

@@ -71,8 +71,13 @@ impl Sessions {
     ) -> Result<Answer, KekError> {
         let session = self.session().await?;
         let answer = self.post(url, body, Some(&session)).await?;
-        if answer.status.as_u16() != 403 || matches!(self.auth.0, Method::Token(_)) {
+        if answer.status.as_u16() != 403 {
             return Ok(answer);
+        }
+        if let Method::Token(token) = &self.auth.0 {
+            // There is no other: is it the token that is not believed, or is it not allowed this?
+            let now = self.server.clock.monotonic();
+            return self.look_up(token, now).await.map(|_| answer);
         }
         self.forget(&session).await;
         let session = self.session().await?;
@@ -128,7 +133,7 @@ impl Sessions {
                 let url = format!("{}/v1/auth/{mount}/login", self.server.url);
                 let claim = credential.claim(role, &secret);
                 let answer = self.post(&url, &claim, None).await?;
-                let Login { auth } = wire::read(&answer)?;
+                let Login { auth } = wire::read(&answer).map_err(unbelieved)?;
                 Ok(session(auth, now))
             }
         }
@@ -140,7 +145,7 @@ impl Sessions {
         let answer = exchange(&self.server.fetcher, request).await?;
         let Data {
             data: Lookup { ttl, renewable },
-        } = wire::read(&answer)?;
+        } = wire::read(&answer).map_err(unbelieved)?;
         Ok(Session {
             token: Zeroizing::new(token.to_owned()),
             lease: lease(ttl),
@@ -232,6 +237,14 @@ async fn keep(sessions: Weak<Sessions>, lease: Duration) {
             false => lease * 3 / 5,
         };
         last = Some(session);
+    }
+}
+
+/// Who is not believed to be who they are learns nothing of the key: that is no refusal of it.
+fn unbelieved(error: KekError) -> KekError {
+    match error {
+        KekError::Refused(text) => KekError::Unavailable(format!("no login: {text}")),
+        error => error,
     }
 }
 

@@ -83,7 +83,6 @@ async fn keys_come_back_in_their_context_and_to_a_good_signature_alone() {
         error.to_string().contains("SignatureDoesNotMatch"),
         "{error}"
     );
-    assert!(matches!(error, KekError::Refused(_)));
     let stranger = AwsCredentials::new("AKIASTRANGER", &*moto.secret);
     let stranger = moto.kek(&key).with_credentials(stranger).build().unwrap();
     assert!(stranger.unwrap(&wrapped, b"alice").await.is_err());

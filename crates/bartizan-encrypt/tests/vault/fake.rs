@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) sealed: bool,
     /// As before 1.9: `associated_data` is not looked at.
     pub(crate) ignores_associated_data: bool,
+    /// An operation that no policy allows.
+    pub(crate) denied: Option<&'static str>,
     pub(crate) paths: Vec<String>,
     issued: usize,
 }
@@ -239,6 +241,9 @@ impl State {
                     ("POST", "/v1/auth/token/renew-self") => {
                         self.issue(token);
                         Ok(auth(token, self.lease))
+                    }
+                    ("POST", path) if self.denied.is_some_and(|it| path.contains(it)) => {
+                        Err(DENIED)
                     }
                     ("POST", path) => self.transit(path, call),
                     _ => Err((404, "")),

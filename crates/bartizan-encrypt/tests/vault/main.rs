@@ -169,9 +169,27 @@ async fn roles_log_in_again_when_their_token_ends_or_is_revoked() {
     }
     let wrong = VaultAuth::app_role(ROLE_ID, "wrong");
     let kek = builder(&vault, "plain").with_auth(wrong).build().unwrap();
-    assert!(refused(kek.wrap(&key, b"alice").await));
+    assert!(unavailable(kek.wrap(&key, b"alice").await));
     let gone = VaultAuth::kubernetes_file("clinic", folder.path().join("none"));
     let kek = builder(&vault, "plain").with_auth(gone).build().unwrap();
+    assert!(unavailable(kek.wrap(&key, b"alice").await));
+}
+
+#[tokio::test]
+async fn what_the_server_does_not_allow_is_refused_and_who_it_does_not_know_is_not() {
+    let vault = FakeVault::start().await;
+    let key = KeyBytes::generate().unwrap();
+    let role = VaultAuth::app_role(ROLE_ID, SECRET_ID);
+    for auth in [VaultAuth::token(ROOT), role] {
+        let kek = builder(&vault, "plain").with_auth(auth).build().unwrap();
+        let wrapped = kek.wrap(&key, b"alice").await.unwrap();
+        vault.state.lock().unwrap().denied = Some("decrypt");
+        assert!(refused(kek.unwrap(&wrapped, b"alice").await));
+        vault.state.lock().unwrap().denied = None;
+        kek.unwrap(&wrapped, b"alice").await.unwrap();
+    }
+    let nobody = VaultAuth::token("hvs.unknown");
+    let kek = builder(&vault, "plain").with_auth(nobody).build().unwrap();
     assert!(unavailable(kek.wrap(&key, b"alice").await));
 }
 
@@ -196,7 +214,10 @@ async fn tokens_are_renewed_when_half_of_their_life_is_over() {
     ask(1799).await.unwrap();
     assert_eq!(vault.count("renew-self"), 1, "from the renewal on");
     vault.state.lock().unwrap().tokens.clear();
-    assert!(refused(ask(1).await), "a revoked token cannot be replaced");
+    assert!(
+        unavailable(ask(1).await),
+        "a revoked token cannot be replaced"
+    );
 }
 
 #[tokio::test]
@@ -256,7 +277,7 @@ async fn namespaces_are_named() {
     let vault = FakeVault::start().await;
     vault.state.lock().unwrap().namespace = Some("health/eu".to_owned());
     let key = KeyBytes::generate().unwrap();
-    assert!(refused(plain(&vault).wrap(&key, b"alice").await));
+    assert!(unavailable(plain(&vault).wrap(&key, b"alice").await));
     let kek = builder(&vault, "plain")
         .with_namespace("health/eu/")
         .build()
