@@ -68,6 +68,13 @@ pub struct Config {
         default_value = "target/demo/customers.kek"
     )]
     pub wrapping_key: PathBuf,
+    /// The folder of the audit log. It is made if there is none.
+    #[arg(
+        long,
+        env = "CUSTOMERS_AUDIT",
+        default_value = "target/demo/customers-audit"
+    )]
+    pub audit: PathBuf,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -13,6 +13,9 @@ use crate::records::Records;
 /// All customers are those of one shop.
 pub(crate) const TENANT: &str = "shop";
 
+/// What [`routes`] serves, for whoever speaks of requests by their route.
+pub(crate) const ROUTES: [&str; 3] = ["/customers/{id}", "/customers/{id}/key", "/session"];
+
 #[derive(Clone)]
 struct Desk {
     keyring: Keyring,

@@ -3,7 +3,7 @@
 //! Card numbers are sealed before the handlers get them, each under a key of its customer, and
 //! opened on the way out for whom it may concern. A partner's workload may call beside our own;
 //! tokens may be bound to a key or a certificate, and end when their owner signs out; whoever
-//! guesses tokens is soon stopped.
+//! guesses tokens is soon stopped. What happened stands in a log that nobody can quietly change.
 
 mod config;
 mod desk;
@@ -14,7 +14,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bartizan_core::SecurityContext;
+use bartizan_audit::{AuditConfig, AuditLayer, Durability, Ledger, Rule};
+use bartizan_core::{Entrance, RouteTable, SecurityContext};
 use bartizan_encrypt::{
     EncryptConfig, EncryptLayer, FieldRule, Grant, KeyFile, Keyring, LocalKek, Mask, Place, Shown,
 };
@@ -30,7 +31,7 @@ pub use self::records::Records;
 /// How many sessions may be signed out of before their tokens have expired.
 const SIGNED_OUT: usize = 100_000;
 
-/// Serves until it fails; calls `listening` once requests are accepted.
+/// Serves until `stop` completes or it fails; calls `listening` once requests are accepted.
 ///
 /// # Errors
 ///
@@ -39,6 +40,7 @@ pub async fn run(
     config: Config,
     records: Records,
     listening: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let file = |name: &str| config.pki.join(name);
     // Our identity, our own authorities and the partner's: each vouches for its own names alone.
@@ -52,6 +54,14 @@ pub async fn run(
         .bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
+
+    // What happened: one record per request. Nothing is done to keys before it is on the disk.
+    let ledger = Ledger::builder(&config.audit, "customers.example/audit").open()?;
+    let keys = Rule::metadata().add_template("/customers/{id}/key");
+    let log =
+        AuditConfig::builder(ledger.clone()).add_rule(keys.with_durability(Durability::Durable));
+    let entrance = Entrance::new().with_routes(RouteTable::new(desk::ROUTES)?);
+    let log = AuditLayer::new(log.build()?).with_entrance(entrance);
 
     // Whoever guesses tokens pays for each wrong one as for twenty requests.
     let rate = Rate::per_second(50).with_burst(200);
@@ -82,12 +92,19 @@ pub async fn run(
     let keyring = keyring(&config.keys, &config.wrapping_key)?;
     let app = desk::routes(keyring.clone(), cards(keyring)?, records, signed_out)
         // The first layer is the outermost.
-        .layer(ServiceBuilder::new().layer(fuse).layer(callers).layer(tokens));
+        .layer(ServiceBuilder::new().layer(log).layer(fuse).layer(callers).layer(tokens));
 
     listening(listener.local_addr());
     bartizan_mtls::serve(listener, app)
         .with_drain_timeout(Duration::from_secs(5))
+        .with_shutdown(stop)
         .await?;
+    let report = ledger.shutdown(Duration::from_secs(10)).await;
+    anyhow::ensure!(
+        report.totals.lost == 0,
+        "the log lost {} events",
+        report.totals.lost
+    );
     Ok(())
 }
 

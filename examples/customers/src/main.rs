@@ -5,8 +5,9 @@ use customers::{Config, Records};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    customers::run(Config::parse(), Records::default(), |address| {
-        eprintln!("customers on {address}");
-    })
-    .await
+    let listening = |address| eprintln!("customers on {address}");
+    let stop = async {
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    customers::run(Config::parse(), Records::default(), listening, stop).await
 }

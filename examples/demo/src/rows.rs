@@ -5,6 +5,7 @@ mod fields;
 mod fleet;
 mod keys;
 mod limits;
+mod log;
 mod partners;
 mod tokens;
 
@@ -269,6 +270,7 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     limits::add(&mut rows)?;
     fleet::add(&mut rows)?;
     fields::add(&mut rows)?;
+    log::add(&mut rows);
     Ok(rows.rows)
 }
 

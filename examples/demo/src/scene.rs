@@ -69,6 +69,7 @@ impl Scene {
         partner.write_pem(folder, "partner")?;
         ca.write_crl_pem(folder, "crl", &ca.revoke([], 1)?)?;
         new_wrapping_key(folder)?;
+        let _ = std::fs::remove_dir_all(folder.join("customers-audit"));
         let key = SigningKey::generate(SigningAlgorithm::Rs256, "key-1")?;
         let issuer = TokenIssuer::builder(key)
             .with_port(issuer_port)
@@ -126,8 +127,9 @@ impl Scene {
                 ("--origin", ORIGIN.into()),
                 ("--keys", file("customers-keys.json")),
                 ("--wrapping-key", file("customers.kek")),
+                ("--audit", file("customers-audit")),
             ]);
-            customers::run(config, records.clone(), ready)
+            customers::run(config, records.clone(), ready, std::future::pending())
         })
         .await
         .context("customers did not start")?;
