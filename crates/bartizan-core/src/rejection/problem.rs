@@ -12,19 +12,29 @@ pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 /// `Code::new` checks for codes and a test for titles; details are escaped all the same.
 pub(super) fn to_json(rejection: &Rejection) -> Vec<u8> {
     let kind = rejection.kind();
-    let mut json = String::with_capacity(192);
-    json.push_str(r#"{"type":"urn:bartizan:problem:"#);
-    json.push_str(rejection.code().as_str());
-    json.push_str(r#"","title":""#);
-    json.push_str(kind.title());
-    json.push_str(r#"","status":"#);
-    json.push_str(kind.status().as_str());
-    json.push_str(r#","code":""#);
-    json.push_str(rejection.code().as_str());
-    json.push('"');
-    if rejection.detail() != kind.title() {
+    let status = kind.status();
+    let code = rejection.code().as_str();
+    let detail = rejection.detail();
+    let has_detail = detail != kind.title();
+    let begin = [
+        r#"{"type":"urn:bartizan:problem:"#,
+        code,
+        r#"","title":""#,
+        kind.title(),
+        r#"","status":"#,
+        status.as_str(),
+        r#","code":""#,
+        code,
+        r#"""#,
+    ];
+    let length: usize = begin.iter().map(|part| part.len()).sum();
+    // To the byte, unless something is escaped: bytes that do not fill their memory need more.
+    let more = if has_detail { detail.len() + 12 } else { 0 };
+    let mut json = String::with_capacity(length + more + 1);
+    json.extend(begin);
+    if has_detail {
         json.push_str(r#","detail":""#);
-        for character in rejection.detail().chars() {
+        for character in detail.chars() {
             match character {
                 '"' | '\\' => json.extend(['\\', character]),
                 c if c.is_control() => json.push(' '),
