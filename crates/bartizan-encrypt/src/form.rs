@@ -1,5 +1,6 @@
 //! The forms that bodies have, and how a value stands in each.
 
+use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
 use crate::ciphertext::Ciphertext;
@@ -53,12 +54,15 @@ impl Selection {
         }
     }
 
-    /// What was opened, as a value of this form.
+    /// What was opened, as a value of this form. What a service sealed unseen must not become
+    /// more than one value of a document.
     pub(crate) fn token<'t>(&self, content: &'t [u8]) -> Result<Token<'t>, EncryptError> {
         match self {
             Self::Json(_) => std::str::from_utf8(content)
+                .ok()
+                .filter(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
                 .map(Token::Json)
-                .map_err(|_| EncryptErrorKind::Corrupt.into()),
+                .ok_or(EncryptErrorKind::InvalidValue.into()),
             #[cfg(feature = "prost")]
             Self::Message(_) => Ok(Token::Message(content)),
         }

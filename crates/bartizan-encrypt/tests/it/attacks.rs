@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
-use bartizan_encrypt::{EncryptBody, FieldRule, Grant, Shown};
+use bartizan_encrypt::{EncryptBody, FieldRule, Grant, Place, Shown};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Frame;
@@ -392,4 +392,30 @@ async fn whoever_may_refuse_decides_by_the_caller_and_not_by_what_is_sent() {
     let answer = stage.send(nobody.body(body).unwrap(), None).await;
     assert_eq!(answer.refusal(), (403, "encrypt.access_denied".to_owned()));
     assert!(stage.last_event().starts_with("denied"));
+}
+
+struct Ssn;
+
+impl bartizan_encrypt::Field for Ssn {
+    const COLLECTION: &'static str = "patient";
+    const PATH: &'static str = "/ssn";
+}
+
+#[tokio::test]
+async fn what_a_service_sealed_unseen_is_one_value_or_none() {
+    let stage = Stage::new();
+    let keys = stage.setup.acme().await;
+    let place = Place::new("acme").and_then(|place| place.with_record("17"));
+    let place = place.unwrap();
+    let shown = async |content: &str| {
+        let sealed = keys.seal_json::<String, Ssn>(&place, content.as_bytes());
+        let stored = Bytes::from(format!("{{\"ssn\":\"{}\"}}", sealed.unwrap()));
+        stage.get("/p/17", &stored, "pii:read").await
+    };
+    assert_eq!(shown("{\"a\":[1]}").await.body, "{\"ssn\":{\"a\":[1]}}");
+    for content in ["1,\"admin\":true", "", "x", "1}", "\"a\" ,", "\u{feff}1"] {
+        let answer = shown(content).await;
+        let invalid = (500, "encrypt.invalid_value".to_owned());
+        assert_eq!(answer.refusal(), invalid, "{content}");
+    }
 }
