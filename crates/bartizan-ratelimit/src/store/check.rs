@@ -16,9 +16,6 @@ use crate::limiter::Active;
 use crate::ticks::Ticks;
 use crate::verdict::{Applicable, Report, Verdict};
 
-/// How often a request waits for cells that others spend before it comes to its turn.
-const PATIENCE: usize = 3;
-
 impl SharedLimiter {
     /// Decides without asking, if that can be done.
     pub(crate) fn at_once(
@@ -70,7 +67,10 @@ impl SharedLimiter {
         deadline: Instant,
     ) -> Option<Concluded> {
         let state = &self.0;
-        for _ in 0..PATIENCE {
+        // Half of the time for cells that others may be quicker to spend; then the request is asked
+        // for by itself.
+        let patience = deadline - state.sharing.deadline / 2;
+        while Instant::now() < patience {
             if state.breaker.is_open() {
                 return None;
             }
@@ -112,7 +112,6 @@ impl SharedLimiter {
                 }
             }
         }
-        // Others were quicker each time.
         self.one(place, subject, applicable, cost, deadline).await
     }
 
