@@ -1,21 +1,22 @@
 //! What a layer is made of: rules, the whereabouts of keys, and how it behaves.
 
+mod keys;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::{Clock, Duty, Enforcement, Observe, SystemClock};
-use bartizan_source::{FileSourceBuilder, HttpsFetcher, RefreshAheadBuilder, Roots};
+use bartizan_source::{HttpsFetcher, Roots};
 
+pub(crate) use self::keys::Keys;
 use crate::dpop::Dpop;
 use crate::error::{ConfigError, Refusals};
 use crate::guard::Behaviour;
 use crate::introspection::Introspection;
 use crate::issuer;
-use crate::key::Purpose;
 use crate::key_set::KeySet;
-use crate::key_source::{Loader, SetCheck, Watcher};
 use crate::revocation::Revocations;
 use crate::rules::{Rules, within};
 use crate::step_up::StepUp;
@@ -68,13 +69,6 @@ pub(crate) struct Introspecting {
     pub(crate) settings: Introspection,
     pub(crate) asks_about_all: bool,
     pub(crate) observer: Option<Arc<dyn Observe>>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Keys {
-    Fixed(KeySet),
-    Remote(Loader, RefreshAheadBuilder<KeySet>),
-    Watched(Watcher),
 }
 
 /// Describes a [`JwtConfig`]; made by [`JwtConfig::builder`].
@@ -496,95 +490,11 @@ impl JwtConfigBuilder {
             cache_lifetime,
         })
     }
-
-    fn keys(self) -> Result<Keys, ConfigError> {
-        if let Some(keys) = self.keys {
-            return if keys.has_key_for(self.rules.algorithms()) {
-                Ok(Keys::Fixed(keys))
-            } else {
-                Err(ConfigError::NoUsableKey {
-                    ignored: keys.notices().len(),
-                })
-            };
-        }
-        if self.rules.needs_secret() {
-            return Err(ConfigError::NoSecret);
-        }
-        let check = SetCheck {
-            issuer: self.rules.issuer().clone(),
-            algorithms: self.rules.algorithms(),
-            purpose: self.rules.purpose(),
-            observer: self.observer.clone(),
-        };
-        if let Some(path) = self.file {
-            let name = format!("jwks {}", self.rules.issuer());
-            let mut files = FileSourceBuilder::new(name)
-                .add_file(&path)
-                .with_clock(self.clock);
-            if let Some(observer) = self.observer {
-                files = files.with_observer(observer);
-            }
-            return Ok(Keys::Watched(Watcher { path, files, check }));
-        }
-        if let Some(location) = &self.location
-            && let Some(problem) = issuer::check(location)
-        {
-            return Err(ConfigError::InvalidLocation {
-                location: location.clone(),
-                problem,
-            });
-        }
-        if self.location.is_none() && self.rules.purpose() == Purpose::Svid {
-            return Err(ConfigError::NoBundle(self.rules.issuer().to_string()));
-        }
-        let (least, day) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
-        within("key lifetime", self.key_lifetime, least, day)?;
-        within("stale limit", self.stale_limit, self.key_lifetime, day * 30)?;
-        within("cool-down", self.cool_down, least, day)?;
-        let issuer = self.rules.issuer().clone();
-        let mut refresh = RefreshAheadBuilder::new(format!("jwks {issuer}"))
-            .with_ttl(self.key_lifetime)
-            .with_stale_limit(self.stale_limit)
-            .with_cool_down(self.cool_down)
-            .with_clock(self.clock)
-            .skip_unchanged();
-        if let Some(observer) = &self.observer {
-            refresh = refresh.with_observer(Arc::clone(observer));
-        }
-        let location = self.location.map(String::into_boxed_str);
-        let fetcher = match self.fetcher {
-            Some(fetcher) => fetcher,
-            None => fetcher(location.as_deref().unwrap_or(issuer.as_str()), self.roots)?,
-        };
-        Ok(Keys::Remote(
-            Loader {
-                fetcher,
-                check,
-                location,
-            },
-            refresh,
-        ))
-    }
 }
 
 /// A character of a token as HTTP has it, which names of cookies and protocols are.
 fn is_token_char(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// Plain HTTP only where it is what was configured, which the check of issuers and locations
-/// permits for loopback alone.
-fn fetcher(entry: &str, roots: Option<Roots>) -> Result<HttpsFetcher, ConfigError> {
-    let mut builder = HttpsFetcher::builder();
-    if let Some(roots) = roots {
-        builder = builder.with_roots(roots);
-    }
-    if entry.starts_with("http://") {
-        builder = builder.allow_plaintext_loopback();
-    }
-    builder
-        .build()
-        .map_err(|error| ConfigError::Transport(error.into()))
 }
 
 impl fmt::Debug for JwtConfigBuilder {

@@ -7,5 +7,9 @@ mod config;
 mod form;
 mod introspector;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::answer::read_answer;
 pub use self::config::{Introspection, IntrospectionBuilder};
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::form::looks_signed;
 pub(crate) use self::introspector::{Introspected, Introspector, Vouched};

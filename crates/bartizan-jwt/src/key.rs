@@ -38,7 +38,8 @@ pub struct VerificationKey {
 #[derive(Clone)]
 enum Material {
     Rsa(RsaPublicKeyComponents<Box<[u8]>>),
-    Secret(hmac::Key),
+    /// Boxed, since aws-lc-rs's is large.
+    Secret(Box<hmac::Key>),
     /// An uncompressed point, or an Ed25519 public key.
     Whole(Box<[u8]>),
 }
@@ -107,7 +108,7 @@ impl VerificationKey {
         Ok(Self {
             key_id: None,
             algorithms: AlgorithmSet::one(algorithm),
-            material: Material::Secret(hmac::Key::new(mac, secret)),
+            material: Material::Secret(Box::new(hmac::Key::new(mac, secret))),
             thumbprint: Thumbprint(thumbprint),
         })
     }

@@ -114,13 +114,107 @@
 //!     is withdrawn; within five seconds of the latter two.
 //!
 //! A token that does not hold is answered 401 with `error="invalid_token"` (`UNAUTHENTICATED`). A
-//! token that cannot be judged, because the keys are away, is answered 503 with `Retry-After`
+//! token that cannot be judged, because the keys or the issuer are away, is answered 503 with `Retry-After`
 //! (`UNAVAILABLE`): never 401, and never a pass. The reason is the [`JwtErrorKind`], and its
 //! [`Code`] is what decision events carry.
 //!
 //! In shadow mode ([`with_enforcement`](JwtConfigBuilder::with_enforcement)) the same decisions are
 //! made and recorded, every request passes, no response is cut off, and only a token that holds
 //! names a principal.
+//!
+//! # Opaque tokens
+//!
+//! Tokens that say nothing by themselves are introspected: their issuer is asked what they stand
+//! for ([RFC 7662]), and what it answers is held to the same [`Rules`]. See [`Introspection`] for
+//! which tokens are asked about, and how a flood of made-up ones is met.
+//!
+//! ```
+//! use bartizan_jwt::{ClientAuthentication, Introspection, JwtConfig, JwtLayer, Rules};
+//! use http::{Request, Response};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let url = format!("http://{}/introspect", listener.local_addr()?);
+//! # let (url, aud) = (url.as_str(), "https://orders.example");
+//! # tokio::spawn(async move {
+//! #     while let Ok((mut socket, _)) = listener.accept().await {
+//! #         let (mut request, mut buffer) = (String::new(), [0; 4096]);
+//! #         while !request.ends_with("=access_token") {
+//! #             let read = socket.read(&mut buffer).await.unwrap();
+//! #             request += std::str::from_utf8(&buffer[..read]).unwrap();
+//! #         }
+//! #         let answer = match request.contains("token=2YotnFZFEjr1zCsicMWpAA&") {
+//! #             true => format!(r#"{{"active":true,"sub":"alice","aud":"{aud}",
+//! #                 "iss":"https://issuer.example","exp":4000000000}}"#),
+//! #             false => r#"{"active":false}"#.to_owned(),
+//! #         };
+//! #         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json";
+//! #         let length = answer.len();
+//! #         let answer = format!("{head}\r\ncontent-length: {length}\r\n\r\n{answer}");
+//! #         socket.write_all(answer.as_bytes()).await.unwrap();
+//! #     }
+//! # });
+//!
+//! let rules = Rules::builder("https://issuer.example", "https://orders.example")
+//!     .allow_missing_issued_at()
+//!     .allow_missing_token_id()
+//!     .allow_missing_client()
+//!     .build()?;
+//! let secret = ClientAuthentication::basic("orders", "s3cr3t");
+//! let introspection = Introspection::builder(rules, url, secret).build()?;
+//! // Or `JwtConfig::builder(..).with_introspection(introspection)`, beside tokens that are signed.
+//! let config = JwtConfig::introspecting(introspection).build()?;
+//! let service = JwtLayer::start(config)?.layer(service_fn(async |_: Request<()>| {
+//!     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+//! }));
+//!
+//! let request = |token: &str| {
+//!     Request::builder().header("authorization", format!("Bearer {token}")).body(())
+//! };
+//! let known = service.clone().oneshot(request("2YotnFZFEjr1zCsicMWpAA")?).await?;
+//! assert_eq!(known.status(), 200);
+//! let made_up = service.oneshot(request("made-up")?).await?;
+//! assert_eq!(made_up.status(), 401);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Outgoing calls
+//!
+//! A service that calls others gives its client an [`OutgoingLayer`]: it passes the caller's token
+//! on, exchanges it for a narrower one ([RFC 8693]), or obtains one of the service's own. Tokens
+//! go to listed destinations alone. See there for how it decides, with a pass and a refusal.
+//!
+//! ```no_run
+//! use bartizan_jwt::{
+//!     CallerToken, ClientAuthentication, OutgoingConfig, OutgoingLayer, TokenEndpoint, TokenRequest,
+//! };
+//! # use tower::{Layer, ServiceExt, service_fn};
+//! # use http::{Request, Response};
+//! # async fn handler(caller: CallerToken) -> Result<(), Box<dyn std::error::Error>> {
+//! # let client = service_fn(async |_: Request<String>| {
+//! #     Ok::<_, std::convert::Infallible>(Response::new(()))
+//! # });
+//!
+//! // Once: what orders may do at payments on behalf of a user, and where.
+//! let secret = ClientAuthentication::basic("orders", "s3cr3t");
+//! let endpoint = TokenEndpoint::builder("https://issuer.example/token", secret).build()?;
+//! let least = TokenRequest::new(endpoint)
+//!     .with_scopes(["payments:create"])
+//!     .add_audience("https://payments.example");
+//! let config = OutgoingConfig::exchange(least).add_destination("https://payments.example");
+//! let payments = OutgoingLayer::new(config.build()?).layer(client);
+//!
+//! // For each request, behind a `JwtLayer` that has `allow_forwarding`.
+//! let mut call = Request::post("https://payments.example/charges").body(String::new())?;
+//! call.extensions_mut().insert(caller);
+//! let charged = payments.oneshot(call).await?;
+//! # let _ = charged;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Deployment notes
 //!
@@ -129,6 +223,10 @@
 //! * A bearer token that was stolen. Whoever has it may use it until it expires: keep lifetimes
 //!   short ([`require_max_lifetime`](RulesBuilder::require_max_lifetime)), or bind tokens
 //!   ([`require_binding`](JwtConfigBuilder::require_binding)).
+//! * An opaque token that its issuer ended less than a minute ago, if it was used since: it is
+//!   remembered for so long ([`IntrospectionBuilder::with_cache_lifetime`]).
+//! * A service that was called on behalf of a user, and uses the token that it was sent for other
+//!   calls: exchange tokens for the one service that is called, and do not forward them.
 //! * A proof that is replayed at another replica of the service, unless the replicas share a
 //!   [`ReplayStore`].
 //! * A principal that may not do what it asks for: that is authorization's to decide.
@@ -143,6 +241,8 @@
 //! The token stays in the request, so that a handler may pass it on. Tokens that are remembered
 //! are overwritten with zeros when they leave.
 //!
+//! [RFC 7662]: https://www.rfc-editor.org/rfc/rfc7662
+//! [RFC 8693]: https://www.rfc-editor.org/rfc/rfc8693
 //! [RFC 8705 §3]: https://www.rfc-editor.org/rfc/rfc8705#section-3
 //! [RFC 9449 §7]: https://www.rfc-editor.org/rfc/rfc9449#section-7
 //!
@@ -150,10 +250,11 @@
 //!
 //! | feature | gives |
 //! |---|---|
-//! | `axum` | `Claims<T>`, an extractor of typed claims |
-//! | `tonic` | `ClaimsRequest`, the same for tonic requests |
+//! | `aws-lc-rs` | tokens are verified, and assertions signed, by `aws-lc-rs` in place of `ring`; needs a C compiler |
+//! | `axum` | `Claims<T>`, an extractor of typed claims; `CallerToken` as an extractor |
+//! | `tonic` | `ClaimsRequest`, the same for tonic requests; why a call has no token, as a `Status` |
 //!
-//! Neither is on by default, and neither changes how anything is decided.
+//! None is on by default, and none changes how anything is decided.
 //!
 //! [`Code`]: bartizan_core::Code
 //! [`Principal`]: bartizan_core::Principal
@@ -177,6 +278,9 @@ mod ed25519;
 mod error;
 #[cfg(any(feature = "axum", feature = "tonic"))]
 mod extract;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod header;
 mod introspection;
@@ -233,3 +337,8 @@ pub use self::secret::SharedSecret;
 pub use self::service::ResourceMetadataService;
 pub use self::token::{VerifiedClaims, VerifiedToken};
 pub use self::verify::{verify, verify_signature};
+
+/// The README's snippets compile, or the doctests fail.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -18,4 +18,6 @@ pub use self::config::{
 pub use self::error::{OutgoingError, TokenError, TokenErrorKind};
 pub use self::future::OutgoingFuture;
 pub use self::layer::OutgoingLayer;
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::response::read_token;
 pub use self::service::Outgoing;

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::WallTime;
+use http::HeaderMap;
 
 use super::State;
 use crate::error::JwtError;
 use crate::introspection::Vouched;
+use crate::outgoing::CallerToken;
 use crate::rules::Rules;
 use crate::token::VerifiedClaims;
 use crate::verifier::Holding;
@@ -56,5 +58,14 @@ impl State {
         self.revoked(held)?;
         let end = self.rules_of(held).map(|rules| rules.end_of(held.claims()));
         Ok(end.map_or(Duration::ZERO, |end| end.saturating_since(now)))
+    }
+
+    /// The token that was found to hold, to be passed on.
+    pub(super) fn caller_token(&self, headers: &HeaderMap, held: &Held) -> Option<CallerToken> {
+        let text = self.credential(headers).ok()??.text().ok()?;
+        let rules = self.rules_of(held)?;
+        let claims = Arc::clone(held.claims());
+        let ends = rules.end_of(&claims);
+        Some(CallerToken::assert_verified(text, claims, ends))
     }
 }

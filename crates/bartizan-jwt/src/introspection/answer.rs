@@ -73,6 +73,13 @@ impl<'a> Answer<'a> {
     }
 }
 
+/// The claims that an answer vouches for.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_answer(body: &[u8], rules: &Rules, now: WallTime) -> Option<VerifiedClaims> {
+    let answer = Answer::parse(body).ok()?;
+    answer.claims(rules, Waived::default(), now).ok()
+}
+
 #[derive(Default)]
 struct Members<'a> {
     is_active: Option<bool>,

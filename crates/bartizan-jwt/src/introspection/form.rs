@@ -20,7 +20,7 @@ const TELLING: usize = 12;
 /// weaker rules.
 ///
 /// A token that was made of random characters has such a part once in thousands of millions.
-pub(super) fn looks_signed(token: &str) -> bool {
+pub(crate) fn looks_signed(token: &str) -> bool {
     token.contains('.') && token.split(['.', '~']).any(is_object)
 }
 

@@ -65,6 +65,13 @@ impl TokenResponse {
     }
 }
 
+/// The token of a response.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_token(body: &[u8], is_exchange: bool) -> Option<String> {
+    let response = TokenResponse::parse(body, is_exchange).ok()?;
+    Some(response.token.to_string())
+}
+
 #[derive(Default)]
 struct Members<'a> {
     token: Option<Zeroizing<String>>,
