@@ -57,7 +57,8 @@ impl MtlsConnectError {
     /// Takes the error of a hyper or tonic request, or anything else whose causes lead to it.
     /// `None` means that the error speaks of something else, or that the network lost the reason.
     pub fn late_rejection(error: &(dyn StdError + 'static)) -> Option<Self> {
-        let refused = CertificateRefused::find(error)?;
+        let refused =
+            CertificateRefused::find(error).or_else(|| CertificateRefused::of_rustls(error))?;
         let message = "server refused our certificate";
         Some(Self::new(MtlsConnectErrorKind::RefusedByServer, message).caused_by(refused))
     }

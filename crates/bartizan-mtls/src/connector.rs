@@ -23,7 +23,7 @@ use crate::expected::{ByHost, ExpectedServers};
 use crate::handshake::Failure;
 use crate::material::Material;
 use crate::stream::MtlsStream;
-use crate::tls::Configurations;
+use crate::tls::{Configurations, live_client_config};
 use crate::verify;
 
 /// Five seconds, name resolution included: two lost SYN packets are made up for within three.
@@ -66,9 +66,9 @@ const HTTP2: &[&[u8]] = &[b"h2"];
 ///
 /// # reqwest
 ///
-/// reqwest takes no connector, and a TLS configuration only once and for all: with it, a client
-/// would present its first certificate until it is restarted. Use hyper-util's client instead,
-/// which reqwest is made of.
+/// reqwest takes no connector, but a TLS configuration:
+/// [`build_client_config`](MtlsConnectorBuilder::build_client_config) makes one that follows the
+/// material too. What it does without is said there.
 #[derive(Clone, Debug)]
 pub struct MtlsConnector(Arc<Settings>);
 
@@ -224,6 +224,38 @@ impl MtlsConnectorBuilder {
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
+    }
+
+    /// Makes a configuration of rustls instead, for clients that take one once and for all, such as
+    /// reqwest's `ClientBuilder::use_preconfigured_tls` and hyper-rustls. Each handshake presents
+    /// the newest identity and verifies by the newest trust, as a connector's does.
+    ///
+    /// The host that is dialled is looked up among the expected servers, and that the server is one
+    /// of those is all that is asked of it: names in its certificate do not count. Such a client
+    /// does without a connector's limits and errors, and nothing tells it which server answered.
+    /// [`MtlsConnectError::late_rejection`] works on its errors. Leave resumption off: it is.
+    ///
+    /// The crypto library is that of the identity published by now, or else ring.
+    ///
+    /// ```no_run
+    /// # async fn run(material: bartizan_source::Published<bartizan_mtls::Material>)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use bartizan_mtls::{AllowedPeers, MtlsConnector};
+    ///
+    /// let payments = AllowedPeers::id("spiffe://example.org/ns/shop/sa/payments".parse()?);
+    /// let tls = MtlsConnector::builder(material, payments).build_client_config()?;
+    /// // let client = reqwest::Client::builder().use_preconfigured_tls(tls).https_only(true);
+    /// # drop(tls);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the crypto library does not offer TLS 1.3.
+    pub fn build_client_config(self) -> Result<ClientConfig, rustls::Error> {
+        let servers = self.servers.map(|servers| servers);
+        live_client_config(self.material, servers, &self.clock, self.protocols)
     }
 
     /// Makes the connector.

@@ -167,6 +167,24 @@ impl CertificateRefused {
         }
     }
 
+    /// Finds the refusal as rustls has it, for clients that have our configuration and not our
+    /// streams: the error itself or, over HTTP/2, its text.
+    pub(crate) fn of_rustls(error: &(dyn StdError + 'static)) -> Option<Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                let text = error.to_string();
+                let is_text_of =
+                    |alert: &&AlertDescription| text == Error::AlertReceived(**alert).to_string();
+                if let Some(alert) = REFUSALS.iter().find(is_text_of) {
+                    return Some(Self(format!("alert {alert:?}")));
+                }
+            }
+            next = error.source();
+        }
+        None
+    }
+
     /// Finds it in the causes of another error.
     pub(crate) fn find(error: &(dyn StdError + 'static)) -> Option<Self> {
         let mut next = Some(error);
@@ -183,21 +201,21 @@ impl CertificateRefused {
     }
 }
 
+/// The alerts that say that the far end does not accept our certificate.
+const REFUSALS: [AlertDescription; 8] = [
+    AlertDescription::AccessDenied,
+    AlertDescription::BadCertificate,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateRequired,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::UnknownCA,
+    AlertDescription::UnsupportedCertificate,
+];
+
 /// Whether an alert says that the far end does not accept our certificate.
 pub(crate) fn refuses_certificate(alert: AlertDescription) -> bool {
-    use AlertDescription as Alert;
-
-    matches!(
-        alert,
-        Alert::AccessDenied
-            | Alert::BadCertificate
-            | Alert::CertificateExpired
-            | Alert::CertificateRequired
-            | Alert::CertificateRevoked
-            | Alert::CertificateUnknown
-            | Alert::UnknownCA
-            | Alert::UnsupportedCertificate
-    )
+    REFUSALS.contains(&alert)
 }
 
 /// Whether a certificate error means that the far end is somebody else than was asked for.

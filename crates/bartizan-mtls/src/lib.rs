@@ -115,8 +115,10 @@
 //!
 //! In the handshake, at either end ([`verify_svid`] has the rules in detail):
 //!
-//! 1. TLS 1.3 and a certificate from both ends, or there is no connection. Sessions are never
-//!    resumed: a resumed session would show the certificate of its first handshake and ask nobody.
+//! 1. TLS 1.3 and a certificate from both ends, or there is no connection. A listener can be told
+//!    otherwise, see [below](#modes). Sessions are not resumed unless
+//!    [allowed](MtlsListenerBuilder::allow_resumption): a resumed session shows the certificate of
+//!    its first handshake, which is then verified again.
 //! 2. The leaf must be an X509-SVID to the letter: exactly one URI name, a SPIFFE ID with a path,
 //!    the key usage of a leaf and of nothing else. rustls looks at none of this.
 //! 3. The roots are those of the trust domain that the SPIFFE ID names. A partner's authority can
@@ -133,13 +135,29 @@
 //! DNS names are an alternative that is chosen ([`Trust::dns`], [`Identity::dns_from_pem`]), never
 //! one that is fallen back to.
 //!
+//! # Modes
+//!
+//! | mode | listener | layer | who gets in |
+//! |---|---|---|---|
+//! | strict | as it is | as it is | peers |
+//! | request-only | [`allow_no_certificate`](MtlsListenerBuilder::allow_no_certificate) | [`allow_no_certificate`](MtlsLayerBuilder::allow_no_certificate) | peers, and clients under TLS without a certificate |
+//! | permissive | [`allow_plaintext`](MtlsListenerBuilder::allow_plaintext) | [`allow_plaintext`](MtlsLayerBuilder::allow_plaintext) | peers, and plaintext on listed routes until a certain day ([`Migration`]) |
+//!
+//! The last two make streams of `Option<Peer>`; a strict listener has no `Option`. Each has to be
+//! said twice, to the listener and to the layer: whichever was not told refuses.
+//!
+//! To move a service over: allow plaintext on the routes that are called, watch
+//! [`Migration::passed`] and the decisions with the code `mtls.plaintext`, and when no more come,
+//! take the allowance away. If nobody does, it ends on its day.
+//!
 //! # Rotation
 //!
 //! [`Material`], our identity and our trust together, comes through a
 //! [`Published`](bartizan_source::Published) value. Each handshake uses the newest version;
 //! connections that are open go on, unless the server loop ([`serve`], feature `serve`) finds that
 //! their peer is no longer believed, has expired, or that they have reached their age: it then ends
-//! them gracefully. [`MaterialFiles`] validates new files before it publishes them
+//! them gracefully. Under axum's, tonic's and any other server the connection itself ends, after a
+//! [drain limit](MtlsListenerBuilder::with_drain_timeout). [`MaterialFiles`] validates new files before it publishes them
 //! and keeps the last good version otherwise; so does `WorkloadApi` (feature `workload-api`), which
 //! an agent such as SPIRE's sends new material.
 //!
@@ -156,13 +174,19 @@
 //!   be used.
 //! * **Revocation** is checked where you give lists ([`RevocationLists`]); nothing is fetched.
 //!   Without them a certificate is good until it expires: keep it short-lived, or withdraw the root.
-//! * **Open connections** outlive withdrawn trust under axum's and tonic's own servers; under
-//!   [`serve`] they end. The layer refuses requests of a peer whose certificate has expired
-//!   and ends responses that are under way; a connection that was upgraded goes on.
+//! * **Open connections** whose peer is revoked or whose root is withdrawn end gracefully under
+//!   [`serve`]. Under axum's and tonic's own servers nobody can tell the client to go: its requests
+//!   pass until the drain limit, and what is under way then is lost;
+//!   [`EndConnection::AtOnce`] leaves no such time. The layer refuses requests of a peer whose
+//!   certificate has expired and ends responses that are under way. Under `serve` a connection that
+//!   was upgraded goes on.
 //! * **DNS names** of one set of roots are all alike: each of its authorities can claim each name.
-//! * **Floods**: handshakes have a time limit and caps, and idle clients make room for others. A
-//!   flood from very many addresses, of clients that do begin a handshake, still delays others by
-//!   up to a second; stopping it is the network's part.
+//! * **Floods**: clients that have not sent a whole ClientHello cost a file descriptor each and
+//!   delay nobody: beyond 8,192, the longest silent makes room at once. See to it that the process
+//!   may have as many descriptors. A flood from very many addresses that does send one costs a
+//!   signature each, and can delay others by up to a second; stopping it is the network's part.
+//! * **Plaintext** that is allowed is what it is: see [`Migration`]. **Resumption** that is allowed
+//!   keeps a client's old identity for as long as a session lives.
 //! * **What a proxy says** of its client is the proxy's word. Grant it to proxies that replace or
 //!   append the header, and to nobody who hands it on; see [`ProxyGrant`]. In shadow mode the layer
 //!   removes no header, so that a service behind it still sees what anybody sent.
@@ -177,13 +201,17 @@
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `aws-lc-rs` | `Crypto` by aws-lc-rs, which prefers the key exchange X25519MLKEM768 |
 //! | `axum` | [`MtlsListener`] is an `axum::serve::Listener` |
+//! | `fips` | `Crypto` by the FIPS module of aws-lc-rs; takes CMake and Go to build |
 //! | `serve` | [`serve`], a server loop on hyper with limits, connection age and graceful ends |
 //! | `spiffe-bundle` | `SpiffeBundle`: bundle documents of federated trust domains, also as files |
 //! | `tonic` | [`MtlsStream`] is tonic's `Connected`, for `serve_with_incoming` |
 //! | `workload-api` | `WorkloadApi`: material from SPIRE and other agents, over gRPC |
 //!
-//! None is on by default. hyper-util needs none: see [`MtlsListener::accept`].
+//! None is on by default, and none changes what another does: `ring` is the crypto library of every
+//! identity that was not loaded with another [`Crypto`]. hyper-util needs none: see
+//! [`MtlsListener::accept`].
 //!
 //! [X509-SVID]: https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md
 
@@ -205,6 +233,9 @@ mod error;
 mod expected;
 mod files;
 mod forwarded;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod handshake;
 mod hosts;

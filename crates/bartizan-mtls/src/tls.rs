@@ -2,6 +2,7 @@
 //!
 //! Version 0.24 of rustls renames and reshapes them; that change ends here.
 
+mod live;
 mod sessions;
 mod verifier;
 
@@ -27,6 +28,7 @@ use crate::tls::sessions::Sessions;
 use crate::tls::verifier::Verifier;
 use crate::trust::Trust;
 
+pub(crate) use self::live::live_client_config;
 pub(crate) use self::sessions::Resuming;
 pub(crate) use self::verifier::{PeerNotAllowed, rustls_error};
 

@@ -185,6 +185,14 @@ impl WorkloadApi {
     }
 }
 
+/// The bytes of a message as material.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_message(bytes: &[u8], now: bartizan_core::WallTime) -> Option<Material> {
+    let message = prost::Message::decode(bytes).ok()?;
+    let update = update::read(message, &Wanted::default(), now).ok()?;
+    Some(update.material)
+}
+
 impl fmt::Debug for WorkloadApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkloadApi")

@@ -66,7 +66,7 @@ impl Verifier {
         }
     }
 
-    fn verify(
+    pub(super) fn verify(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -198,6 +198,6 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-fn no_tls12() -> Error {
+pub(super) fn no_tls12() -> Error {
     Error::General("tls 1.2 is not offered".to_owned())
 }

@@ -274,6 +274,51 @@ async fn garbage_ends_its_own_connection_alone() {
 }
 
 #[tokio::test]
+async fn a_hello_that_is_cut_short_anywhere_is_a_failed_handshake() {
+    let ca = ca();
+    let recorder = Recorder::default();
+    let builder = builder(&ca)
+        .with_handshake_timeout(FOR_EVER)
+        .with_observer(recorder.shared());
+    let address = serve(builder, allow(ORDERS)).await;
+    let hello = client_hello();
+    for (count, length) in (0..hello.len()).step_by(7).enumerate() {
+        let mut tcp = TcpStream::connect(address).await.unwrap();
+        tcp.write_all(&hello[..length]).await.unwrap();
+        drop(tcp);
+        let seen = recorder.wait_for(count + 1).await;
+        assert_eq!(seen[count].0, HANDSHAKE_FAILED, "{length}: {seen:?}");
+    }
+    good_client_is_served(&ca, address).await;
+}
+
+/// What a client may make us hold before it has a place has an end.
+#[tokio::test]
+async fn a_hello_without_an_end_is_not_waited_for() {
+    let ca = ca();
+    let recorder = Recorder::default();
+    let builder = builder(&ca)
+        .with_handshake_timeout(FOR_EVER)
+        .with_observer(recorder.shared());
+    let address = serve(builder, allow(ORDERS)).await;
+    let tcp = TcpStream::connect(address).await.unwrap();
+    // A ClientHello of 60 KB, as it says, in records of one kilobyte.
+    let mut first = vec![0x01, 0x00, 0xea, 0x60];
+    first.resize(1024, 0);
+    let mut pieces = std::iter::once(first).chain(std::iter::repeat_n(vec![0; 1024], 16));
+    let sent = pieces.all(|piece| {
+        let record = [&[0x16, 0x03, 0x01, 0x04, 0x00][..], &piece].concat();
+        tcp.try_write(&record).is_ok()
+    });
+    assert!(sent, "fits into the buffers");
+    let seen = recorder.wait_for(1).await;
+    assert_eq!(seen[0].0, HANDSHAKE_FAILED);
+    assert!(seen[0].1.contains("too large"), "{seen:?}");
+    is_closed(tcp).await;
+    good_client_is_served(&ca, address).await;
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_in_the_middle_is_a_failed_handshake() {
     let ca = ca();
     let recorder = Recorder::default();

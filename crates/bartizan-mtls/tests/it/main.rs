@@ -10,7 +10,10 @@
 
 #[cfg(feature = "axum")]
 mod axum_host;
+mod client_config;
 mod connector;
+#[cfg(feature = "aws-lc-rs")]
+mod crypto;
 #[cfg(feature = "spiffe-bundle")]
 mod federation;
 mod files;
@@ -22,6 +25,7 @@ mod hostile;
 mod layer;
 mod leases;
 mod modes;
+mod pathological;
 mod proxied;
 mod resumption;
 mod revocation;
