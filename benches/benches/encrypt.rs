@@ -190,14 +190,15 @@ impl SealedValues for Rows {
 
 /// Divide the thousand by a case's time for records in a second.
 fn resealing() {
-    let runtime = |workers: usize| {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(workers)
-            .enable_time()
-            .build()
-            .unwrap()
-    };
-    let (one, two) = (runtime(1), runtime(2));
+    let one = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let two = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .unwrap();
     let kek = LocalKek::new(&KeyBytes::generate().unwrap());
     let keyring = Keyring::builder("bench", Memory::default(), kek)
         .with_max_uses(u64::MAX)

@@ -61,6 +61,34 @@ pub trait Kek: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+/// Any provider will do, chosen at run time.
+impl<K: Kek + ?Sized> Kek for Arc<K> {
+    fn id(&self) -> &str {
+        (**self).id()
+    }
+
+    fn wrap<'k>(&'k self, key: &'k KeyBytes, context: &'k [u8]) -> KekAnswer<'k, Vec<u8>> {
+        (**self).wrap(key, context)
+    }
+
+    fn unwrap<'k>(&'k self, wrapped: &'k [u8], context: &'k [u8]) -> KekAnswer<'k, KeyBytes> {
+        (**self).unwrap(wrapped, context)
+    }
+
+    fn generate<'k>(&'k self, context: &'k [u8]) -> KekAnswer<'k, (KeyBytes, Vec<u8>)> {
+        (**self).generate(context)
+    }
+
+    fn rewrap<'k>(
+        &'k self,
+        from: &'k str,
+        wrapped: &'k [u8],
+        context: &'k [u8],
+    ) -> KekAnswer<'k, Option<Vec<u8>>> {
+        (**self).rewrap(from, wrapped, context)
+    }
+}
+
 /// Why a data key was not wrapped or unwrapped.
 ///
 /// The difference matters: what a provider refused is out of use at once, wherever it was kept;

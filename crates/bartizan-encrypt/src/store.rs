@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::key::{KeyRecord, KeyScope};
 
@@ -28,6 +29,21 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// of changes, the default waits for ever.
     fn changes(&self) -> StoreAnswer<'_, Vec<KeyScope>> {
         Box::pin(std::future::pending())
+    }
+}
+
+/// Any store will do, chosen at run time.
+impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
+    fn read<'s>(&'s self, scope: Option<&'s KeyScope>) -> StoreAnswer<'s, Vec<KeyRecord>> {
+        (**self).read(scope)
+    }
+
+    fn apply(&self, changes: Vec<KeyChange>) -> StoreAnswer<'_, bool> {
+        (**self).apply(changes)
+    }
+
+    fn changes(&self) -> StoreAnswer<'_, Vec<KeyScope>> {
+        (**self).changes()
     }
 }
 

@@ -176,6 +176,8 @@ fn days(year: u64, month: u64, day: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// The credentials of the examples and of the test suite in AWS's documentation.
@@ -276,6 +278,19 @@ mod tests {
             },
             "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736",
         );
+    }
+
+    proptest! {
+        #[test]
+        fn no_date_panics(text in "[0-9]{0,4}[-é]?[0-9TZ:.-]{0,20}", seconds in 0_u64..250_000_000_000) {
+            let _ = parse_date(&text);
+            let date = amz_date(WallTime::from_unix_seconds(seconds));
+            let spelled = format!(
+                "{}-{}-{}T{}:{}:{}Z",
+                &date[..4], &date[4..6], &date[6..8], &date[9..11], &date[11..13], &date[13..15],
+            );
+            prop_assert_eq!(parse_date(&spelled).map(WallTime::unix_seconds), Some(seconds));
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl Field for Ssn {
 #[derive(Debug, Default)]
 struct Keys(Mutex<Vec<KeyRecord>>);
 
-impl KeyStore for Arc<Keys> {
+impl KeyStore for Keys {
     fn read<'s>(&'s self, scope: Option<&'s KeyScope>) -> StoreAnswer<'s, Vec<KeyRecord>> {
         let mut records = self.0.lock().expect("no panic").clone();
         records.retain(|record| scope.is_none_or(|scope| record.scope == *scope));

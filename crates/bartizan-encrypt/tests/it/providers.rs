@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bartizan_encrypt::{
-    EncryptErrorKind, Kek, KekAnswer, KekError, KeyBytes, KeyStage, Keyring, LocalKek,
+    EncryptErrorKind, Kek, KekAnswer, KekError, KeyBytes, KeyStage, KeyStore, Keyring, LocalKek,
 };
 
 use crate::support::{NUMBER, Setup, acme, kek, place, sealed};
@@ -104,7 +104,10 @@ impl Kek for Remote {
 
 fn keyring(setup: &Setup, remote: &Remote) -> Keyring {
     let clock = Arc::new(setup.clock.clone());
-    let builder = Keyring::builder("clinic", setup.table.clone(), remote.clone());
+    // Chosen at run time, as a service does.
+    let (store, kek): (Arc<dyn KeyStore>, Arc<dyn Kek>) =
+        (Arc::new(setup.table.clone()), Arc::new(remote.clone()));
+    let builder = Keyring::builder("clinic", store, kek);
     builder.with_clock(clock).build().unwrap()
 }
 
