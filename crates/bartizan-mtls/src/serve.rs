@@ -175,7 +175,7 @@ impl<S, P> Serve<S, P> {
     }
 
     /// Sets how many connections may be open at once; further ones wait in the kernel's backlog.
-    /// 10,000 unless said: about 600 MB if all of them are idle HTTP/2 connections (58 KB each,
+    /// 10,000 unless said: about 550 MB if all of them are idle HTTP/2 connections (53 KB each,
     /// where bare hyper over tokio-rustls takes 45).
     pub fn with_max_connections(mut self, limit: NonZeroUsize) -> Self {
         self.limits.max_connections = limit.get().min(Semaphore::MAX_PERMITS);
