@@ -131,7 +131,7 @@
 //! };
 //!
 //! // The same in every instance, from wherever secrets come from.
-//! let secret = FleetSecret::new(*b"thirty-two bytes of a real secret")?;
+//! let secret = FleetSecret::new(*b"thirty-two bytes of real secrets")?;
 //! let store = RedisStore::at("redis.internal:6379", secret)
 //!     .with_credentials("limiter", "password")
 //!     .build()?;

@@ -43,7 +43,7 @@ use crate::store::{
 ///
 /// # fn limiter() -> Result<bartizan_ratelimit::SharedLimiter, bartizan_ratelimit::ConfigError> {
 /// // The same 32 bytes in every instance, from wherever secrets come from.
-/// let secret = FleetSecret::new(*b"thirty-two bytes of a real secret")?;
+/// let secret = FleetSecret::new(*b"thirty-two bytes of real secrets")?;
 /// let store = RedisStore::at("redis.internal:6379", secret)
 ///     .with_credentials("limiter", "password")
 ///     .build()?;

@@ -47,6 +47,7 @@ pub fn steps(workspace: &Workspace, missing: Missing) -> Vec<Step> {
         step("docsrs", planner.docs_rs()),
         step("package", planner.package()),
         step("loom", planner.loom()),
+        step("fleet", planner.fleet()),
         step("coverage", planner.coverage()),
         step("mutants", planner.mutants()),
         step("fuzz", planner.fuzz()),
@@ -136,6 +137,14 @@ impl Planner<'_> {
                 .with_variable("RUSTFLAGS", "--cfg loom")
         });
         Action::Commands(models.collect())
+    }
+
+    /// Fleets that share limits through a real server, for minutes.
+    fn fleet(&self) -> Action {
+        let test = ["test", "--package", "bartizan-ratelimit", "--features"];
+        let minutes = ["redis", "--test", "redis", "--", "--ignored", "--nocapture"];
+        let test = Command::cargo(test).args(minutes);
+        Action::Commands(vec![test.with_variable("BARTIZAN_REQUIRE_SERVERS", "1")])
     }
 
     fn coverage(&self) -> Action {

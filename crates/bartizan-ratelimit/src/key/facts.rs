@@ -37,6 +37,7 @@ impl<'f, 'r> KeyFacts<'f, 'r> {
 }
 
 impl Facts for KeyFacts<'_, '_> {
+    #[cfg(feature = "redis")]
     fn kind(&self) -> String {
         match self.has_key {
             true => format!("{:?}", self.key),
@@ -44,6 +45,7 @@ impl Facts for KeyFacts<'_, '_> {
         }
     }
 
+    #[cfg(feature = "redis")]
     fn write(&self, hasher: &mut dyn Hasher) {
         if self.has_key {
             let mut answers = self.answers.clone();

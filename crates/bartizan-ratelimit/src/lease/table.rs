@@ -42,6 +42,9 @@ struct Entry {
     /// How much was spent since when.
     spent: u64,
     since: Ticks,
+    /// The caller would spend more than may be charged ahead at once: the next hand is ordered as
+    /// soon as one is begun.
+    is_eager: bool,
     /// Nothing is charged ahead until then.
     barred: Ticks,
 }
@@ -215,6 +218,7 @@ impl Entry {
             flight: None,
             spent: 0,
             since: now,
+            is_eager: false,
             barred: Ticks::ZERO,
         }
     }
@@ -243,7 +247,7 @@ impl Entry {
         let hand = self.hand.as_mut()?;
         hand.left -= cost;
         self.spent = self.spent.saturating_add(cost);
-        let is_low = hand.left <= hand.size / 2;
+        let is_low = self.is_eager || hand.left <= hand.size / 2;
         Some((Arc::clone(&hand.grant), is_low))
     }
 
@@ -267,6 +271,7 @@ impl Entry {
         (self.spent, self.since) = (0, now);
         let (landing, flight) = watch::channel(Landing::Flying);
         self.flight = Some(flight);
+        self.is_eager = pace > terms.most;
         let cells = pace.max(cost).clamp(1, terms.most);
         Order {
             place,

@@ -1,6 +1,7 @@
 //! What a store has to do.
 
 use std::fmt;
+#[cfg(feature = "redis")]
 use std::hash::Hasher;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -37,9 +38,11 @@ pub(crate) trait Keep: fmt::Debug + Send + Sync + 'static {
 /// What requests are counted by, as a store may want it.
 pub(crate) trait Facts {
     /// What kind of key it is; the same in the whole fleet.
+    #[cfg(feature = "redis")]
     fn kind(&self) -> String;
 
     /// Writes the key, the same in the whole fleet.
+    #[cfg(feature = "redis")]
     fn write(&self, hasher: &mut dyn Hasher);
 
     /// The key in words: names and values.

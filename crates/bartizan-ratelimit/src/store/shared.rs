@@ -1,7 +1,9 @@
 //! Limits that a fleet shares, usable by themselves.
 
 use std::fmt;
-use std::hash::{BuildHasher as _, Hasher};
+use std::hash::BuildHasher as _;
+#[cfg(feature = "redis")]
+use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -205,10 +207,12 @@ impl LimiterBuilder {
 struct Text<'t>(&'t str);
 
 impl Facts for Text<'_> {
+    #[cfg(feature = "redis")]
     fn kind(&self) -> String {
         "text".to_owned()
     }
 
+    #[cfg(feature = "redis")]
     fn write(&self, hasher: &mut dyn Hasher) {
         hasher.write(self.0.as_bytes());
     }

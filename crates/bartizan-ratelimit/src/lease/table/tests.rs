@@ -96,6 +96,16 @@ fn cells_are_spent_once_and_refilled_ahead() {
 }
 
 #[test]
+fn who_spends_more_than_may_be_charged_at_once_is_refilled_as_early_as_can_be() {
+    let (leases, _) = with_cells(100);
+    // A hundred in two microseconds; the next order is for as much as there may be.
+    assert_eq!(spend(&leases, 50, at(1)), Some(Some(100)));
+    leases.deposit(place(7), 100, at(1_000), &grant());
+    assert_eq!(spend(&leases, 50, at(2)), Some(None));
+    assert_eq!(spend(&leases, 1, at(3)), Some(Some(100)));
+}
+
+#[test]
 fn the_next_hand_comes_after_the_first_and_nothing_is_lost() {
     let (leases, first) = with_cells(10);
     leases.deposit(place(7), 10, at(2_000), &grant());
