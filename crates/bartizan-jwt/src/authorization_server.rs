@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::Clock;
-use bartizan_source::{FetchRequest, Fetched, HttpsFetcher, Roots};
+use bartizan_source::{FetchErrorKind, FetchRequest, Fetched, HttpsFetcher, Roots};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use zeroize::{Zeroize, Zeroizing};
@@ -42,6 +42,8 @@ pub(crate) enum Unanswered {
     /// The server was not reached, or cannot answer at present.
     Unreachable {
         cause: Arc<dyn std::error::Error + Send + Sync>,
+        /// There was no connection at all, whatever was to be asked.
+        is_connection: bool,
         retry_after: Option<Duration>,
     },
 }
@@ -115,6 +117,10 @@ impl Endpoint {
         let answer = self.fetcher.fetch(request).await;
         read(answer.map_err(|error| Unanswered::Unreachable {
             retry_after: error.retry_after(),
+            is_connection: matches!(
+                error.kind(),
+                FetchErrorKind::Connect | FetchErrorKind::Resolve | FetchErrorKind::Tls
+            ),
             cause: Arc::new(error),
         })?)
     }
@@ -125,6 +131,11 @@ fn read(answer: Fetched) -> Result<Zeroizing<Vec<u8>>, Unanswered> {
     let is_json = is_json(answer.headers());
     let retry_after = retry_after(answer.headers());
     let body = take(answer);
+    let unreachable = |retry_after| Unanswered::Unreachable {
+        cause: Arc::new(UnexpectedStatus(status)),
+        is_connection: false,
+        retry_after,
+    };
     if body.len() > MAX_ANSWER {
         return Err(Unanswered::BadAnswer("the answer is too large"));
     }
@@ -136,15 +147,19 @@ fn read(answer: Fetched) -> Result<Zeroizing<Vec<u8>>, Unanswered> {
         //= authentication schemes are supported.
         StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             let stated = is_json.then(|| OAuthError::read(&body)).flatten();
-            Err(Unanswered::Refused(stated.unwrap_or(match status {
-                StatusCode::UNAUTHORIZED => OAuthError::InvalidClient,
-                _ => OAuthError::Other,
-            })))
+            Err(match stated {
+                Some(OAuthError::ServerError | OAuthError::TemporarilyUnavailable) => {
+                    unreachable(retry_after)
+                }
+                Some(stated) => Unanswered::Refused(stated),
+                None if status == StatusCode::UNAUTHORIZED => {
+                    Unanswered::Refused(OAuthError::InvalidClient)
+                }
+                // A proxy or firewall on the way, which knows nothing of tokens.
+                None => Unanswered::BadAnswer("the server refuses without saying why"),
+            })
         }
-        _ => Err(Unanswered::Unreachable {
-            cause: Arc::new(UnexpectedStatus(status)),
-            retry_after,
-        }),
+        _ => Err(unreachable(retry_after)),
     }
 }
 

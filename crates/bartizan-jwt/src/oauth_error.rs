@@ -6,9 +6,11 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::json::{Names, Skip, Text};
 
-/// The error codes of [RFC 6749 §5.2], [RFC 8693 §2.2.2] and [RFC 8707 §2]. What a server says
+/// The error codes of [RFC 6749 §5.2], [RFC 8693 §2.2.2] and [RFC 8707 §2], and two of [RFC 6749
+/// §4.1.2.1] that servers use here as well. What a server says
 /// beside the code is not kept: it is text of another party's, fit for no log and no client.
 ///
+/// [RFC 6749 §4.1.2.1]: https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1
 /// [RFC 6749 §5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
 /// [RFC 8693 §2.2.2]: https://www.rfc-editor.org/rfc/rfc8693#section-2.2.2
 /// [RFC 8707 §2]: https://www.rfc-editor.org/rfc/rfc8707#section-2
@@ -19,6 +21,8 @@ pub(crate) enum OAuthError {
     InvalidRequest,
     InvalidScope,
     InvalidTarget,
+    ServerError,
+    TemporarilyUnavailable,
     UnauthorizedClient,
     UnsupportedGrantType,
     /// A code that none of these specifications knows, or none at all.
@@ -26,12 +30,14 @@ pub(crate) enum OAuthError {
 }
 
 impl OAuthError {
-    const KNOWN: [Self; 7] = [
+    const KNOWN: [Self; 9] = [
         Self::InvalidClient,
         Self::InvalidGrant,
         Self::InvalidRequest,
         Self::InvalidScope,
         Self::InvalidTarget,
+        Self::ServerError,
+        Self::TemporarilyUnavailable,
         Self::UnauthorizedClient,
         Self::UnsupportedGrantType,
     ];
@@ -43,6 +49,8 @@ impl OAuthError {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
+            Self::ServerError => "server_error",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::Other => "other",

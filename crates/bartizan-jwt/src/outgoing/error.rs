@@ -157,6 +157,20 @@ impl TokenError {
         )
     }
 
+    /// Whether it would have been the same for every caller: the server cannot be connected to, asks
+    /// to be left alone, or does not know this service.
+    pub(super) fn is_about_the_server(&self) -> bool {
+        let is_down = match &self.0.cause {
+            Some(Unanswered::Unreachable {
+                is_connection,
+                retry_after,
+                ..
+            }) => *is_connection || retry_after.is_some(),
+            _ => false,
+        };
+        is_down || self.kind() == TokenErrorKind::Refused && !self.is_about_the_caller()
+    }
+
     /// How long the authorization server asked to be left alone.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match &self.0.cause {

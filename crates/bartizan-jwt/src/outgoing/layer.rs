@@ -38,9 +38,10 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 ///    service's own, and a bounded number of exchanged ones, each under the whole token of its
 ///    caller. From about four fifths of its lifetime on it is renewed in the background, and used
 ///    for as long as that fails. Who need the same token at the same time share one request.
-/// 5. When the authorization server gives no token, it is asked again after growing waits, and
-///    calls that need one fail at once meanwhile. That a caller's token cannot be exchanged is
-///    remembered for ten seconds.
+/// 5. When the authorization server cannot be reached, or does not know this service, it is asked
+///    again after growing waits, and calls that need a token fail at once meanwhile. That one
+///    caller's token cannot be exchanged is remembered for ten seconds, and says nothing of
+///    others.
 /// 6. A response that says `invalid_token` (401, or `UNAUTHENTICATED` in a response without
 ///    messages) is passed on as it is, and the token is given up: the next call gets another. If
 ///    that is refused as well, it stays for half a minute. **No call is sent twice**: whether that

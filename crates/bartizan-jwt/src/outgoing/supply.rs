@@ -226,18 +226,31 @@ impl Supply {
                 Ok(issued)
             }
             Err(error) => {
-                if self.plan.kind == Kind::Exchange && error.is_about_the_caller() {
-                    if let Some(until) = now.checked_add(REFUSAL_LIFETIME) {
-                        self.refusals.insert(subject, error.clone(), now, until);
-                    }
-                    // It was reached, and it answers: it is well.
-                    self.health().succeed();
-                } else {
-                    self.health().fail(&error, now);
-                    self.tell(LifecycleKind::SourceFailed, error.code(), &error);
-                }
+                self.note(subject, &error, now);
                 Err(error)
             }
+        }
+    }
+
+    /// Remembers a failure: as the server's, so that nobody asks it for a while, or as this
+    /// caller's alone. One caller whose exchange the server stumbles over must not keep the others
+    /// from theirs.
+    fn note(&self, subject: CredentialBytes, error: &TokenError, now: MonotonicTime) {
+        let is_of_caller = self.plan.kind == Kind::Exchange && !error.is_about_the_server();
+        if is_of_caller {
+            let span = if error.is_about_the_caller() {
+                REFUSAL_LIFETIME
+            } else {
+                RETRY.0
+            };
+            if let Some(until) = now.checked_add(span) {
+                self.refusals.insert(subject, error.clone(), now, until);
+            }
+        } else {
+            self.health().fail(error, now);
+        }
+        if !(is_of_caller && error.is_about_the_caller()) {
+            self.tell(LifecycleKind::SourceFailed, error.code(), error);
         }
     }
 

@@ -9,6 +9,7 @@ mod supply;
 mod tonic_channel;
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -102,27 +103,20 @@ impl Bench {
 
     async fn caller_on(&self, token: &str, connection: Option<Connection>) -> CallerToken {
         let config = self.online.config().allow_forwarding().build().unwrap();
-        let service = JwtLayer::load(config).await.unwrap().layer(service_fn(
-            async |request: Request<String>| {
-                let mut response = Response::new(String::new());
-                let caller = request.extensions().get::<CallerToken>().cloned();
-                response.extensions_mut().insert(caller.unwrap());
-                Ok::<_, Infallible>(response)
-            },
-        ));
+        let keep = service_fn(|request: Request<String>| {
+            let mut response = Response::new(String::new());
+            let caller = request.extensions().get::<CallerToken>().cloned();
+            response.extensions_mut().insert(caller.unwrap());
+            ready(Ok::<_, Infallible>(response))
+        });
+        let service = JwtLayer::load(config).await.unwrap().layer(keep);
         let mut request = Request::builder()
             .header("authorization", format!("Bearer {token}"))
             .body(String::new())
             .unwrap();
-        request.extensions_mut().extend(
-            connection
-                .map(|it| {
-                    let mut extensions = http::Extensions::new();
-                    extensions.insert(it);
-                    extensions
-                })
-                .unwrap_or_default(),
-        );
+        if let Some(connection) = connection {
+            request.extensions_mut().insert(connection);
+        }
         let response = service.oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
         response.extensions().get::<CallerToken>().cloned().unwrap()

@@ -28,6 +28,8 @@ async fn whatever_the_server_answers_is_a_typed_error_and_no_call() {
             Unavailable,
         ),
         (Fault::Huge(1 << 20), Unavailable),
+        (Fault::Status(403), InvalidResponse),
+        (Fault::Status(400), InvalidResponse),
         (Fault::Html, InvalidResponse),
         (body(""), InvalidResponse),
         (body("{}"), InvalidResponse),

@@ -209,6 +209,55 @@ async fn a_refused_exchange_is_the_callers_affair_alone_and_is_not_asked_for_aga
     );
 }
 
+#[tokio::test]
+async fn one_caller_that_the_server_stumbles_over_does_not_keep_others_from_theirs() {
+    let bench = Bench::new().await;
+    let layer = bench.exchanging();
+    let (alice, bob) = (
+        bench.caller_named("alice").await,
+        bench.caller_named("bob").await,
+    );
+    bench
+        .online
+        .issuer
+        .set_fault(Endpoint::Token, Fault::Status(500));
+    for _ in 0..10 {
+        let error = carried(&layer, call_for(&alice)).await.unwrap_err();
+        assert_eq!(error.kind(), TokenErrorKind::Unavailable);
+    }
+    assert_eq!(bench.asked(), 1, "nor is it asked for again at once");
+    bench.online.issuer.clear_fault(Endpoint::Token);
+    assert!(carried(&layer, call_for(&bob)).await.is_ok());
+    bench.online.clock.advance(Duration::from_secs(1));
+    assert!(carried(&layer, call_for(&alice)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_gone_for_all() {
+    let bench = Bench::new().await;
+    let layer = bench.exchanging();
+    let (alice, bob) = (
+        bench.caller_named("alice").await,
+        bench.caller_named("bob").await,
+    );
+    let refused = bartizan_jwt::TokenEndpoint::builder("https://127.0.0.1:1/", super::basic());
+    let request = bartizan_jwt::TokenRequest::new(refused.build().unwrap());
+    let gone = bench.layer(OutgoingConfig::exchange(request));
+    let mut waits = 0;
+    for caller in [&alice, &bob].into_iter().cycle().take(40) {
+        let error = carried(&gone, call_for(caller)).await.unwrap_err();
+        assert_eq!(error.kind(), TokenErrorKind::Unavailable);
+        waits += 1;
+    }
+    // Each failure that was an attempt is noted; the waits are drawn from zero on.
+    assert!(
+        bench.notes().len() < waits / 2,
+        "{} attempts",
+        bench.notes().len()
+    );
+    assert!(carried(&layer, call_for(&alice)).await.is_ok());
+}
+
 fn invalid_token() -> Response<()> {
     Response::builder()
         .status(401)
