@@ -39,7 +39,7 @@ use crate::verdict::{Applicable, Verdict};
 ///    for each instance) or could keep them for less than 20 ms are exact: the store is asked for
 ///    each request.
 /// 6. If the store does not answer, what is declared by each policy holds
-///    ([`Policy::with_fallback`]). After five failures in a row nobody waits for it any more,
+///    ([`Policy::with_fallback`](crate::Policy::with_fallback)). After five failures in a row nobody waits for it any more,
 ///    until it answers again.
 #[derive(Clone)]
 pub struct SharedLimiter(pub(super) Arc<State>);
