@@ -24,6 +24,7 @@ mod spiffe_id;
 mod spiffe_svid_cases;
 mod structured_fields;
 mod tally;
+mod transparency;
 mod walk;
 mod wycheproof;
 mod x509_limbo;

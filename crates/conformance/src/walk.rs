@@ -10,8 +10,8 @@ use crate::material::Material;
 use crate::tally::Tally;
 use crate::{
     bundles, client_ip, deliberate, envoy_jwt_verify, http_attacks, jose_cookbook, jwt_cases,
-    possession, ratelimit_traces, spiffe_id, spiffe_svid_cases, structured_fields, wycheproof,
-    x509_limbo,
+    possession, ratelimit_traces, spiffe_id, spiffe_svid_cases, structured_fields, transparency,
+    wycheproof, x509_limbo,
 };
 
 /// What became of one file.
@@ -89,8 +89,18 @@ fn reader(path: &str) -> Option<(Read, bool)> {
         ("jwt-cases", "jwt-svid.json") => jwt_cases::svids,
         ("jwt-cases", "mtls-bound.json") => possession::certificates,
         ("jwt-cases", "jwks-documents.json") => return Some((jwt_cases::key_sets, false)),
+        (
+            "merkle-rfc6962",
+            "consistency.json"
+            | "inclusion.json"
+            | "subtreeconsistency.json"
+            | "subtreeinclusion.json",
+        ) => transparency::proofs,
+        ("merkle-rfc6962", "tree8.json") => transparency::tree,
         ("ratelimit-headers", "draft-examples.json") => structured_fields::draft,
         ("ratelimit-traces", "gcra.jsonl") => return Some((ratelimit_traces::gcra, false)),
+        ("signed-note", "checkpoint.json") => transparency::checkpoints,
+        ("signed-note", "note.json") => transparency::notes,
         ("spiffe-id", "spiffe-id.json") => spiffe_id::ids,
         ("spiffe-id", name) if name.starts_with("go-spiffe/bundle/spiffebundle/") => {
             bundles::document
