@@ -39,6 +39,9 @@ pub use self::environment::{AwsEnvironment, AwsWebIdentity};
 ///    denied permission and a changed ciphertext are refusals.
 /// 4. From one KMS key to another of the same region, data keys are wrapped anew inside KMS
 ///    (`ReEncrypt`).
+/// 5. Who seals needs `kms:GenerateDataKey` and `kms:Decrypt`; who opens, `kms:Decrypt`; who
+///    [rewraps](crate::Keyring::rewrap), `kms:Encrypt`, `kms:ReEncryptFrom` and `kms:ReEncryptTo`
+///    as well; and [`connect`](AwsKmsBuilder::connect), `kms:DescribeKey`.
 ///
 /// ```
 /// use bartizan_encrypt::{AwsCredentials, AwsKms};

@@ -106,11 +106,7 @@ impl PostgresKeys {
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let deadline = self.0.deadline;
-        timeout(deadline, work).await.unwrap_or_else(|_| {
-            let late = format_args!("no answer of the database within {deadline:?}");
-            Err(StoreError::new(late))
-        })
+        within(self.0.deadline, work).await
     }
 
     async fn rows(&self, scope: Option<&KeyScope>) -> Result<Vec<KeyRecord>, StoreError> {
@@ -189,6 +185,16 @@ impl PostgresKeys {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+async fn within<T>(
+    deadline: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    timeout(deadline, work).await.unwrap_or_else(|_| {
+        let late = format_args!("no answer of the database within {deadline:?}");
+        Err(StoreError::new(late))
+    })
 }
 
 /// All of the changes in one transaction, or none.
@@ -295,7 +301,12 @@ fn told(error: &tokio_postgres::Error) -> StoreError {
 
 impl KeyStore for PostgresKeys {
     fn read<'s>(&'s self, scope: Option<&'s KeyScope>) -> StoreAnswer<'s, Vec<KeyRecord>> {
-        Box::pin(self.in_time(self.rows(scope)))
+        // Everything there is takes longer than the keys of one scope.
+        let deadline = match scope {
+            Some(_) => self.0.deadline,
+            None => self.0.deadline.saturating_mul(60),
+        };
+        Box::pin(within(deadline, self.rows(scope)))
     }
 
     fn apply(&self, changes: Vec<KeyChange>) -> StoreAnswer<'_, bool> {

@@ -16,7 +16,8 @@ pub type StoreAnswer<'s, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// An answer must be durable before it is given: a key that sealed something must be there after
 /// a crash, and a destroyed one must not come back.
 pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
-    /// The records of this scope, or of all, in any order.
+    /// The records of this scope, or of all, in any order. A [`Keyring`](crate::Keyring) waits for
+    /// those of a scope as long as its deadline says; reading all is left its own time.
     fn read<'s>(&'s self, scope: Option<&'s KeyScope>) -> StoreAnswer<'s, Vec<KeyRecord>>;
 
     /// Makes all of these changes or none. `false`, and nothing is changed, if a record is not

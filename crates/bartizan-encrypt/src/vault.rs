@@ -38,6 +38,9 @@ pub use self::config::VaultTransitBuilder;
 /// 5. A rotated key: [`Keyring::rewrap`](crate::Keyring::rewrap) wraps under the newest version.
 ///    With a derived context this happens inside Vault; otherwise data keys come out and go back,
 ///    because transit's `rewrap` takes no `associated_data`.
+/// 6. The policy allows `update` on `transit/encrypt/KEY` and `transit/decrypt/KEY`; with a derived
+///    context on `transit/datakey/plaintext/KEY` and `transit/rewrap/KEY` too. Who only opens
+///    needs `decrypt` alone.
 ///
 /// Spoken as the documented HTTP API says; tested against a small server that follows it, not
 /// against a Vault.

@@ -1,10 +1,14 @@
 //! What becomes of keys: rotated, disabled, destroyed, wrapped anew.
 
+use std::sync::Arc;
+
 use bartizan_core::{Code, LifecycleKind};
+use tokio::task::JoinSet;
 
 use crate::ciphertext::KeyId;
 use crate::key::{KeyRecord, KeyScope, KeyStage};
-use crate::keyring::Keyring;
+use crate::keyring::load::AT_ONCE;
+use crate::keyring::{Keyring, State};
 use crate::store::KeyChange;
 
 const KEY_CHANGED: Code = Code::new("encrypt.key_changed");
@@ -170,22 +174,25 @@ impl Keyring {
     ///
     /// [`KeyChangeError::Unavailable`] at the first key that cannot be unwrapped or wrapped.
     pub async fn rewrap(&self) -> Result<Rewrapped, KeyChangeError> {
-        let records = self.0.patience.ask(self.0.store.read(None)).await;
+        // Everything there is takes longer than the keys of one scope: the store's own patience.
+        let records = self.0.store.read(None).await.map_err(unavailable)?;
+        let mut records = records.into_iter();
+        let mut working = JoinSet::new();
         let mut done = Rewrapped::default();
-        for record in records.map_err(unavailable)? {
-            let rewrapped = match record.stage {
-                KeyStage::Destroyed { .. } => None,
-                _ => self.0.rewrapped(&record).await.map_err(unavailable)?,
+        loop {
+            while working.len() < AT_ONCE
+                && let Some(record) = records.next()
+            {
+                let state = Arc::clone(&self.0);
+                working.spawn(async move { state.rewrap(record).await });
+            }
+            let Some(rewrapped) = working.join_next().await else {
+                break;
             };
-            let Some(rewrapped) = rewrapped else {
-                done.current += 1;
-                continue;
-            };
-            let change = KeyChange::replace(record, rewrapped);
-            let applied = self.0.patience.ask(self.0.store.apply(vec![change]));
-            match applied.await.map_err(unavailable)? {
-                true => done.rewrapped += 1,
-                false => done.left += 1,
+            match rewrapped.map_err(unavailable)?? {
+                Some(true) => done.rewrapped += 1,
+                Some(false) => done.left += 1,
+                None => done.current += 1,
             }
         }
         self.0.cache().forget_all();
@@ -260,6 +267,22 @@ impl Keyring {
             true => Ok(()),
             false => Err(KeyChangeError::Conflict),
         }
+    }
+}
+
+impl State {
+    /// Wraps one key anew and says whether it was still what it was; `None` if there is nothing
+    /// to do.
+    async fn rewrap(&self, record: KeyRecord) -> Result<Option<bool>, KeyChangeError> {
+        if matches!(record.stage, KeyStage::Destroyed { .. }) {
+            return Ok(None);
+        }
+        let Some(rewrapped) = self.rewrapped(&record).await.map_err(unavailable)? else {
+            return Ok(None);
+        };
+        let change = KeyChange::replace(record, rewrapped);
+        let applied = self.patience.ask(self.store.apply(vec![change])).await;
+        applied.map(Some).map_err(unavailable)
     }
 }
 

@@ -17,8 +17,8 @@ use crate::store::KeyChange;
 const PROVIDER_FAILED: Code = Code::new("encrypt.provider_failed");
 const KEY_CREATED: Code = Code::new("encrypt.key_created");
 
-/// How many keys of one scope are unwrapped at the same time.
-const AT_ONCE: usize = 8;
+/// How many keys are unwrapped, or wrapped anew, at the same time.
+pub(super) const AT_ONCE: usize = 8;
 
 /// Fetches a scope's keys and keeps them; `make` makes the first if there is none.
 pub(super) async fn load(

@@ -22,7 +22,7 @@ use crate::postgres::{PostgresKeys, Shared};
 /// |---|---|---|
 /// | roots | none: refused | a database has a certificate of its own authority |
 /// | plaintext | refused, whatever `sslmode` says | whoever can change rows on their way can take keys away |
-/// | deadline | 5 s per call | |
+/// | deadline | 5 s per call; sixty times as long for reading all keys | |
 #[derive(Clone, Debug)]
 #[must_use = "call build to get the store"]
 pub struct PostgresKeysBuilder {
