@@ -61,6 +61,7 @@
 //!
 //! | feature | gives | default |
 //! |---|---|---|
+//! | `audit` | `audit`: one record per request, in a log that nobody can quietly change | no |
 //! | `authz` | `authz`: which callers may use which routes and gRPC methods | no |
 //! | `encrypt` | `encrypt`: fields of structs and of JSON bodies, sealed and shown by scope | no |
 //! | `jwt` | `jwt`: bearer, DPoP and certificate-bound tokens | no |
@@ -79,6 +80,8 @@
 pub mod prelude;
 mod stack;
 
+#[cfg(feature = "audit")]
+pub use bartizan_audit as audit;
 #[cfg(feature = "authz")]
 pub use bartizan_authz as authz;
 pub use bartizan_core as core;

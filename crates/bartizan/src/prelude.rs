@@ -3,6 +3,10 @@
 //! Layers and their configurations by their full names, and the words of handlers. Names that
 //! mean something else elsewhere, such as `Rules` or `Error`, are left in their modules.
 
+#[cfg(feature = "audit")]
+pub use bartizan_audit::{AuditConfig, AuditLayer, Ledger};
+#[cfg(feature = "authz")]
+pub use bartizan_authz::{AuthzLayer, require_scope};
 #[cfg(feature = "tonic")]
 pub use bartizan_core::SecurityRequest;
 pub use bartizan_core::{
@@ -19,3 +23,5 @@ pub use bartizan_jwt::{JwtConfig, JwtLayer, VerifiedClaims};
 pub use bartizan_mtls::{AllowedPeers, MtlsConnector, MtlsLayer, MtlsListener};
 #[cfg(feature = "ratelimit")]
 pub use bartizan_ratelimit::{RateLimitConfig, RateLimitLayer};
+
+pub use crate::stack::Stack;
