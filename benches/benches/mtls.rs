@@ -14,7 +14,6 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 
@@ -411,79 +410,10 @@ fn memory(pki: &Pki) {
     );
 }
 
-/// A server in a thread of its own.
-fn server(pki: &Pki) -> SocketAddr {
-    let (material, (send, receive)) = (pki.material(), std::sync::mpsc::channel());
-    thread::spawn(move || {
-        runtime().block_on(async {
-            let builder = MtlsListener::builder(material)
-                // Eight times as many may be silent, and the flood is more than that.
-                .with_max_handshakes(NonZeroUsize::new(512).unwrap());
-            let listener = builder.listen_on(port().await).unwrap();
-            send.send(listener.local_addr()).unwrap();
-            let service = tower::service_fn(hello);
-            bartizan_mtls::serve(listener, service).await.unwrap();
-        });
-    });
-    receive.recv().unwrap()
-}
-
-/// How long a good client takes for a full handshake and a request, in microseconds.
-fn good(runtime: &Runtime, pki: &Pki, address: SocketAddr) -> f64 {
-    #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
-    let begun = std::time::Instant::now();
-    let length = runtime.block_on(async { ask(&mut http1(pki, address).await).await });
-    assert_eq!(length, 1024);
-    begun.elapsed().as_secs_f64() * 1e6
-}
-
-fn floods(pki: &Pki) {
-    use flood::{Goes, flood};
-
-    println!(
-        "\n### Full handshake and a request while others flood, at most 512 handshakes at once\n\n\
-         | flood | p50 us | p99 us | p50 beside a quiet server | p99 |\n|---|---:|---:|---:|---:|"
-    );
-    let runtime = runtime();
-    for (name, clients) in [
-        (
-            "6,000 silent, a thousand more a second",
-            &[(Goes::Nowhere, 6000)][..],
-        ),
-        ("6,000 with half a ClientHello", &[(Goes::Halfway, 6000)]),
-        (
-            "2,000 of each and 450 with a whole one",
-            &[
-                (Goes::Nowhere, 2000),
-                (Goes::Halfway, 2000),
-                (Goes::Hello, 450),
-            ],
-        ),
-    ] {
-        let (quiet, flooded) = (server(pki), server(pki));
-        let _flood = flood(flooded, clients);
-        let (mut one, mut other) = (Vec::new(), Vec::new());
-        for _ in 0..1000 {
-            one.push(good(&runtime, pki, quiet));
-            other.push(good(&runtime, pki, flooded));
-        }
-        one.sort_by(f64::total_cmp);
-        other.sort_by(f64::total_cmp);
-        let (p50, p99) = (one.len() / 2, one.len() * 99 / 100);
-        println!(
-            "| {name} | {:.0} | {:.0} | {:.2} | {:.2} |",
-            other[p50],
-            other[p99],
-            other[p50] / one[p50],
-            other[p99] / one[p99]
-        );
-    }
-}
-
 fn main() {
     let pki = Pki::new();
     memory(&pki);
-    floods(&pki);
+    flood::measure(&pki);
     peers();
     requests(&pki);
     handshakes(&pki);
