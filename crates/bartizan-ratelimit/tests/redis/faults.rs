@@ -91,8 +91,8 @@ async fn a_slow_server_is_fallen_back_from_and_returned_to() {
     let through = RedisStore::at(address, secret()).build().unwrap();
     let mine = limiter(through, among(1), &[exact(Fallback::Closed)]);
     assert_eq!(timely(&mine, "alice").await.source(), Source::Redis);
-    // Beyond the deadline of 250 ms; two ways make twice that.
-    line.delay(300);
+    // Beyond the deadline of 500 ms; two ways make twice that.
+    line.delay(600);
     falls_back(&mine, "alice").await;
     let verdict = timely(&mine, "bob").await;
     assert_eq!(
@@ -130,7 +130,7 @@ async fn a_command_is_not_sent_again_after_its_deadline() {
     let through = RedisStore::at(address, secret()).build().unwrap();
     let mine = limiter(through, among(1), &[exact(Fallback::Open)]);
     assert_eq!(timely(&mine, "alice").await.source(), Source::Redis);
-    line.delay(400);
+    line.delay(700);
     assert_eq!(timely(&mine, "alice").await.source(), Source::Fallback);
     line.delay(0);
     // It is charged once, late: the two that were sent, and nothing more.

@@ -9,6 +9,7 @@
 
 mod arithmetic;
 mod cluster;
+mod facts;
 mod faults;
 mod layer;
 mod proxy;

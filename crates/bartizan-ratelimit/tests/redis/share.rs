@@ -201,6 +201,50 @@ async fn what_the_store_has_refused_is_refused_without_asking() {
 }
 
 #[tokio::test]
+async fn a_burst_on_top_of_what_is_in_hand_stays_within_the_limit() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let policy = Policy::new("limit", Rate::per_second(400));
+    let exact = among(1).without_leases();
+    let mine = limiter(store(&server), among(1), std::slice::from_ref(&policy));
+    let other = limiter(store(&server), exact, std::slice::from_ref(&policy));
+    assert!(timely(&other, "somebody").await.is_allowed());
+    let mut tries = 0;
+    until(async || {
+        tries += 1;
+        let key = format!("caller {tries}");
+        until_from(&mine, &key, Source::Lease).await;
+        // What was charged for the lease comes back at the server while it can be spent here.
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        let begun = SystemClock.monotonic();
+        let mut spent = 0;
+        for cost in [50, 5, 1] {
+            while other.check_cost(&key, cost).await.is_allowed() {
+                spent += cost;
+            }
+        }
+        let mut in_hand = 0;
+        while mine.check(&key).await.source() == Source::Lease {
+            in_hand += 1;
+        }
+        let within = SystemClock
+            .monotonic()
+            .saturating_since(begun)
+            .as_secs_f64();
+        let allowed = 400.0 + 400.0 * within;
+        let all = (spent + in_hand) as f64;
+        assert!(
+            all <= allowed,
+            "{spent} and {in_hand} in {within} s, {allowed} are allowed"
+        );
+        // On a machine that is too busy the lease is over by now, and nothing was tried.
+        in_hand > 2 && within < 0.05
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn cells_that_nobody_spends_are_given_back() {
     let Some(server) = Server::start().await else {
         return;
