@@ -125,6 +125,20 @@ static GROUPS: &[Group] = &[
         ],
     },
     Group {
+        file: "envoy-jwt-verify/jwks_parse.json",
+        answer: Answer::Refused,
+        reason: "the Ed25519 key is no point of its curve: nothing would verify under it",
+        document: KEY_SETS,
+        ids: &["GoodOKP", "JwksIgnoreUnsupportedKey"],
+    },
+    Group {
+        file: "envoy-jwt-verify/jwks_parse.json",
+        answer: Answer::Value("1 keys"),
+        reason: "the Ed25519 key is no point of its curve: nothing would verify under it",
+        document: KEY_SETS,
+        ids: &["JwksIgnoreUnsupportedKeyInMiddle"],
+    },
+    Group {
         file: "envoy-jwt-verify/jwt_parse.json",
         answer: Answer::Refused,
         reason: "a token is at most 8 KiB unless said, which is what servers take as a field",
@@ -168,6 +182,26 @@ static GROUPS: &[Group] = &[
         reason: "the key says PS256 and the token PS384: a key is used with its own alg alone",
         document: KEY_SETS,
         ids: &["346 Figure20", "350 Figure20"],
+    },
+    Group {
+        file: "wycheproof/json_web_signature_test.json",
+        answer: Answer::Accepted,
+        reason: "byte by byte the token of case 357, which the file calls valid: the padding is lost",
+        document: STRICT_JSON,
+        ids: &[
+            "367 invalidBase64Padding",
+            "370 invalidBase64PaddingInPayload",
+        ],
+    },
+    Group {
+        file: "wycheproof/json_web_signature_test.json",
+        answer: Answer::Refused,
+        reason: "a character that is not of base64url makes the token malformed",
+        document: STRICT_JSON,
+        ids: &[
+            "372 InvalidCharacterInsertedInHeader",
+            "373 InvalidCharacterInsertedInPayload",
+        ],
     },
     Group {
         file: LIMBO,

@@ -17,7 +17,7 @@ pub(crate) fn tokens(material: &Material, tally: &mut Tally) -> Result<()> {
         let token = case.text("token")?;
         let expected = match case.text("result")? {
             "parse-ok" => {
-                if let Some(reason) = jwk::algorithm_not_offered(token) {
+                if let Some(reason) = jwk::algorithm_not_in_a_set(token) {
                     tally.skip(reason);
                     continue;
                 }
@@ -111,7 +111,7 @@ fn not_asked_here(case: &Value, token: &str, is_good: bool) -> Option<String> {
     } else if ["JwtAudienceNotAllowed", "JwtExpired", "JwtNotYetValid"].contains(&status) {
         Some("claims are checked together, and these tokens lack some".to_owned())
     } else if is_good {
-        jwk::algorithm_not_offered(token)
+        jwk::algorithm_not_in_a_set(token)
     } else {
         None
     }
@@ -198,7 +198,10 @@ fn parse(token: &str, rules: &Rules) -> Observed {
 fn usable(case: &Value, document: &str) -> Option<u64> {
     let parsed: Value = serde_json::from_str(document).ok()?;
     let keys = parsed.list("keys").ok()?;
-    let missing = keys.iter().filter(|key| jwk::kind_not_offered(key)).count() as u64;
+    let missing = keys
+        .iter()
+        .filter(|key| jwk::kind_not_in_a_set(key))
+        .count() as u64;
     match case.number("usable_keys") {
         Ok(keys) => Some(keys.saturating_sub(missing)),
         Err(_) if missing == keys.len() as u64 => Some(0),

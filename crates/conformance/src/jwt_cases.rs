@@ -29,7 +29,7 @@ pub(crate) fn tokens(material: &Material, tally: &mut Tally) -> Result<()> {
         let token = case.text("token")?;
         let expected = match case.text("expect")? {
             "accept" => {
-                if let Some(reason) = jwk::algorithm_not_offered(token) {
+                if let Some(reason) = jwk::algorithm_not_in_a_set(token) {
                     tally.skip(reason);
                     continue;
                 }

@@ -117,6 +117,7 @@ fn reader(path: &str) -> Option<(Read, bool)> {
             structured_fields::integers
         }
         ("wycheproof", "json_web_signature_test.json") => wycheproof::signatures,
+        ("wycheproof", "ecdsa_secp384r1_sha384_test.json") => wycheproof::der_signatures,
         ("wycheproof", name) if signs_bytes(name) => wycheproof::raw_signatures,
         ("x509-limbo", "limbo.json") => x509_limbo::chains,
         _ => return None,
@@ -143,7 +144,7 @@ fn inexpressible(path: &str) -> Option<&'static str> {
         return Some(why);
     }
     let is_ecdsa = name.starts_with("ecdsa_") && !signs_bytes(name);
-    is_ecdsa.then_some("has signatures in DER, which no JWS has")
+    is_ecdsa.then_some("has signatures in DER, on a curve whose other file is read")
 }
 
 /// Files about what values are sealed with, or could be.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use bartizan_jwt::Algorithm;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::jwk;
 use crate::material::{Material, Members};
@@ -21,8 +21,8 @@ pub(crate) fn signatures(material: &Material, tally: &mut Tally) -> Result<()> {
             let jws = jws.as_str().map_or_else(|| jws.to_string(), str::to_owned);
             let expected = match test.text("result")? {
                 "valid" => {
-                    if jwk::kind_not_offered(key) {
-                        tally.skip("symmetric keys and P-521 are not offered");
+                    if jwk::curve_not_offered(key) {
+                        tally.skip("P-521 is not offered");
                         continue;
                     }
                     Expected::ACCEPTED
@@ -47,7 +47,7 @@ pub(crate) fn raw_signatures(material: &Material, tally: &mut Tally) -> Result<(
                 tally.skip("the group has no JWK");
                 continue;
             };
-            if jwk::kind_not_offered(jwk) {
+            if jwk::curve_not_offered(jwk) {
                 tally.skip("P-521 is not offered");
                 continue;
             }
@@ -72,6 +72,75 @@ pub(crate) fn raw_signatures(material: &Material, tally: &mut Tally) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Signatures in DER, on P-384: put into the form of JOSE where they are two numbers, and as they
+/// are otherwise, which no JWS has.
+pub(crate) fn der_signatures(material: &Material, tally: &mut Tally) -> Result<()> {
+    const LENGTH: usize = 48;
+    let document = material.json()?;
+    for group in document.list("testGroups")? {
+        let point = bytes(group.member("publicKey")?, "uncompressed")?;
+        let (x, y) = point
+            .strip_prefix(&[4])
+            .and_then(|coordinates| coordinates.split_at_checked(LENGTH))
+            .context("no uncompressed point")?;
+        let [x, y] = [x, y].map(jwk::encode);
+        let keys = jwk::set_of(&json!({ "kty": "EC", "crv": "P-384", "x": x, "y": y }))?;
+        for test in group.list("tests")? {
+            let (message, signature) = (bytes(test, "msg")?, bytes(test, "sig")?);
+            let numbers = two_numbers(&signature, LENGTH);
+            let expected = match (test.text("result")?, &numbers) {
+                ("valid", Some(_)) => Expected::ACCEPTED,
+                ("valid", None) => {
+                    tally.skip("is valid in DER alone");
+                    continue;
+                }
+                ("invalid", _) => Expected::Refused,
+                _ => Expected::Either,
+            };
+            tally.judge(&id(test)?, expected, || {
+                let key = keys.keys().first().ok_or("the key is not usable")?;
+                let verifies =
+                    |signature: &[u8]| key.verifies(Algorithm::Es384, &message, signature);
+                if verifies(&signature) || numbers.as_deref().is_some_and(verifies) {
+                    Ok(String::new())
+                } else {
+                    Err("the signature does not verify".to_owned())
+                }
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The two numbers of a signature, side by side, if it is strict DER and they have room.
+fn two_numbers(signature: &[u8], length: usize) -> Option<Vec<u8>> {
+    let (body, rest) = value_of(0x30, signature)?;
+    let (r, after) = value_of(2, body)?;
+    let (s, end) = value_of(2, after)?;
+    let mut numbers = Vec::new();
+    for number in [r, s] {
+        let number = match number {
+            [0, next, ..] if *next >= 0x80 => number.get(1..)?,
+            [0, _, ..] => return None,
+            [first, ..] if *first < 0x80 => number,
+            _ => return None,
+        };
+        numbers.extend(std::iter::repeat_n(0, length.checked_sub(number.len())?));
+        numbers.extend_from_slice(number);
+    }
+    (rest.is_empty() && end.is_empty()).then_some(numbers)
+}
+
+/// What stands in a DER value of this tag, and what follows it. Nothing here is 128 bytes long.
+fn value_of(tag: u8, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    match bytes {
+        [found, length, rest @ ..] if *found == tag && *length < 0x80 => {
+            rest.split_at_checked(usize::from(*length))
+        }
+        _ => None,
+    }
 }
 
 /// A text of hexadecimal digits.
