@@ -83,12 +83,59 @@ async fn prefers_the_hybrid_group(crypto: &Crypto) {
     let address = serve_with(crypto, &ca).await;
     for (offered, expected) in [
         (&[X25519MLKEM768, SECP256R1][..], NamedGroup::X25519MLKEM768),
-        // The client would rather not; the server would.
-        (&[SECP256R1, X25519MLKEM768], NamedGroup::X25519MLKEM768),
+        // The client's order counts.
+        (&[SECP256R1, X25519MLKEM768], NamedGroup::secp256r1),
         (&[SECP256R1], NamedGroup::secp256r1),
     ] {
         assert_eq!(negotiated(&ca, address, offered).await, expected);
     }
+    // And ours is to have it first.
+    let all = &[SECP256R1, X25519MLKEM768][..];
+    assert_eq!(
+        negotiated_by(crypto, &ca, all).await,
+        NamedGroup::X25519MLKEM768
+    );
+    assert_eq!(
+        negotiated_by(crypto, &ca, &[SECP256R1]).await,
+        NamedGroup::secp256r1
+    );
+}
+
+/// What our connector comes to an agreement on with an ordinary server of these groups.
+async fn negotiated_by(
+    crypto: &Crypto,
+    ca: &DevelopmentCa,
+    groups: &[&'static dyn SupportedKxGroup],
+) -> NamedGroup {
+    let provider = CryptoProvider {
+        kx_groups: groups.to_vec(),
+        ..aws_lc_rs::default_provider()
+    };
+    let issued = ca.workload("/ns/shop/sa/payments").unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(issued.chain_der(), issued.key().to_rustls())
+        .unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let tls = acceptor.accept(tcp).await.unwrap();
+        tls.get_ref()
+            .1
+            .negotiated_key_exchange_group()
+            .unwrap()
+            .name()
+    });
+    let own = ca.workload("/ns/shop/sa/orders").unwrap();
+    let material = Published::fixed(of(crypto, &own, ca));
+    let connector = MtlsConnector::new(material, only(PAYMENTS));
+    let uri = format!("https://{address}/").parse().unwrap();
+    let _stream = connector.connect(&uri).await.unwrap();
+    timeout(PATIENCE, server).await.unwrap().unwrap()
 }
 
 #[tokio::test]
