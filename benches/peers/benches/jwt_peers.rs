@@ -144,7 +144,10 @@ fn contest(algorithm: SigningAlgorithm, theirs: jsonwebtoken::Algorithm) -> Cont
     let text = |name: &str| jwk[name].as_str().unwrap_or_default().to_owned();
     let member = |name: &str| URL_SAFE_NO_PAD.decode(text(name)).unwrap();
     let (signed, signature) = token.rsplit_once('.').unwrap();
-    let (signed, signature) = (signed.to_owned(), URL_SAFE_NO_PAD.decode(signature).unwrap());
+    let (signed, signature) = (
+        signed.to_owned(),
+        URL_SAFE_NO_PAD.decode(signature).unwrap(),
+    );
     let (key, raw): (DecodingKey, Box<dyn Fn() -> bool>) = match algorithm {
         SigningAlgorithm::Rs256 => {
             let components = RsaPublicKeyComponents {
@@ -170,7 +173,10 @@ fn contest(algorithm: SigningAlgorithm, theirs: jsonwebtoken::Algorithm) -> Cont
         _ => {
             let public = UnparsedPublicKey::new(&ED25519, member("x"));
             let raw = move || public.verify(signed.as_bytes(), &signature).is_ok();
-            (DecodingKey::from_ed_components(&text("x")).unwrap(), Box::new(raw))
+            (
+                DecodingKey::from_ed_components(&text("x")).unwrap(),
+                Box::new(raw),
+            )
         }
     };
     let checks = jwt_authorizer::Validation::new()
