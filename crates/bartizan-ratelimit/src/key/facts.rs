@@ -39,6 +39,8 @@ impl<'f, 'r> KeyFacts<'f, 'r> {
 impl Facts for KeyFacts<'_, '_> {
     #[cfg(feature = "redis")]
     fn kind(&self) -> String {
+        // What debug output says of a key is part of its name at the store: to say it otherwise
+        // is to count anew while a fleet is being updated.
         match self.has_key {
             true => format!("{:?}", self.key),
             false => format!("without {:?}", self.key),

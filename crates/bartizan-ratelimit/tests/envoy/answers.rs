@@ -44,7 +44,7 @@ const OK: u8 = 1;
 const OVER_LIMIT: u8 = 2;
 
 fn limiter(channel: Channel, policies: &[Policy]) -> SharedLimiter {
-    let sharing = Sharing::among(2).with_deadline(Duration::from_millis(250));
+    let sharing = Sharing::among(2).with_deadline(Duration::from_millis(500));
     let mut builder = Limiter::builder();
     for policy in policies {
         builder = builder.add_policy(policy.clone());
@@ -70,7 +70,7 @@ async fn timely(limiter: &SharedLimiter, key: &str) -> SharedVerdict {
     let begun = SystemClock.monotonic();
     let verdict = limiter.check(key).await;
     let took = SystemClock.monotonic().saturating_since(begun);
-    assert!(took < Duration::from_millis(1_500), "took {took:?}");
+    assert!(took < Duration::from_secs(3), "took {took:?}");
     verdict
 }
 
