@@ -230,3 +230,23 @@ fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
+
+#[test]
+fn values_are_cloneable_shareable_and_printable() {
+    fn check<T: Clone + Send + Sync + std::fmt::Debug + 'static>() {}
+    check::<CallerToken>();
+    check::<ClientAuthentication>();
+    check::<bartizan_jwt::ClientKey>();
+    check::<bartizan_jwt::Introspection>();
+    check::<bartizan_jwt::IntrospectionBuilder>();
+    check::<bartizan_jwt::Outgoing<()>>();
+    check::<OutgoingConfig>();
+    check::<OutgoingConfigBuilder>();
+    check::<OutgoingLayer>();
+    check::<TokenEndpoint>();
+    check::<TokenError>();
+    check::<TokenRequest>();
+
+    fn check_error<E: std::error::Error + Send + Sync + 'static>() {}
+    check_error::<OutgoingError<TokenError>>();
+}
