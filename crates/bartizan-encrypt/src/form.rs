@@ -1,5 +1,7 @@
 //! The forms that bodies have, and how a value stands in each.
 
+use std::borrow::Cow;
+
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
@@ -106,7 +108,7 @@ impl Selection {
     }
 }
 
-impl Token<'_> {
+impl<'t> Token<'t> {
     /// What is sealed.
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
@@ -134,13 +136,21 @@ impl Token<'_> {
         }
     }
 
-    /// The text, if it claims to be a ciphertext.
-    pub(crate) fn claimed(&self) -> Option<Zeroizing<String>> {
+    /// The text, if it claims to be a ciphertext, and so is no secret.
+    pub(crate) fn claimed(&self) -> Option<Cow<'t, str>> {
         let text = match self {
-            Self::Json(token) => text_of(token)?,
+            Self::Json(token) => {
+                let text = token.strip_prefix('"')?.strip_suffix('"')?;
+                if text.contains('\\') {
+                    let decoded = text_of(token)?;
+                    let claimed = Ciphertext::is_claimed_by(&decoded);
+                    return claimed.then(|| Cow::Owned(decoded.as_str().to_owned()));
+                }
+                text
+            }
             #[cfg(feature = "prost")]
-            Self::Message(_) => self.text().ok()?,
+            Self::Message(bytes) => std::str::from_utf8(bytes).ok()?,
         };
-        Ciphertext::is_claimed_by(&text).then_some(text)
+        Ciphertext::is_claimed_by(text).then_some(Cow::Borrowed(text))
     }
 }
