@@ -34,6 +34,8 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -67,5 +69,18 @@ mod tests {
         assert_eq!(decode(b"Zm9v", 2), None);
         assert_eq!(decode(b"Zm9v", 3).as_deref(), Some(&b"foo"[..]));
         assert_eq!(decode_into(b"Zm9vZm9v", &mut [0; 4]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_read_back_and_a_text_has_no_second_spelling(
+            bytes in proptest::collection::vec(any::<u8>(), 0..60),
+            text in ".{0,20}",
+        ) {
+            prop_assert_eq!(decode(encode(&bytes).as_bytes(), 60), Some(bytes));
+            if let Some(decoded) = decode(text.as_bytes(), 60) {
+                prop_assert_eq!(encode(&decoded), text);
+            }
+        }
     }
 }

@@ -60,6 +60,8 @@ pub(crate) fn key_location(document: &str, issuer: &Issuer) -> Result<String, Di
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -149,6 +151,35 @@ mod tests {
             r#"{"issuer":"https://a.example","issuer":"https://b.example"}"#,
         ] {
             check(document, Err(DiscoveryError::NotJson));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_document_never_leads_to_an_unsafe_place(
+            stated in "(https://a\\.example|[a-z:/.]{0,20})",
+            place in "(https?|file)://[a-z0-9.@:/#?]{0,20}",
+            rest in ".{0,20}",
+        ) {
+            let issuer = Issuer::new("https://a.example").unwrap();
+            for document in [
+                format!(r#"{{"issuer":"{stated}","jwks_uri":"{place}"}}"#),
+                format!(r#"{{"issuer":"{stated}","jwks_uri":"{place}"{rest}"#),
+                rest.clone(),
+            ] {
+                if let Ok(location) = key_location(&document, &issuer) {
+                    prop_assert_eq!(issuer::check(&location), None);
+                    prop_assert_eq!(&stated, "https://a.example");
+                }
+            }
+        }
+
+        #[test]
+        fn every_issuer_has_two_places_on_its_own_host(path in "[a-z0-9/]{0,20}") {
+            let issuer = Issuer::new(&format!("https://a.example/{path}")).unwrap();
+            for location in locations(&issuer) {
+                prop_assert!(location.starts_with("https://a.example/"));
+            }
         }
     }
 }

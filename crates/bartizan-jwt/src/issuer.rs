@@ -95,6 +95,8 @@ impl fmt::Display for Issuer {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -133,6 +135,19 @@ mod tests {
             "https://issüer.example",
         ] {
             check_issuer(text, false);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_is_printable_and_has_a_host(text in "(https?://)?.{0,30}") {
+            if Issuer::new(&text).is_ok() {
+                prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
+                prop_assert!(!text.contains(['@', '#', '?']));
+                let plain = text.starts_with("http://");
+                prop_assert!(!plain || text.contains("localhost") || text.contains("127.0.0.1")
+                    || text.contains("[::1]"));
+            }
         }
     }
 }

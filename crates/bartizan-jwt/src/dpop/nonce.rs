@@ -73,6 +73,8 @@ impl fmt::Debug for Nonces {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::testing::now;
 
@@ -112,5 +114,17 @@ mod tests {
             NonceState::Young,
             "replicas with one key know each other's"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_made_up_is_a_nonce(text in "[A-Za-z0-9_-]{0,40}", seconds: u64) {
+            let nonces = Nonces::with_key(&[1; 32]);
+            let made = WallTime::from_unix_seconds(seconds);
+            for now in [now(), made] {
+                prop_assert_eq!(nonces.state(&text, now), NonceState::Unknown);
+            }
+            prop_assert_eq!(nonces.state(&nonces.make(made), made), NonceState::Young);
+        }
     }
 }

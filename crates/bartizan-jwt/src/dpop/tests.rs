@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 
@@ -251,4 +252,33 @@ fn a_proof_is_kept_for_as_long_as_it_would_be_accepted() {
             .is_err()
     );
     assert!(checked.id.keep_until() > last);
+}
+
+proptest! {
+    #[test]
+    fn never_panics(proof in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(dpop().build().unwrap().check(&proof, &request(), now()).is_err());
+    }
+
+    #[test]
+    fn any_header_and_claims_only_hold_if_they_are_right(
+        header in ".{0,80}",
+        claims in proptest::collection::vec(any::<u8>(), 0..80),
+    ) {
+        let proof = sign_text(&header, &claims);
+        let checked = dpop().build().unwrap().check(proof.as_bytes(), &request(), now());
+        prop_assert!(checked.is_err());
+    }
+
+    #[test]
+    fn a_proof_for_another_path_or_method_never_holds(
+        path in "[a-z0-9/%.]{0,12}",
+        method in "[A-Z]{1,6}",
+    ) {
+        let path = format!("/{path}");
+        let other = ProvenRequest { path: &path, method: &method, ..request() };
+        let got = check_with(&dpop().build().unwrap(), &header(), &claims(), &other);
+        let is_the_same = method == "GET" && target::normal_path(&path) == "/orders/7";
+        prop_assert_eq!(got.is_ok(), is_the_same);
+    }
 }
