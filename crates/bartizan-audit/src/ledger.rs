@@ -54,6 +54,7 @@ struct Shared {
     number: AtomicU64,
     in_flight: AtomicUsize,
     published: Mutex<(u64, Arc<str>)>,
+    spare: Option<Spare>,
     end: Mutex<End>,
     ended: Condvar,
 }
@@ -103,7 +104,11 @@ impl Ledger {
             text: "another process has the ledger".to_owned(),
             cause: Some(error),
         })?;
-        let spare = Spare::begin(disk.clone(), builder.writer.segment_bytes);
+        let spare = Spare::begin(
+            disk.clone(),
+            builder.writer.segment_bytes,
+            builder.settings.spare_segments,
+        );
         let spare = spare.map_err(OpenError::Io)?;
         let started = Self::start_on(disk, builder, Some((spare.clone(), lock)));
         if started.is_err() {
@@ -128,6 +133,7 @@ impl Ledger {
             number: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             published: Mutex::new((0, Arc::from(""))),
+            spare: kept.as_ref().map(|(spare, _)| spare.clone()),
             end: Mutex::new(End::default()),
             ended: Condvar::new(),
         });
@@ -142,7 +148,10 @@ impl Ledger {
         std::thread::Builder::new()
             .name("audit-ledger".to_owned())
             .spawn(move || {
+                // Whoever waits for the end learns of it, also if this panics.
+                let over = Over(&thread);
                 Run::new(&thread, writer).run(recovered);
+                drop(over);
                 if let Some((spare, _lock)) = kept {
                     spare.end();
                 }
@@ -163,6 +172,12 @@ impl Ledger {
     pub fn checkpoint(&self) -> (u64, Arc<str>) {
         let published = self.0.shared.published.lock();
         published.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many prepared segments there are.
+    #[must_use]
+    pub fn spare_segments(&self) -> usize {
+        self.0.shared.spare.as_ref().map_or(0, Spare::ready)
     }
 
     /// What has become of the run's events so far. What is neither durable nor lost is under way.
@@ -343,6 +358,32 @@ impl Shared {
                 .with_detail(detail);
             observer.observe(&Event::Lifecycle(event));
         }
+    }
+}
+
+/// Sees to it that a run has a report, whichever way it ends.
+struct Over<'s>(&'s Shared);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        if self.0.end_state().report.is_some() {
+            return;
+        }
+        let mut totals = {
+            let mut buffer = self.0.buffer();
+            buffer.closed = true;
+            buffer.totals()
+        };
+        totals.lost = totals.accepted.saturating_sub(totals.durable);
+        let published = self.0.published.lock();
+        let (entries, checkpoint) = published.unwrap_or_else(PoisonError::into_inner).clone();
+        self.0.end(LedgerReport {
+            totals,
+            complete: false,
+            entries,
+            checkpoint: checkpoint.to_string(),
+            recovered: None,
+        });
     }
 }
 

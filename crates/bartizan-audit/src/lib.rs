@@ -89,6 +89,7 @@
 //! [`Verifier`] reads all of it anew and holds every byte against the tree; [`Prover`] proves
 //! single entries; [`LedgerReader`] follows a ledger that is being written, and [`Renderer`] writes
 //! its entries as OCSF, ECS, CEF or plain JSON, on lines that nothing a client sends can break.
+//! [`Tail`] brings them to a sink, at least once and from where it stopped.
 //!
 //! # What it does not protect against
 //!
@@ -129,6 +130,7 @@ mod render;
 mod segment;
 mod service;
 mod storage;
+mod tail;
 mod verify;
 mod writer;
 
@@ -156,4 +158,5 @@ pub use self::record::{
 };
 pub use self::render::{Format, Renderer, UnknownFormat, escaped};
 pub use self::service::{Audit, AuditTap, AuditTapFuture};
+pub use self::tail::{Deliver, LineSink, SyncedFile, Tail};
 pub use self::verify::{Finding, FindingKind, Place, Severity, Verdict, Verification, Verifier};

@@ -333,6 +333,24 @@ impl Policy {
             .unwrap_or(&self.otherwise)
     }
 
+    /// Whether a rule looks at what was decided.
+    pub(crate) fn asks_for_outcomes(&self) -> bool {
+        self.rules.iter().any(|rule| rule.outcome.is_some())
+    }
+
+    /// Whether an answer may have to wait.
+    pub(crate) fn promises_durable(&self) -> bool {
+        let durable = |rule: &Rule| rule.durability == Durability::Durable;
+        self.rules.iter().any(durable)
+    }
+
+    /// Whether a rule names headers of responses.
+    pub(crate) fn names_response_headers(&self) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| !rule.response_headers.is_empty())
+    }
+
     pub(crate) fn rules(&self) -> &[Rule] {
         &self.rules
     }

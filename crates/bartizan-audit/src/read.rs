@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::merkle::Hash;
+use crate::merkle::{Hash, leaf_hash};
 use crate::record::{Kind, Record, RecordError};
 use crate::segment::{At, Header, read_frame, segment_name, segment_number};
 
@@ -27,6 +27,16 @@ pub struct StoredEntry {
 }
 
 impl StoredEntry {
+    /// The entry with these bytes, at this place of a log.
+    #[must_use]
+    pub fn new(index: u64, bytes: Vec<u8>) -> Self {
+        Self {
+            index,
+            hash: leaf_hash(&bytes),
+            bytes,
+        }
+    }
+
     /// What it says.
     ///
     /// # Errors

@@ -130,7 +130,9 @@ impl Buffer {
         }
         if self.refusals.second() != second {
             self.drain_refusals();
-            self.refusals.begin(second);
+            if self.refusals.is_empty() {
+                self.refusals.begin(second);
+            }
         }
         self.refusals.count(address, layer, code);
         mem::take(&mut self.sleeping)
@@ -143,9 +145,10 @@ impl Buffer {
         }
     }
 
-    /// They have room of their own: the table is bounded, and drained once a second.
+    /// They have room of their own: the table is bounded, and drained once a second. While the
+    /// buffer is full they stay in the table, and are told as of its second.
     fn drain_refusals(&mut self) {
-        if !self.refusals.is_empty() {
+        if !self.refusals.is_empty() && self.bytes.len() < self.limit {
             let records = self.refusals.drain_into(&mut self.bytes);
             self.events += records;
             self.totals.accepted += records;
@@ -265,6 +268,34 @@ mod tests {
         buffer.failing = true;
         assert_eq!(buffer.push(&[1, 2], Durability::Durable), Err(NotTaken));
         assert!(buffer.push(&[1, 2], Durability::Buffered).is_ok());
+    }
+
+    #[test]
+    fn a_flood_of_strangers_does_not_grow_a_full_buffer() {
+        let mut buffer = Buffer::new(1000);
+        for second in 1..500 {
+            for network in 0..20_u32 {
+                let address = std::net::Ipv4Addr::from(network << 8);
+                buffer.refuse(second, Some(address.into()), "jwt", "jwt.missing");
+            }
+        }
+        assert!(buffer.len() < 3000, "{}", buffer.len());
+        let mut batch = Batch::default();
+        buffer.take(&mut batch, 1);
+        buffer.end_second(501);
+        let mut counted = 0;
+        for bytes in [&batch.bytes, &buffer.bytes] {
+            let mut rest = bytes.as_slice();
+            while let Some(length) = frame_length(rest) {
+                let (frame, behind) = rest.split_at(length);
+                let Ok(Record::Refusals(record)) = Record::decode(&frame[FRAME_HEAD..]) else {
+                    panic!("refusals");
+                };
+                counted += record.count;
+                rest = behind;
+            }
+        }
+        assert_eq!(counted, 499 * 20, "exactly");
     }
 
     #[test]

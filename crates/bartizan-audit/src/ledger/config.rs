@@ -14,6 +14,7 @@ use crate::writer::WriterSettings;
 /// | setting | default | reason |
 /// |---|---|---|
 /// | segment | 64 MiB | some 200,000 records; written in seconds, verified in a fraction of one |
+/// | prepared segments | 1 | the next one, while the last is written; more for bursts |
 /// | buffer | 16 MiB | 100 ms of half a million events a second: a disk may be away for as long |
 /// | flush | 5 ms | what a killed process can lose of class buffered; far above what a sync takes |
 /// | heartbeat | 60 s | how long silence takes to be noticed |
@@ -31,6 +32,7 @@ pub struct LedgerBuilder {
 #[derive(Clone, Debug)]
 pub(super) struct LedgerSettings {
     pub(super) buffer_bytes: usize,
+    pub(super) spare_segments: usize,
     pub(super) flush_interval: Duration,
     pub(super) heartbeat: Duration,
 }
@@ -55,6 +57,7 @@ impl LedgerBuilder {
             },
             settings: LedgerSettings {
                 buffer_bytes: 16 * 1024 * 1024,
+                spare_segments: 1,
                 flush_interval: Duration::from_millis(5),
                 heartbeat: Duration::from_secs(60),
             },
@@ -80,6 +83,13 @@ impl LedgerBuilder {
     /// Replaces how large a segment is, in bytes.
     pub fn with_segment_bytes(mut self, bytes: u64) -> Self {
         self.writer.segment_bytes = bytes;
+        self
+    }
+
+    /// Replaces how many segments are kept ready, filled with zeros. They take the disk that later
+    /// records take, ahead of time: so many segments can be written on a disk that runs full.
+    pub fn with_spare_segments(mut self, count: usize) -> Self {
+        self.settings.spare_segments = count;
         self
     }
 

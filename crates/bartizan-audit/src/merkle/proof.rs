@@ -136,6 +136,14 @@ pub fn verify_subtree_consistency(
     root: &Hash,
     proof: &[Hash],
 ) -> Result<(), ProofError> {
+    if start == end && end <= size {
+        // The empty subtree is part of every tree, and nothing proves it.
+        return match (proof.is_empty(), *subtree_root == EMPTY_ROOT) {
+            (true, true) => Ok(()),
+            (true, false) => Err(ProofError::Mismatch),
+            _ => Err(ProofError::Length),
+        };
+    }
     if !is_subtree(start, end) || end > size {
         return Err(ProofError::Range);
     }

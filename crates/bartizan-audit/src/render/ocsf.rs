@@ -223,11 +223,16 @@ fn actor(request: &RequestRecord<'_>) -> Value {
         .iter()
         .map(|it| json!({"decision": it.outcome.as_str(), "policy": {"name": it.layer}}))
         .collect();
+    // An actor of whom nothing is known has to say so.
+    let nobody = uid.is_none()
+        && request.issuer.is_none()
+        && request.peer.is_none()
+        && request.forwarded.is_none();
     without_null(json!({
         "user": uid.map(|uid| json!({"uid": uid, "type_id": 0})),
         "session": request.issuer.map(|_| without_null(session)),
         "app_uid": request.peer,
-        "app_name": request.client,
+        "app_name": request.client.or_else(|| nobody.then_some("unknown")),
         "invoked_by": request.forwarded,
         "authorizations": (!authorizations.is_empty()).then_some(authorizations),
     }))

@@ -145,6 +145,9 @@ impl Watch {
             bytes: 0,
             promised,
         });
+        if !self.settings.policy.names_response_headers() {
+            return;
+        }
         let names = self.rule().response_headers().iter();
         self.response_headers = names
             .flat_map(|name| values(headers, name).map(|value| (name.clone(), value)))
@@ -153,6 +156,9 @@ impl Watch {
 
     /// Writes the record of an answer that must be durable before it is sent.
     pub(crate) fn hold(&mut self, is_end: bool) -> Answer {
+        if !self.settings.policy.promises_durable() {
+            return Answer::Send;
+        }
         let (level, durability) = {
             let rule = self.rule();
             (rule.level(), rule.durability())
@@ -169,7 +175,8 @@ impl Watch {
         } else {
             Ending::Pending
         };
-        let appended = self.write(ending, |ledger, entry| ledger.append_durable(entry));
+        let rule = self.rule();
+        let appended = self.write(rule, ending, |ledger, entry| ledger.append_durable(entry));
         self.stage = Stage::Completed;
         self.told = is_end && appended.is_ok();
         match appended {
@@ -213,7 +220,7 @@ impl Watch {
         }
         // What the durable record did not say yet makes nobody wait any more.
         let class = rule.durability().min(Durability::Buffered);
-        let _ = self.write(ending, |ledger, entry| ledger.append(entry, class));
+        let _ = self.write(rule, ending, |ledger, entry| ledger.append(entry, class));
     }
 
     /// How a request ended whose future or body was dropped.
@@ -267,7 +274,7 @@ impl Watch {
             template: self.template(),
             protocol: self.protocol,
             peer: self.context.peer(),
-            refused: self.refusal().is_some(),
+            refused: self.settings.policy.asks_for_outcomes() && self.refusal().is_some(),
         })
     }
 
@@ -283,13 +290,14 @@ impl Watch {
     /// Puts the record together and appends it.
     fn write<R>(
         &self,
+        rule: &Rule,
         ending: Ending,
         append: impl FnOnce(&crate::ledger::Ledger, &[u8]) -> R,
     ) -> R {
         let ledger = &self.settings.ledger;
         let with = |scratch: &mut Vec<u8>| {
             scratch.clear();
-            self.encode(scratch, ending);
+            self.encode(scratch, rule, ending);
             append(ledger, scratch)
         };
         // While a thread ends its scratch is gone.
@@ -305,8 +313,7 @@ impl Watch {
         }
     }
 
-    fn encode(&self, out: &mut Vec<u8>, ending: Ending) {
-        let rule = self.rule();
+    fn encode(&self, out: &mut Vec<u8>, rule: &Rule, ending: Ending) {
         let context = &self.context;
         let now = self.settings.ledger.clock().monotonic();
         let lasted = now.saturating_since(self.began).as_micros();
@@ -329,9 +336,9 @@ impl Watch {
             },
         );
         encoder.text(Tag::Method, self.method.as_str());
-        encoder.maybe(Tag::Template, self.template());
+        encoder.maybe(Tag::Template, self.template().map(redacted));
         if rule.records_path() {
-            encoder.maybe(Tag::Path, context.path().ok());
+            encoder.maybe(Tag::Path, context.path().ok().map(redacted));
         }
         if let Some(peer) = context.peer() {
             match peer.identity() {

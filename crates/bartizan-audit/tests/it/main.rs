@@ -9,6 +9,8 @@
 mod killed;
 mod layer;
 mod ledger;
+mod ocsf;
 mod people;
 mod support;
+mod tail;
 mod tap;
