@@ -2,9 +2,11 @@
 //!
 //! Each group of commands is a file of its own. Results go to standard output, as text for people
 //! or as one JSON document (`--json`); what went wrong goes to standard error. The exit code is 0
-//! when it was done, 1 when it was refused or failed, 2 when the command cannot be understood. No
+//! when it was done, 1 when it was refused or failed, 2 when the command cannot be understood (for
+//! `audit`, which has more to say, 3). No
 //! command prints a key, a passphrase or a value.
 
+mod audit;
 mod kek;
 mod keys;
 mod output;
@@ -30,6 +32,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Group {
+    /// The audit log of a service: verify it, prove entries, print them
+    Audit(audit::Audit),
     /// Keys of field encryption, in a keyset file
     ///
     /// A keyset file belongs to one process at a time: stop the service that uses it before
@@ -37,19 +41,37 @@ enum Group {
     Keys(keys::Keys),
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused or failed; 2 not understood.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused or failed; 2 not understood (audit: 3).";
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let outcome = match arguments.group {
-        Group::Keys(keys) => keys.run(),
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return not_understood(&error),
     };
-    match outcome.and_then(|output: Output| output.print(arguments.json)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let print = |output: Output| output.print(arguments.json).map(|()| ExitCode::SUCCESS);
+    let outcome = match arguments.group {
+        Group::Audit(audit) => audit.run(arguments.json),
+        Group::Keys(keys) => keys.run().and_then(print),
+    };
+    match outcome {
+        Ok(code) => code,
         Err(error) => {
             // With standard error closed there is nobody to tell.
             let _ = writeln!(std::io::stderr(), "bartizan: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Says what was not understood, or what was asked for. For `audit` the code 2 has a meaning of its
+/// own.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    // With standard error closed there is nobody to tell.
+    let _ = error.print();
+    let audit = std::env::args_os().any(|argument| argument == "audit");
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ if audit => ExitCode::from(audit::USAGE),
+        _ => ExitCode::from(2),
     }
 }
