@@ -89,13 +89,8 @@ impl EnvoyStore {
         charges: impl Iterator<Item = &'c Charge>,
         cells: u64,
     ) -> Result<RateLimitRequest, StoreError> {
-        let entries = match subject {
-            Subject::Plain(entries) => entries,
-            #[cfg(feature = "redis")]
-            Subject::Hidden(_) => {
-                return Err(StoreError::Refused("not a subject of this store".into()));
-            }
-        };
+        let foreign = || StoreError::Refused("not a subject of this store".into());
+        let entries = subject.plain().ok_or_else(foreign)?;
         // As many as the protocol can say: no limit that it has allows more.
         let hits_addend = u32::try_from(cells).unwrap_or(u32::MAX);
         let describe = |charge: &Charge| {

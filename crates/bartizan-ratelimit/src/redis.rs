@@ -96,14 +96,8 @@ impl RedisStore {
         names: impl Iterator<Item = &str>,
         arguments: &[i64],
     ) -> Result<redis::Value, StoreError> {
-        let hidden = match subject {
-            Subject::Hidden(hidden) => hidden,
-            #[allow(
-                unreachable_patterns,
-                reason = "another store's subject never comes here"
-            )]
-            _ => return Err(StoreError::Refused("not a subject of this store".into())),
-        };
+        let foreign = || StoreError::Refused("not a subject of this store".into());
+        let hidden = subject.hidden().ok_or_else(foreign)?;
         let namespace = &self.0.namespace;
         let keys: Vec<String> = names
             .map(|name| format!("{namespace}:{{{hidden}}}:{name}"))

@@ -159,6 +159,28 @@ impl StoreError {
     }
 }
 
+impl Subject {
+    /// Its keyed hash, if it has one.
+    #[cfg(feature = "redis")]
+    pub(crate) fn hidden(&self) -> Option<&str> {
+        match self {
+            Self::Hidden(hidden) => Some(hidden),
+            #[cfg(feature = "envoy")]
+            Self::Plain(_) => None,
+        }
+    }
+
+    /// Its names and values, if it has any.
+    #[cfg(feature = "envoy")]
+    pub(crate) fn plain(&self) -> Option<&[(String, String)]> {
+        match self {
+            #[cfg(feature = "redis")]
+            Self::Hidden(_) => None,
+            Self::Plain(entries) => Some(entries),
+        }
+    }
+}
+
 impl fmt::Debug for Subject {
     /// Without who it is.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
