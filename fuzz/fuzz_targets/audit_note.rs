@@ -12,7 +12,10 @@ fuzz_target!(|text: &str| {
         assert!(note.text().ends_with('\n'));
         // The one published text that the key did sign.
         if note.verified_by(&key).is_ok() {
-            assert!(note.text().starts_with("If you think cryptography is the answer"));
+            assert!(
+                note.text()
+                    .starts_with("If you think cryptography is the answer")
+            );
         }
     }
     if let Ok(checkpoint) = Checkpoint::parse(text) {

@@ -14,14 +14,19 @@ fn genuine() -> &'static Vec<(String, Vec<u8>)> {
     FILES.get_or_init(|| {
         let folder = std::env::temp_dir().join(format!("fuzz-audit-made-{}", std::process::id()));
         let builder = Ledger::builder(&folder, "log.example/audit");
-        let ledger = builder.with_segment_bytes(128 * 1024).open().expect("a ledger");
+        let ledger = builder
+            .with_segment_bytes(128 * 1024)
+            .open()
+            .expect("a ledger");
         ledger.shutdown_blocking(Duration::from_secs(5));
         drop(ledger);
-        let files = std::fs::read_dir(&folder).expect("a folder").filter_map(|entry| {
-            let path = entry.expect("an entry").path();
-            let name = path.file_name()?.to_str()?.to_owned();
-            Some((name, std::fs::read(&path).expect("a file")))
-        });
+        let files = std::fs::read_dir(&folder)
+            .expect("a folder")
+            .filter_map(|entry| {
+                let path = entry.expect("an entry").path();
+                let name = path.file_name()?.to_str()?.to_owned();
+                Some((name, std::fs::read(&path).expect("a file")))
+            });
         let files = files.filter(|(name, _)| !name.ends_with(".new")).collect();
         std::fs::remove_dir_all(&folder).expect("ours");
         files
@@ -44,7 +49,9 @@ fuzz_target!(|input: (u16, u8, &[u8])| {
         }
         std::fs::write(folder.join(name), content).expect("a file");
     }
-    let verification = Verifier::new().run(&folder).expect("files that can be read");
+    let verification = Verifier::new()
+        .run(&folder)
+        .expect("files that can be read");
     if changed {
         // Zeros behind the end are what a prepared segment has there.
         let zeros = bytes.iter().all(|byte| *byte == 0) && cut == 0;
@@ -63,7 +70,9 @@ fuzz_target!(|input: (u16, u8, &[u8])| {
     if let Ok(ledger) = opened {
         ledger.shutdown_blocking(Duration::from_secs(5));
         drop(ledger);
-        let after = Verifier::new().run(&folder).expect("files that can be read");
+        let after = Verifier::new()
+            .run(&folder)
+            .expect("files that can be read");
         assert_eq!(after.verdict(), Verdict::Intact, "{:?}", after.findings);
     }
     std::fs::remove_dir_all(&folder).expect("ours");

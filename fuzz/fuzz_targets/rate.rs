@@ -9,7 +9,10 @@ fuzz_target!(|text: &str| {
         return;
     };
     let again = rate.to_string().parse::<Rate>();
-    assert!(again.is_ok_and(|again| again == rate), "{text:?} became {rate}");
+    assert!(
+        again.is_ok_and(|again| again == rate),
+        "{text:?} became {rate}"
+    );
     // Whatever can be read is counted, or refused.
     if Gcra::new(rate).is_ok() {
         let policy = Policy::new("fuzz", rate).with_keys(1);

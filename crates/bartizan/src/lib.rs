@@ -71,7 +71,10 @@
 //! | `axum` | extractors and listeners for axum, in each module that has some | no |
 //! | `tonic` | the same for tonic | no |
 //! | `policy-file` | `authz` with policies in files | no |
+//! | `aws-kms`, `pkcs11`, `vault` | `encrypt` with keys that are wrapped there | no |
+//! | `postgres` | `encrypt` with keys in PostgreSQL | no |
 //! | `prost` | `encrypt` for fields of protobuf messages | no |
+//! | `redis` | `ratelimit` with limits that a fleet shares | no |
 //! | `serve` | `mtls` with a server for any hyper service | no |
 //! | `spiffe-bundle` | `mtls` with trust bundles as JSON | no |
 //! | `workload-api` | `mtls` with the SPIFFE Workload API | no |

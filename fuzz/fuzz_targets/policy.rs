@@ -1,0 +1,29 @@
+//! Policies as text: whatever is one decides, and denies what one more rule denies.
+#![no_main]
+
+use bartizan_authz::{Facts, Policy, Ruling};
+use libfuzzer_sys::fuzz_target;
+
+const REQUESTS: [(&str, &str); 4] = [
+    ("GET", "/orders/7"),
+    ("POST", "/Orders/7/"),
+    ("HEAD", "/"),
+    ("POST", "/shop.Payments/Charge"),
+];
+
+fuzz_target!(|text: &str| {
+    let Ok(policy) = Policy::from_toml(text) else {
+        return;
+    };
+    assert!(policy.rules().count() > 0);
+    let closed = format!("{text}\n[[rule]]\nname = \"closed by the target\"\neffect = \"deny\"\n");
+    let closed = Policy::from_toml(&closed);
+    for (method, path) in REQUESTS {
+        let facts = Facts::new(method, path);
+        let _ = policy.decide(&facts, &mut |_| {});
+        if let Ok(closed) = &closed {
+            let ruling = closed.decide(&facts, &mut |_| {});
+            assert!(matches!(ruling, Ruling::Denied(Some(_))), "{ruling:?}");
+        }
+    }
+});
