@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use bartizan_core::{Clock, Event, MonotonicTime, SystemClock, WallTime, observe_fn};
-use bartizan_mtls::{Material, MtlsListener};
+use bartizan_mtls::{HANDSHAKE_COMPLETED, Material, MtlsListener};
 use bartizan_source::Published;
 use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -71,7 +71,9 @@ impl Handshakes {
         let (refused, mut refusals) = mpsc::unbounded_channel();
         let refused = Mutex::new(refused);
         let observer = observe_fn(move |event| {
-            if let Event::Lifecycle(event) = event {
+            if let Event::Lifecycle(event) = event
+                && event.code() != HANDSHAKE_COMPLETED
+            {
                 let sender = refused.lock().unwrap_or_else(PoisonError::into_inner);
                 // The case may be over.
                 let _ = sender.send(event.code().as_str());
