@@ -150,11 +150,14 @@ impl Ledger {
             .spawn(move || {
                 // Whoever waits for the end learns of it, also if this panics.
                 let over = Over(&thread);
-                Run::new(&thread, writer).run(recovered);
-                drop(over);
-                if let Some((spare, _lock)) = kept {
+                let report = Run::new(&thread, writer).run(recovered);
+                // Whoever learns of the end may open the ledger again at once.
+                if let Some((spare, lock)) = kept {
                     spare.end();
+                    drop(lock);
                 }
+                thread.end(report);
+                drop(over);
             })
             .map_err(OpenError::Io)?;
         Ok(Self(Arc::new(Handle { shared })))

@@ -62,6 +62,13 @@ pub(crate) struct Disk {
 /// How much is written at once when a file is filled with zeros.
 const ZEROS: usize = 1024 * 1024;
 
+/// How often a folder that is taken is looked at again, and after how long: a process that is
+/// being spawned has its parent's files until it begins.
+#[cfg(unix)]
+const LOCK_TRIES: u32 = 10;
+#[cfg(unix)]
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
 impl Disk {
     pub(crate) fn new(folder: &Path) -> Self {
         Self {
@@ -85,7 +92,14 @@ impl Disk {
         options.write(true).create(true).truncate(false);
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, FileMode::PRIVATE.bits());
         let file = options.open(self.folder.join("lock"))?;
-        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+        let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        for _ in 0..LOCK_TRIES {
+            match rustix::fs::flock(&file, operation) {
+                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+                taken => return taken.map(|()| file).map_err(io::Error::from),
+            }
+        }
+        rustix::fs::flock(&file, operation)?;
         Ok(file)
     }
 

@@ -56,7 +56,7 @@ impl<'l, S: Storage> Run<'l, S> {
     }
 
     /// Writes until the run is to end, and says what became of it.
-    pub(super) fn run(mut self, recovered: Option<RecoveredRecord>) {
+    pub(super) fn run(mut self, recovered: Option<RecoveredRecord>) -> LedgerReport {
         while !self.wait() {
             self.write();
         }
@@ -66,13 +66,13 @@ impl<'l, S: Storage> Run<'l, S> {
         let now = nanoseconds(&*self.shared.clock);
         let totals = self.shared.buffer().totals();
         let complete = !self.shared.buffer().failing && self.writer.close(totals, now).is_ok();
-        self.shared.end(LedgerReport {
+        LedgerReport {
             totals,
             complete,
             entries: self.writer.size(),
             checkpoint: self.writer.note().to_string(),
             recovered,
-        });
+        }
     }
 
     /// Waits until there is something to write, or nothing has been for as long as a heartbeat.

@@ -15,6 +15,8 @@ struct Shelf {
     /// Whether the last one could not be made; the next is tried when one is taken.
     failed: bool,
     over: bool,
+    /// Whether the thread has ended, and touches the folder no more.
+    gone: bool,
 }
 
 /// Prepared segments.
@@ -29,7 +31,10 @@ impl Spare {
         let mine = spare.clone();
         std::thread::Builder::new()
             .name("audit-prepare".to_owned())
-            .spawn(move || mine.prepare(&disk, length))?;
+            .spawn(move || {
+                let _gone = Gone(mine.clone());
+                mine.prepare(&disk, length);
+            })?;
         Ok(spare)
     }
 
@@ -52,9 +57,14 @@ impl Spare {
         self.with(|shelf| shelf.files.len())
     }
 
-    /// Ends the thread.
+    /// Ends the thread, and waits until it has: whoever opens the ledger next prepares files of
+    /// the same names.
     pub(super) fn end(&self) {
         self.with(|shelf| shelf.over = true);
+        let mut shelf = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while !shelf.gone {
+            shelf = self.0.1.wait(shelf).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     fn prepare(&self, disk: &Disk, length: u64) {
@@ -81,6 +91,15 @@ impl Spare {
                 }
             }
         }
+    }
+}
+
+/// Says that the thread has ended, also if it panicked.
+struct Gone(Spare);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.with(|shelf| shelf.gone = true);
     }
 }
 
