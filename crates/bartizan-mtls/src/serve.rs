@@ -4,6 +4,7 @@ mod connection;
 mod limits;
 mod live;
 mod service;
+mod woken;
 
 use std::error::Error as StdError;
 use std::fmt;

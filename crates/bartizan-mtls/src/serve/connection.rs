@@ -19,8 +19,9 @@ use crate::ending::EndConnection;
 use crate::presence::Presence;
 use crate::serve::BoxError;
 use crate::serve::limits::Limits;
-use crate::serve::live::{CONNECTION_CUT, Life};
+use crate::serve::live::{CONNECTION_CUT, Ending, Life};
 use crate::serve::service::OnConnection;
+use crate::serve::woken::Woken;
 use crate::stream::MtlsStream;
 
 /// Serves one connection until its end.
@@ -70,18 +71,35 @@ struct Watch<'a> {
     connection: bartizan_core::Connection,
 }
 
+/// What a connection comes to first.
+enum Next {
+    Over,
+    Cut,
+    Ending(Ending),
+}
+
 impl Watch<'_> {
     async fn over<C: EndGracefully>(mut self, mut connection: Pin<&mut C>) {
         let mut cut_at = None;
         loop {
-            let ending = tokio::select! {
-                // What it came to is between hyper and the client: there is nobody to tell.
-                _ = connection.as_mut() => return,
-                () = cut(cut_at) => {
+            let next = {
+                let ending = pin!(self.life.ending());
+                let mut ending = Woken::new(ending);
+                tokio::select! {
+                    biased;
+                    // What it came to is between hyper and the client: there is nobody to tell.
+                    _ = connection.as_mut() => Next::Over,
+                    () = cut(cut_at) => Next::Cut,
+                    ending = &mut ending => Next::Ending(ending),
+                }
+            };
+            let ending = match next {
+                Next::Over => return,
+                Next::Cut => {
                     self.tell(CONNECTION_CUT);
                     return;
                 }
-                ending = self.life.ending() => ending,
+                Next::Ending(ending) => ending,
             };
             if let Some(code) = ending.code {
                 self.tell(code);
