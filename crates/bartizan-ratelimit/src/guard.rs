@@ -159,7 +159,7 @@ impl RateLimitGuard {
         // As things stand now, and not when the response has come.
         let told = match rules.fields {
             Fields::None => None,
-            fields => Some(Told::new(fields, active, &decided, None)),
+            fields => Some(Box::new(Told::new(fields, active, &decided, None))),
         };
         let settles = rules.settlement.is_some();
         let owed = settles.then(|| Box::new(owe(self.clone(), decided)));

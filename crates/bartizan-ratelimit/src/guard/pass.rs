@@ -13,8 +13,10 @@ use crate::store::Concluded;
 
 /// What the layer still owes for a request that it let pass: to settle the charge, and to tell
 /// how the caller stands. Nothing at all unless either was asked for.
+///
+/// What it tells is boxed: most limits tell nothing, and every request would carry its size.
 pub struct RateLimitPass {
-    told: Option<Told>,
+    told: Option<Box<Told>>,
     owed: Option<Box<Owed>>,
 }
 
@@ -78,7 +80,7 @@ impl RateLimitPass {
         Self::new(None, None)
     }
 
-    pub(super) fn new(told: Option<Told>, owed: Option<Box<Owed>>) -> Self {
+    pub(super) fn new(told: Option<Box<Told>>, owed: Option<Box<Owed>>) -> Self {
         Self { told, owed }
     }
 }
