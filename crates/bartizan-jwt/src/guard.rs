@@ -457,7 +457,7 @@ impl Guard for JwtGuard {
         };
         Check::Later(JwtInquiry {
             guard: self.clone(),
-            wait,
+            wait: Box::new(wait),
         })
     }
 }

@@ -17,7 +17,8 @@ use crate::key_source::Renewal;
 /// It does not copy the token, which stays in the request meanwhile.
 pub struct JwtInquiry {
     pub(super) guard: JwtGuard,
-    pub(super) wait: Wait,
+    // Boxed, since hardly any request waits, and all would carry its size.
+    pub(super) wait: Box<Wait>,
 }
 
 pub(super) enum Wait {
@@ -49,6 +50,7 @@ impl Inquiry<JwtPass> for JwtInquiry {
         inspection: &mut Inspection<'_>,
     ) -> Poll<Result<JwtPass, Rejection>> {
         let Self { guard, wait } = &mut *self;
+        let wait = &mut **wait;
         let state = &*guard.0;
         loop {
             match wait {
