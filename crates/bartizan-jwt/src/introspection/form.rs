@@ -13,7 +13,7 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const TELLING: usize = 12;
 
 /// Whether somebody could take a token for a JSON Web Token, well-formed or not: one of its parts
-/// between dots or tildes is a JSON object in base64.
+/// between dots, tildes or padding is a JSON object in base64.
 ///
 /// Such a token is judged here and never sent to be introspected. Otherwise a change that makes it
 /// malformed to us, and that a careless reader passes over, would have somebody else judge it by
@@ -21,7 +21,7 @@ const TELLING: usize = 12;
 ///
 /// A token that was made of random characters has such a part once in thousands of millions.
 pub(crate) fn looks_signed(token: &str) -> bool {
-    token.contains('.') && token.split(['.', '~']).any(is_object)
+    token.contains('.') && token.split(['.', '~', '=']).any(is_object)
 }
 
 fn is_object(part: &str) -> bool {
@@ -34,7 +34,6 @@ fn is_object(part: &str) -> bool {
             other => other,
         })
         .collect();
-    let part = part.strip_suffix(b"=").unwrap_or(&part);
     // A last character alone carries no whole byte.
     let whole = part.len() - usize::from(part.len() % 4 == 1);
     let part = part.get(..whole).unwrap_or_default();
@@ -82,6 +81,7 @@ mod tests {
             format!("x.{payload}.{signature}"),
             format!("{header}.x.{signature}"),
             format!("{header}=.{payload}=.{signature}"),
+            format!("{header}={payload}.{signature}"),
             format!("{token}~disclosure"),
             format!("{header}A.x.y"),
             format!("{}.x.y", header.replace('-', "+").replace('_', "/")),
