@@ -123,3 +123,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
         demand::caller(&parts.extensions)
     }
 }
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Caller {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        Ok(demand::context(&parts.extensions)?.caller())
+    }
+}

@@ -123,7 +123,8 @@ impl Rejection {
     /// How the decision that led here counts: refused, or could not be decided.
     pub fn outcome(&self) -> Outcome {
         match self.0.kind {
-            RejectionKind::Unavailable
+            RejectionKind::BadGateway
+            | RejectionKind::Unavailable
             | RejectionKind::DeadlineExceeded
             | RejectionKind::Internal => Outcome::CouldNotDecide,
             _ => Outcome::Denied,
@@ -161,6 +162,7 @@ impl std::error::Error for Rejection {
 ///
 /// | kind | HTTP | gRPC |
 /// |---|---|---|
+/// | `BadGateway` | 502 | `UNAVAILABLE` (14) |
 /// | `DeadlineExceeded` | 504 | `DEADLINE_EXCEEDED` (4) |
 /// | `Forbidden` | 403 | `PERMISSION_DENIED` (7) |
 /// | `HeadersTooLarge` | 431 | `RESOURCE_EXHAUSTED` (8) |
@@ -177,6 +179,9 @@ impl std::error::Error for Rejection {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum RejectionKind {
+    /// The service behind this one is away, or what it answered is no answer. For gateways, of
+    /// which the one behind is not a dependency but what the request is for.
+    BadGateway,
     /// Something this request waited for did not answer in time.
     DeadlineExceeded,
     /// The caller is known and may not do this.
@@ -210,6 +215,7 @@ impl RejectionKind {
     /// The HTTP status.
     pub const fn status(self) -> StatusCode {
         match self {
+            Self::BadGateway => StatusCode::BAD_GATEWAY,
             Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -234,7 +240,7 @@ impl RejectionKind {
             Self::Forbidden | Self::Misdirected => 7,
             Self::HeadersTooLarge | Self::RateLimited | Self::TooLarge => 8,
             Self::Internal => 13,
-            Self::Unavailable => 14,
+            Self::BadGateway | Self::Unavailable => 14,
             Self::Unauthenticated => 16,
         }
     }
@@ -242,6 +248,7 @@ impl RejectionKind {
     /// The problem's title for people, the same for every occurrence of the kind.
     pub const fn title(self) -> &'static str {
         match self {
+            Self::BadGateway => "the service behind did not answer properly",
             Self::DeadlineExceeded => "the deadline passed before the request was decided",
             Self::Forbidden => "the caller may not do this",
             Self::HeadersTooLarge => "the request headers are too large",

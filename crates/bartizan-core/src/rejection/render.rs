@@ -122,7 +122,7 @@ mod tests {
 
     const CODE: Code = Code::new("test.refused");
 
-    const ALL: [(RejectionKind, u16, &str); 13] = [
+    const ALL: [(RejectionKind, u16, &str); 14] = [
         (RejectionKind::Unauthenticated, 401, "16"),
         (RejectionKind::Forbidden, 403, "7"),
         (RejectionKind::RateLimited, 429, "8"),
@@ -133,6 +133,7 @@ mod tests {
         (RejectionKind::HeadersTooLarge, 431, "8"),
         (RejectionKind::Misdirected, 421, "7"),
         (RejectionKind::Timeout, 408, "4"),
+        (RejectionKind::BadGateway, 502, "14"),
         (RejectionKind::Unavailable, 503, "14"),
         (RejectionKind::DeadlineExceeded, 504, "4"),
         (RejectionKind::Internal, 500, "13"),

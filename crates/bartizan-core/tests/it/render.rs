@@ -96,6 +96,46 @@ async fn extractors_refuse_what_is_not_there() {
 
 #[cfg(feature = "axum")]
 #[tokio::test]
+async fn an_optional_caller_is_both_or_nothing() {
+    use axum::{Router, routing::post};
+    use bartizan_core::{
+        Caller, Peer, PeerIdentity, Principal, Scheme, SecurityContext, VerifiedCertificate,
+        WallTime,
+    };
+
+    use crate::support::{http, text};
+
+    let app = Router::new()
+        .route(
+            "/hello",
+            post(async |caller: Option<Caller>| match caller {
+                Some(caller) => format!("{} for {}", caller.peer, caller.principal.subject()),
+                None => "nobody".to_owned(),
+            }),
+        )
+        .layer(GuardLayer::new(Gate::new()));
+    let ask = async |context: &SecurityContext| {
+        let mut request = http(true).map(axum::body::Body::new);
+        request.extensions_mut().insert(context.clone());
+        text(app.clone().oneshot(request).await.unwrap().into_body()).await
+    };
+
+    let context = SecurityContext::new("/hello".parse().unwrap());
+    let alice = Principal::builder(Scheme::Jwt, "issuer", "alice").assert_verified();
+    context.set_principal(alice).unwrap();
+    assert_eq!(ask(&context).await, "nobody");
+    let peer = Peer::assert_verified(VerifiedCertificate {
+        identity: PeerIdentity::Spiffe("spiffe://example.org/web".parse().unwrap()),
+        certificate_sha256: [0; 32],
+        serial: [1].into(),
+        not_after: WallTime::MAX,
+    });
+    context.set_peer(peer).unwrap();
+    assert_eq!(ask(&context).await, "spiffe://example.org/web for alice");
+}
+
+#[cfg(feature = "axum")]
+#[tokio::test]
 async fn an_extractor_without_any_layer_is_a_fault_of_ours() {
     use axum::{Router, routing::post};
     use bartizan_core::Peer;
