@@ -6,9 +6,11 @@
 #[cfg(feature = "audit")]
 pub use bartizan_audit::{AuditConfig, AuditLayer, Ledger};
 #[cfg(feature = "authz")]
-pub use bartizan_authz::{AuthzLayer, require_scope};
+pub use bartizan_authz::{AuthzLayer, allow_peer, require_scope};
 #[cfg(feature = "tonic")]
 pub use bartizan_core::SecurityRequest;
+#[cfg(feature = "axum")]
+pub use bartizan_core::{AxumListener, Connection};
 pub use bartizan_core::{
     Caller, Enforcement, Event, Observe, Outcome, Peer, Principal, Rejection, RejectionKind,
     SecurityContext, SpiffeId, observe_fn,
@@ -17,6 +19,10 @@ pub use bartizan_core::{
 pub use bartizan_encrypt::{
     EncryptConfig, EncryptLayer, Encrypted, FieldRule, Grant, Keyring, Mask, Place, Shown,
 };
+#[cfg(all(feature = "jwt", feature = "axum"))]
+pub use bartizan_jwt::Claims;
+#[cfg(all(feature = "jwt", feature = "tonic"))]
+pub use bartizan_jwt::ClaimsRequest;
 #[cfg(feature = "jwt")]
 pub use bartizan_jwt::{JwtConfig, JwtLayer, VerifiedClaims};
 #[cfg(feature = "mtls")]
