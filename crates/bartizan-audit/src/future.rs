@@ -32,11 +32,22 @@ pin_project! {
         // The handler works.
         Calling { #[pin] response: F },
         // The key of whoever it was is asked for.
-        Keying { answer: KeyAnswer, response: Option<Response<B>> },
+        Keying { answer: KeyAnswer, response: Option<Box<Response<B>>> },
         // The record is on its way to the disk.
-        Waiting { #[pin] receipt: Receipt, #[pin] limit: Sleep, response: Option<Response<B>> },
+        Waiting { waiting: Pin<Box<Waiting<B>>> },
         // Refused.
-        Refused { rejection: Option<Rejection> },
+        Refused { rejection: Option<Box<Rejection>> },
+    }
+}
+
+pin_project! {
+    // Boxed, as is all that only some requests come to: every request pays for moving the future.
+    struct Waiting<B> {
+        #[pin]
+        receipt: Receipt,
+        #[pin]
+        limit: Sleep,
+        response: Option<Response<B>>,
     }
 }
 
@@ -52,7 +63,7 @@ impl<F, B> AuditFuture<F, B> {
         Self {
             watch: Some(watch),
             state: State::Refused {
-                rejection: Some(rejection),
+                rejection: Some(Box::new(rejection)),
             },
         }
     }
@@ -75,7 +86,7 @@ where
                         match ask(watch) {
                             Some(answer) => State::Keying {
                                 answer,
-                                response: Some(response),
+                                response: Some(Box::new(response)),
                             },
                             None => match hold(watch, &response) {
                                 Answer::Send => return Poll::Ready(Ok(sent(response, this.watch))),
@@ -94,22 +105,20 @@ where
                     let key = ready!(answer.as_mut().poll(cx));
                     let watch = held(this.watch);
                     watch.set_key(key);
-                    let response = taken(response);
+                    let response = *taken(response);
                     match hold(watch, &response) {
                         Answer::Send => return Poll::Ready(Ok(sent(response, this.watch))),
                         Answer::Wait(receipt) => waiting(receipt, response, watch),
                         Answer::Withhold => withheld(watch),
                     }
                 }
-                StateOf::Waiting {
-                    receipt,
-                    limit,
-                    response,
-                } => {
-                    if receipt.poll(cx).is_ready() {
-                        return Poll::Ready(Ok(sent(taken(response), this.watch)));
+                StateOf::Waiting { waiting } => {
+                    let waiting = waiting.as_mut().project();
+                    if waiting.receipt.poll(cx).is_ready() {
+                        let response = taken(waiting.response);
+                        return Poll::Ready(Ok(sent(response, this.watch)));
                     }
-                    ready!(limit.poll(cx));
+                    ready!(waiting.limit.poll(cx));
                     withheld(held(this.watch))
                 }
                 StateOf::Refused { rejection } => {
@@ -161,9 +170,11 @@ fn hold<B: Body>(watch: &mut Watch, response: &Response<B>) -> Answer {
 
 fn waiting<F, B>(receipt: Receipt, response: Response<B>, watch: &Watch) -> State<F, B> {
     State::Waiting {
-        receipt,
-        limit: tokio::time::sleep(watch.settings().durable_wait),
-        response: Some(response),
+        waiting: Box::pin(Waiting {
+            receipt,
+            limit: tokio::time::sleep(watch.settings().durable_wait),
+            response: Some(response),
+        }),
     }
 }
 
@@ -171,7 +182,7 @@ fn waiting<F, B>(receipt: Receipt, response: Response<B>, watch: &Watch) -> Stat
 fn withheld<F, B>(watch: &mut Watch) -> State<F, B> {
     watch.finish(Ending::Withheld);
     State::Refused {
-        rejection: Some(not_durable()),
+        rejection: Some(Box::new(not_durable())),
     }
 }
 

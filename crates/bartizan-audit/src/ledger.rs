@@ -2,16 +2,17 @@
 
 mod buffer;
 mod config;
+mod intake;
 mod receipt;
 mod refusals;
 mod run;
 mod spare;
+mod times;
 
 use std::fmt;
 use std::fs::File;
-use std::net::IpAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -23,13 +24,15 @@ pub use self::config::LedgerBuilder;
 use self::config::LedgerSettings;
 pub(crate) use self::receipt::Receipt;
 use self::receipt::Waiters;
-use self::run::{Run, nanoseconds};
+use self::run::Run;
 use self::spare::Spare;
-use crate::record::{Durability, Record, RecoveredRecord, Totals};
+use self::times::{Times, nanoseconds};
+use crate::record::{RecoveredRecord, Totals};
 use crate::storage::{Disk, Storage};
 use crate::writer::{OpenError, Writer};
 
 pub(crate) use self::buffer::NotTaken;
+pub(crate) use self::intake::{Begun, Ends};
 
 /// A tamper-evident, durable log of events, in a folder of its own.
 ///
@@ -51,8 +54,9 @@ struct Shared {
     settings: LedgerSettings,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observe>>,
-    number: AtomicU64,
-    in_flight: AtomicUsize,
+    times: Times,
+    /// How many requests have begun.
+    begun: AtomicU64,
     published: Mutex<(u64, Arc<str>)>,
     spare: Option<Spare>,
     end: Mutex<End>,
@@ -128,10 +132,10 @@ impl Ledger {
             wake: Condvar::new(),
             waiters: Waiters::default(),
             settings: builder.settings,
+            times: Times::new(&*builder.clock),
             clock: builder.clock,
             observer: builder.observer,
-            number: AtomicU64::new(0),
-            in_flight: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
             published: Mutex::new((0, Arc::from(""))),
             spare: kept.as_ref().map(|(spare, _)| spare.clone()),
             end: Mutex::new(End::default()),
@@ -219,68 +223,6 @@ impl Ledger {
         self.0.shared.close(patience);
     }
 
-    /// Appends an entry of an event. Nobody waits for it.
-    pub(crate) fn append(&self, entry: &[u8], class: Durability) -> Result<(), NotTaken> {
-        self.push(entry, class).map(drop)
-    }
-
-    /// Appends an entry of an event, and gives what tells when it is durable.
-    pub(crate) fn append_durable(&self, entry: &[u8]) -> Result<Receipt, NotTaken> {
-        let batch = self.push(entry, Durability::Durable)?;
-        Ok(Receipt::new(self.clone(), batch))
-    }
-
-    /// Appends a record, which becomes durable with the next batch.
-    pub(crate) fn record(&self, record: &Record<'_>) -> Result<(), NotTaken> {
-        let mut entry = Vec::with_capacity(256);
-        record.encode(&mut entry);
-        self.append(&entry, Durability::Buffered)
-    }
-
-    fn push(&self, entry: &[u8], class: Durability) -> Result<u64, NotTaken> {
-        let shared = &self.0.shared;
-        let taken = shared.buffer().push(entry, class)?;
-        if taken.wake {
-            shared.wake.notify_one();
-        }
-        Ok(taken.batch)
-    }
-
-    /// Counts a refusal of somebody who has not proven who they are.
-    pub(crate) fn refuse(&self, address: Option<IpAddr>, layer: &'static str, code: &'static str) {
-        let shared = &self.0.shared;
-        let second = shared.clock.wall().unix_seconds();
-        if shared.buffer().refuse(second, address, layer, code) {
-            shared.wake.notify_one();
-        }
-    }
-
-    /// The number of the next request.
-    pub(crate) fn next_number(&self) -> u64 {
-        self.0.shared.number.fetch_add(1, Ordering::Relaxed)
-    }
-
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.0.shared.clock
-    }
-
-    pub(crate) fn now(&self) -> u64 {
-        nanoseconds(self.clock())
-    }
-
-    /// Says that a request is under way, which a shutdown waits for.
-    pub(crate) fn enter(&self) {
-        self.0.shared.in_flight.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Says that a request has ended.
-    pub(crate) fn leave(&self) {
-        let shared = &self.0.shared;
-        if shared.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 && shared.buffer().closing {
-            shared.wake.notify_one();
-        }
-    }
-
     fn waiters(&self) -> &Waiters {
         &self.0.shared.waiters
     }
@@ -318,8 +260,8 @@ impl Shared {
     }
 
     /// Whether nothing is under way that a shutdown waits for.
-    fn is_idle(&self) -> bool {
-        self.in_flight.load(Ordering::Acquire) == 0 || self.is_over()
+    fn is_idle(&self, buffer: &Buffer) -> bool {
+        self.begun.load(Ordering::Acquire) == buffer.ended() || self.is_over()
     }
 
     /// Waits before the storage is tried again. Says whether it is to be tried: not once the run

@@ -2,7 +2,7 @@
 
 use bartizan_core::{Event, IpNetwork, LifecycleKind, Observe};
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ends, Ledger};
 use crate::record::{LifecycleRecord, Record};
 
 /// Writes lifecycle events into a ledger: keys that rotate, policies that change, handshakes that
@@ -31,7 +31,9 @@ impl Observe for AuditObserver {
         };
         if event.kind() == LifecycleKind::HandshakeFailed {
             let code = event.code().as_str();
-            self.ledger.refuse(event.address(), event.layer(), code);
+            let address = event.address();
+            self.ledger
+                .refuse(address, event.layer(), code, Ends::Nothing);
             return;
         }
         let detail = event.detail().map(ToString::to_string);

@@ -297,15 +297,22 @@ fn names_a_secret(name: &str) -> bool {
 
 /// Whether a value looks like a credential, whatever its name is.
 pub(crate) fn looks_secret(value: &str) -> bool {
-    let scheme = value.split(' ').next().unwrap_or_default();
+    let is_jws = || {
+        // The dots of a JWS, and the base64url form of `{"`.
+        let dots = value.bytes().filter(|byte| *byte == b'.').count();
+        dots >= 2 && value.contains("eyJ")
+    };
+    names_a_scheme(value) || is_jws() || value.contains("PRIVATE KEY-----")
+}
+
+/// Whether a value begins as that of an `authorization` header does.
+fn names_a_scheme(value: &str) -> bool {
     let schemes = ["basic", "bearer", "dpop", "digest"];
-    let has_scheme = value.contains(' ')
-        && schemes
+    value.split_once(' ').is_some_and(|(scheme, _)| {
+        schemes
             .iter()
-            .any(|known| scheme.eq_ignore_ascii_case(known));
-    // The base64url form of `{"`, and the dots of a JWS.
-    let is_jws = value.contains("eyJ") && value.matches('.').count() >= 2;
-    has_scheme || is_jws || value.contains("PRIVATE KEY-----")
+            .any(|known| scheme.eq_ignore_ascii_case(known))
+    })
 }
 
 /// Ordered rules.
@@ -313,12 +320,19 @@ pub(crate) fn looks_secret(value: &str) -> bool {
 pub(crate) struct Policy {
     rules: Vec<Rule>,
     otherwise: Rule,
+    asks_for_outcomes: bool,
+    promises_durable: bool,
+    names_response_headers: bool,
 }
 
 impl Policy {
     pub(crate) fn new(rules: Vec<Rule>) -> Result<Self, ConfigError> {
         rules.iter().try_for_each(Rule::check)?;
+        let any = |holds: fn(&Rule) -> bool| rules.iter().any(holds);
         Ok(Self {
+            asks_for_outcomes: any(|rule| rule.outcome.is_some()),
+            promises_durable: any(|rule| rule.durability == Durability::Durable),
+            names_response_headers: any(|rule| !rule.response_headers.is_empty()),
             rules,
             // What no rule is about is recorded rather than forgotten.
             otherwise: Rule::metadata(),
@@ -335,20 +349,17 @@ impl Policy {
 
     /// Whether a rule looks at what was decided.
     pub(crate) fn asks_for_outcomes(&self) -> bool {
-        self.rules.iter().any(|rule| rule.outcome.is_some())
+        self.asks_for_outcomes
     }
 
     /// Whether an answer may have to wait.
     pub(crate) fn promises_durable(&self) -> bool {
-        let durable = |rule: &Rule| rule.durability == Durability::Durable;
-        self.rules.iter().any(durable)
+        self.promises_durable
     }
 
     /// Whether a rule names headers of responses.
     pub(crate) fn names_response_headers(&self) -> bool {
-        self.rules
-            .iter()
-            .any(|rule| !rule.response_headers.is_empty())
+        self.names_response_headers
     }
 
     pub(crate) fn rules(&self) -> &[Rule] {

@@ -5,8 +5,8 @@
 use std::mem;
 
 use super::refusals::Refusals;
-use crate::record::{Durability, LONGEST_ENTRY, LossRecord, Record, Totals};
-use crate::segment::{FRAME_HEAD, put_frame};
+use crate::record::{Durability, LossRecord, Record, Totals};
+use crate::segment::put_frame;
 
 /// Above this many bytes the writer is woken.
 pub(super) const FLUSH_AT: usize = 256 * 1024;
@@ -33,6 +33,8 @@ pub(super) struct Buffer {
     losses: Losses,
     totals: Totals,
     refusals: Refusals,
+    /// How many requests have ended.
+    ended: u64,
     /// Somebody waits for the batch.
     pub(super) urgent: bool,
     /// The writer sleeps, and wakes only when told.
@@ -70,6 +72,7 @@ impl Buffer {
             losses: Losses::default(),
             totals: Totals::default(),
             refusals: Refusals::default(),
+            ended: 0,
             urgent: false,
             sleeping: false,
             failing: false,
@@ -78,30 +81,41 @@ impl Buffer {
         }
     }
 
-    /// Appends an event; one that is not taken is counted.
-    pub(super) fn push(&mut self, entry: &[u8], class: Durability) -> Result<Taken, NotTaken> {
+    /// Appends the frame of an event; one that is not taken is counted. What is too long for a
+    /// frame comes as an empty one.
+    pub(super) fn push(&mut self, frame: &[u8], class: Durability) -> Result<Taken, NotTaken> {
         self.totals.accepted += 1;
         let room = match class {
             // What may be left out makes way before it is full.
             Durability::Lossy => self.limit / 4 * 3,
             _ => self.limit,
         };
-        let before = self.bytes.len();
-        let fits = before + entry.len() + FRAME_HEAD <= room && entry.len() <= LONGEST_ENTRY;
+        let (before, after) = (self.bytes.len(), self.bytes.len() + frame.len());
         let durable = class == Durability::Durable;
-        if !fits || self.closed || (durable && self.failing) {
+        if frame.is_empty() || after > room || self.closed || (durable && self.failing) {
             self.lose(class);
             return Err(NotTaken);
         }
-        put_frame(&mut self.bytes, |out| out.extend_from_slice(entry));
+        self.bytes.extend_from_slice(frame);
         self.events += 1;
-        let crossed = before < FLUSH_AT && self.bytes.len() >= FLUSH_AT;
+        let crossed = before < FLUSH_AT && after >= FLUSH_AT;
         let wake = mem::take(&mut self.sleeping) || crossed || (durable && !self.urgent);
         self.urgent |= durable;
         Ok(Taken {
             batch: self.batch,
             wake,
         })
+    }
+
+    /// Counts a request that has ended. Says whether the writer has to be woken: the end of a run
+    /// waits for it.
+    pub(super) fn leave(&mut self) -> bool {
+        self.ended += 1;
+        self.closing
+    }
+
+    pub(super) fn ended(&self) -> u64 {
+        self.ended
     }
 
     /// Counts an event that cannot be kept.
@@ -206,7 +220,13 @@ impl Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segment::frame_length;
+    use crate::segment::{FRAME_HEAD, frame_length};
+
+    fn frame(length: usize) -> Vec<u8> {
+        let mut frame = Vec::new();
+        put_frame(&mut frame, |out| out.resize(FRAME_HEAD + length, 1));
+        frame
+    }
 
     fn kinds(mut frames: &[u8]) -> Vec<u8> {
         let mut kinds = Vec::new();
@@ -221,7 +241,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_counted_and_told() {
         let mut buffer = Buffer::new(400);
-        let entry = [1; 87];
+        let entry = frame(87);
         let push = |buffer: &mut Buffer, class| buffer.push(&entry, class).is_ok();
         assert!(push(&mut buffer, Durability::Buffered));
         assert!(push(&mut buffer, Durability::Lossy));
@@ -248,9 +268,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_long_for_a_frame_is_lost_and_counted() {
+        let mut buffer = Buffer::new(1 << 20);
+        assert_eq!(frame(65_536), b"", "no frame can say how long it is");
+        let taken = buffer.push(&frame(65_536), Durability::Buffered);
+        assert_eq!(taken, Err(NotTaken));
+        assert!(buffer.push(&frame(65_535), Durability::Buffered).is_ok());
+        assert_eq!((buffer.totals().accepted, buffer.totals().lost), (2, 1));
+    }
+
+    #[test]
     fn the_writer_is_woken_once() {
         let mut buffer = Buffer::new(1 << 20);
-        let push = |buffer: &mut Buffer, class| buffer.push(&[1; 40_000], class).unwrap().wake;
+        let entry = frame(40_000);
+        let push = |buffer: &mut Buffer, class| buffer.push(&entry, class).unwrap().wake;
         buffer.sleeping = true;
         assert!(push(&mut buffer, Durability::Buffered));
         assert!(!push(&mut buffer, Durability::Buffered));
@@ -266,8 +297,8 @@ mod tests {
     fn nothing_is_taken_for_durable_while_the_storage_fails() {
         let mut buffer = Buffer::new(1000);
         buffer.failing = true;
-        assert_eq!(buffer.push(&[1, 2], Durability::Durable), Err(NotTaken));
-        assert!(buffer.push(&[1, 2], Durability::Buffered).is_ok());
+        assert_eq!(buffer.push(&frame(2), Durability::Durable), Err(NotTaken));
+        assert!(buffer.push(&frame(2), Durability::Buffered).is_ok());
     }
 
     #[test]
@@ -302,7 +333,7 @@ mod tests {
     fn a_closed_buffer_takes_and_counts_nothing_but_losses() {
         let mut buffer = Buffer::new(1000);
         buffer.closed = true;
-        assert_eq!(buffer.push(&[1, 2], Durability::Buffered), Err(NotTaken));
+        assert_eq!(buffer.push(&frame(2), Durability::Buffered), Err(NotTaken));
         assert!(!buffer.refuse(7, None, "jwt", "jwt.missing"));
         assert_eq!(buffer.totals().lost, 2);
     }

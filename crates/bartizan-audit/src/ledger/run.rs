@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use bartizan_core::{Clock, Code, LifecycleKind, MonotonicTime};
+use bartizan_core::{Code, LifecycleKind, MonotonicTime};
 
 use super::buffer::{Batch, FLUSH_AT};
+use super::times::nanoseconds;
 use super::{LedgerReport, Shared};
 use crate::record::RecoveredRecord;
 use crate::segment::frame_length;
@@ -33,11 +34,6 @@ pub(super) struct Run<'l, S: Storage> {
     wakers: Vec<std::task::Waker>,
     last_commit: MonotonicTime,
     looks: u32,
-}
-
-pub(super) fn nanoseconds(clock: &dyn Clock) -> u64 {
-    let since = clock.wall().since_unix_epoch().as_nanos();
-    u64::try_from(since).unwrap_or(u64::MAX)
 }
 
 impl<'l, S: Storage> Run<'l, S> {
@@ -81,7 +77,7 @@ impl<'l, S: Storage> Run<'l, S> {
         let settings = &self.shared.settings;
         let mut buffer = self.shared.buffer();
         loop {
-            if buffer.closing && self.shared.is_idle() {
+            if buffer.closing && self.shared.is_idle(&buffer) {
                 return true;
             }
             if buffer.urgent || buffer.len() >= FLUSH_AT {

@@ -1,10 +1,11 @@
 //! Writes the record of a request, straight from where its facts are held.
 
+use std::net::IpAddr;
+
 use bartizan_core::{Decision, IpNetwork, Protocol};
 
 use super::request::{DecisionRecord, Trace};
-use super::system::put_network;
-use super::wire::{RecordError, put_short_text, shortened};
+use super::wire::{RecordError, shortened};
 use super::{
     Durability, Ending, Kind, Level, Stage, VERSION, durability_byte, ending_byte,
     enforcement_byte, level_byte, outcome_byte, protocol_byte, stage_byte,
@@ -103,7 +104,7 @@ pub(super) const NONE: u16 = u16::MAX;
 
 impl Head {
     fn write(&self, out: &mut Vec<u8>) {
-        let mut fixed = [0; CUT_AT + 2];
+        let mut fixed = [0; 2 + CUT_AT + 2];
         let mut rest = fixed.as_mut_slice();
         let mut put = |bytes: &[u8]| {
             if let Some((place, behind)) =
@@ -113,6 +114,7 @@ impl Head {
                 rest = behind;
             }
         };
+        put(&[VERSION, Kind::Request.byte()]);
         put(&self.number.to_le_bytes());
         put(&[
             stage_byte(self.stage),
@@ -145,7 +147,6 @@ impl<'o> RequestEncoder<'o> {
     /// Begins an entry.
     pub(crate) fn begin(out: &'o mut Vec<u8>, head: &Head) -> Self {
         let begin = out.len();
-        out.extend_from_slice(&[VERSION, Kind::Request.byte()]);
         head.write(out);
         Self {
             out,
@@ -155,9 +156,8 @@ impl<'o> RequestEncoder<'o> {
     }
 
     pub(crate) fn text(&mut self, tag: Tag, text: &str) {
-        let short = shortened(text, LONGEST_TEXT);
-        self.note_cut(short.len() < text.len());
-        self.field(tag, |out| out.extend_from_slice(short.as_bytes()));
+        let short = self.cut_to(LONGEST_TEXT, text);
+        self.field(tag, [short.as_bytes()]);
     }
 
     pub(crate) fn maybe(&mut self, tag: Tag, text: Option<&str>) {
@@ -167,29 +167,29 @@ impl<'o> RequestEncoder<'o> {
     }
 
     pub(crate) fn bytes(&mut self, tag: Tag, bytes: &[u8]) {
-        self.field(tag, |out| out.extend_from_slice(bytes));
+        self.field(tag, [bytes]);
     }
 
     pub(crate) fn network(&mut self, network: Option<IpNetwork>) {
-        if network.is_some() {
-            self.field(Tag::Network, |out| put_network(out, network));
+        match network.map(|network| (network.base(), network.prefix_length())) {
+            None => {}
+            Some((IpAddr::V4(address), length)) => {
+                self.field(Tag::Network, [&[4], &address.octets(), &[length]]);
+            }
+            Some((IpAddr::V6(address), length)) => {
+                self.field(Tag::Network, [&[16], &address.octets(), &[length]]);
+            }
         }
     }
 
     pub(crate) fn trace(&mut self, trace: Option<Trace>) {
-        if let Some(trace) = trace {
-            self.field(Tag::Trace, |out| {
-                out.extend_from_slice(&trace.trace_id);
-                out.extend_from_slice(&trace.parent_id);
-            });
+        if let Some(trace) = &trace {
+            self.field(Tag::Trace, [&trace.trace_id, &trace.parent_id]);
         }
     }
 
     pub(crate) fn sealed(&mut self, handle: &[u8; 16], ciphertext: &[u8]) {
-        self.field(Tag::Sealed, |out| {
-            out.extend_from_slice(handle);
-            out.extend_from_slice(ciphertext);
-        });
+        self.field(Tag::Sealed, [handle, ciphertext]);
     }
 
     pub(crate) fn decision(&mut self, decision: &Decision) {
@@ -203,29 +203,32 @@ impl<'o> RequestEncoder<'o> {
     }
 
     pub(super) fn decision_record(&mut self, decision: &DecisionRecord<'_>) {
-        let detail = decision.detail.map(|detail| {
-            let short = shortened(detail, LONGEST_TEXT);
-            (short, short.len() < detail.len())
-        });
-        self.note_cut(detail.is_some_and(|(_, cut)| cut));
-        self.field(Tag::Decision, |out| {
-            out.push(outcome_byte(decision.outcome));
-            out.push(enforcement_byte(decision.enforcement));
-            put_short_text(out, decision.layer);
-            put_short_text(out, decision.code.unwrap_or_default());
-            // An empty detail is another thing than none.
-            out.push(u8::from(detail.is_some()));
-            out.extend_from_slice(detail.unwrap_or_default().0.as_bytes());
-        });
+        let (outcome, enforcement) = (
+            outcome_byte(decision.outcome),
+            enforcement_byte(decision.enforcement),
+        );
+        let (layer, layer_length) = short_text(decision.layer);
+        let (code, code_length) = short_text(decision.code.unwrap_or_default());
+        // An empty detail is another thing than none.
+        let has_detail = u8::from(decision.detail.is_some());
+        let detail = self.cut_to(LONGEST_TEXT, decision.detail.unwrap_or_default());
+        let parts: [&[u8]; 6] = [
+            &[outcome, enforcement, layer_length],
+            layer.as_bytes(),
+            &[code_length],
+            code.as_bytes(),
+            &[has_detail],
+            detail.as_bytes(),
+        ];
+        self.field(Tag::Decision, parts);
     }
 
     pub(crate) fn pair(&mut self, tag: Tag, name: &str, value: &str) {
-        let short = shortened(value, LONGEST_TEXT);
-        self.note_cut(short.len() < value.len() || name.len() > 255);
-        self.field(tag, |out| {
-            put_short_text(out, name);
-            out.extend_from_slice(short.as_bytes());
-        });
+        let (short, length) = short_text(name);
+        // One cut, however many of the two are too long.
+        self.note_cut(value.len() > LONGEST_TEXT || short.len() < name.len());
+        let value = shortened(value, LONGEST_TEXT);
+        self.field(tag, [&[length], short.as_bytes(), value.as_bytes()]);
     }
 
     /// Ends the entry.
@@ -240,17 +243,31 @@ impl<'o> RequestEncoder<'o> {
         self.cut = self.cut.saturating_add(u16::from(is_cut));
     }
 
-    fn field(&mut self, tag: Tag, write: impl FnOnce(&mut Vec<u8>)) {
+    /// The text as far as it is recorded; a cut is counted.
+    fn cut_to<'t>(&mut self, most: usize, text: &'t str) -> &'t str {
+        let short = shortened(text, most);
+        self.note_cut(short.len() < text.len());
+        short
+    }
+
+    /// Writes a field of these parts. Their length is known, so that each byte is written once.
+    fn field<const N: usize>(&mut self, tag: Tag, parts: [&[u8]; N]) {
         if self.out.len() - self.begin > FULL {
             self.note_cut(true);
             return;
         }
-        self.out.extend_from_slice(&[tag as u8, 0, 0]);
-        let begin = self.out.len();
-        write(self.out);
-        let length = u16::try_from(self.out.len() - begin).unwrap_or(u16::MAX);
-        if let Some(place) = self.out.get_mut(begin - 2..begin) {
-            place.copy_from_slice(&length.to_le_bytes());
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let [low, high] = u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes();
+        self.out.reserve(3 + length);
+        self.out.extend_from_slice(&[tag as u8, low, high]);
+        for part in parts {
+            self.out.extend_from_slice(part);
         }
     }
+}
+
+/// A text of at most 255 bytes, and its length.
+fn short_text(text: &str) -> (&str, u8) {
+    let short = shortened(text, 255);
+    (short, u8::try_from(short.len()).unwrap_or(u8::MAX))
 }

@@ -97,14 +97,21 @@ pub struct Trace {
 impl Trace {
     /// Reads a `traceparent` header of version 0. Anything else is none: a caller may send what
     /// it wants, and only a well-formed one is recorded.
+    #[must_use]
     pub fn parse(header: &str) -> Option<Self> {
-        let mut parts = header.split('-');
-        let (version, trace, parent, flags) =
-            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        if version != "00" || flags.len() != 2 || parts.next().is_some() {
+        Self::of_bytes(header.as_bytes())
+    }
+
+    pub(crate) fn of_bytes(header: &[u8]) -> Option<Self> {
+        let (version, rest) = header.split_first_chunk::<3>()?;
+        let (trace, rest) = rest.split_first_chunk::<32>()?;
+        let (dash, rest) = rest.split_first_chunk::<1>()?;
+        let (parent, rest) = rest.split_first_chunk::<16>()?;
+        let [last, flags @ ..] = <[u8; 3]>::try_from(rest).ok()?;
+        if version != b"00-" || dash != b"-" || last != b'-' {
             return None;
         }
-        hexadecimal::<1>(flags)?;
+        let _: [u8; 1] = hexadecimal(&flags)?;
         let (trace_id, parent_id) = (hexadecimal(trace)?, hexadecimal(parent)?);
         (trace_id != [0; 16] && parent_id != [0; 8]).then_some(Self {
             trace_id,
@@ -113,19 +120,25 @@ impl Trace {
     }
 }
 
-fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != 2 * N {
-        return None;
-    }
+/// What lower-case hexadecimal digits say.
+fn hexadecimal<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let lower = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
-        if !digits.iter().all(lower) {
-            return None;
-        }
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    let mut all = 0;
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let [high, low] = <[u8; 2]>::try_from(pair).ok()?.map(digit);
+        *byte = high << 4 | low & 15;
+        all |= high | low;
     }
-    Some(bytes)
+    (all < 16 && digits.len() == 2 * N).then_some(bytes)
+}
+
+/// The value of a digit; above 15 for what is none. Without a branch, so that many are read at
+/// once.
+const fn digit(byte: u8) -> u8 {
+    let (number, letter) = (byte.wrapping_sub(b'0'), byte.wrapping_sub(b'a'));
+    let number = if number < 10 { number } else { 255 };
+    let letter = if letter < 6 { letter + 10 } else { 255 };
+    if number < letter { number } else { letter }
 }
 
 /// What is sealed under the key of a person.

@@ -411,7 +411,7 @@ impl<'a> LifecycleRecord<'a> {
 }
 
 /// A network as its number of address bytes (0, 4 or 16), the address, and the prefix length.
-pub(crate) fn put_network(out: &mut Vec<u8>, network: Option<IpNetwork>) {
+fn put_network(out: &mut Vec<u8>, network: Option<IpNetwork>) {
     match network.map(|network| (network.base(), network.prefix_length())) {
         None => out.push(0),
         Some((IpAddr::V4(address), length)) => {

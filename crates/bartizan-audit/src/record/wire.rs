@@ -73,7 +73,10 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, RecordError> {
 
 /// The longest beginning of `text` that has at most `most` bytes and ends between characters.
 pub(crate) fn shortened(text: &str, most: usize) -> &str {
-    let mut end = text.len().min(most);
+    if text.len() <= most {
+        return text;
+    }
+    let mut end = most;
     while !text.is_char_boundary(end) {
         end -= 1;
     }

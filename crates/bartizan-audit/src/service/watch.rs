@@ -4,37 +4,46 @@ mod entry;
 
 use std::sync::Arc;
 
-use bartizan_core::{Enforcement, MonotonicTime, Outcome, Protocol, SecurityContext};
-use http::header::HeaderMap;
+use bartizan_core::{Enforcement, Outcome, Protocol, SecurityContext};
+use http::header::{HeaderMap, HeaderName};
 use http::request::Parts;
 use http::{Method, StatusCode};
 
 use super::tap::Taps;
 use crate::config::Settings;
-use crate::ledger::{NotTaken, Receipt};
+use crate::ledger::{Begun, Ends, NotTaken, Receipt};
 use crate::policy::{Facts, Rule};
 use crate::privacy::Keyed;
 use crate::record::{Durability, Ending, Level, Stage, Trace};
+
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A request under way.
 pub(crate) struct Watch {
     settings: Arc<Settings>,
     context: SecurityContext,
     method: Method,
-    protocol: Protocol,
-    number: u64,
-    time: u64,
-    began: MonotonicTime,
+    begun: Begun,
     trace: Option<Trace>,
-    request_headers: Vec<(usize, String)>,
-    response_headers: Vec<(String, String)>,
-    taps: Option<Arc<Taps>>,
-    key: Option<Keyed>,
-    stage: Stage,
     answer: Option<Answered>,
+    key: Option<Keyed>,
+    /// It moves with the request from hand to hand, so that what few rules ask for is elsewhere.
+    extra: Option<Box<Extra>>,
+    protocol: Protocol,
+    stage: Stage,
     /// Whether the record that was waited for tells the end already.
     told: bool,
     done: bool,
+}
+
+/// What is known of a request beyond its metadata.
+#[derive(Debug, Default)]
+struct Extra {
+    /// By their place among the headers that some rule names.
+    request_headers: Vec<(usize, String)>,
+    response_headers: Vec<(String, String)>,
+    taps: Option<Arc<Taps>>,
 }
 
 /// What is known of the answer.
@@ -64,30 +73,15 @@ impl Watch {
         context: SecurityContext,
         protocol: Protocol,
     ) -> Self {
-        settings.ledger.enter();
-        let trace = parts.headers.get("traceparent");
-        let headers = &settings.request_headers;
-        let request_headers = headers
-            .iter()
-            .enumerate()
-            .flat_map(|(index, name)| values(&parts.headers, name).map(move |value| (index, value)))
-            .collect();
-        let taps = settings.taps.then(|| {
-            let taps = Arc::new(Taps::new(settings.largest_tap));
-            parts.extensions.insert(Arc::clone(&taps));
-            taps
-        });
+        let trace = parts.headers.get(&TRACEPARENT);
+        let trace = trace.and_then(|trace| Trace::of_bytes(trace.as_bytes()));
         Self {
+            begun: settings.ledger.begin(),
+            extra: Extra::begin(settings, parts),
+            trace,
             context,
             method: parts.method.clone(),
             protocol,
-            number: settings.ledger.next_number(),
-            time: settings.ledger.now(),
-            began: settings.ledger.clock().monotonic(),
-            trace: trace.and_then(|trace| Trace::parse(trace.to_str().ok()?)),
-            request_headers,
-            response_headers: Vec::new(),
-            taps,
             key: None,
             stage: Stage::Whole,
             answer: None,
@@ -131,7 +125,7 @@ impl Watch {
     ) {
         self.answer = Some(Answered {
             status,
-            grpc_status: grpc_status(headers),
+            grpc_status: self.grpc_status(headers),
             bytes: 0,
             promised,
         });
@@ -139,9 +133,10 @@ impl Watch {
             return;
         }
         let names = self.rule().response_headers().iter();
-        self.response_headers = names
+        let named = names
             .flat_map(|name| values(headers, name).map(|value| (name.clone(), value)))
             .collect();
+        self.extra.get_or_insert_default().response_headers = named;
     }
 
     /// Writes the record of an answer that must be durable before it is sent.
@@ -166,7 +161,7 @@ impl Watch {
             Ending::Pending
         };
         let rule = self.rule();
-        let appended = self.write(rule, ending, |ledger, entry| ledger.append_durable(entry));
+        let appended = self.write(rule, ending, |ledger, frame| ledger.append_durable(frame));
         self.stage = Stage::Completed;
         self.told = is_end && appended.is_ok();
         match appended {
@@ -184,8 +179,9 @@ impl Watch {
 
     /// Takes note of the trailers.
     pub(crate) fn trailers(&mut self, trailers: &HeaderMap) {
+        let status = self.grpc_status(trailers);
         if let Some(answer) = &mut self.answer {
-            answer.grpc_status = grpc_status(trailers).or(answer.grpc_status);
+            answer.grpc_status = status.or(answer.grpc_status);
         }
     }
 
@@ -194,23 +190,24 @@ impl Watch {
         if std::mem::replace(&mut self.done, true) {
             return;
         }
+        let ledger = &self.settings.ledger;
         if self.told && ending == Ending::Complete {
-            return;
+            return ledger.leave();
         }
         if self.stage == Stage::Whole
             && let Some((layer, code)) = self.refused_anonymously()
         {
-            let address = self.context.address();
-            self.settings.ledger.refuse(address, layer, code);
-            return;
+            return ledger.refuse(self.context.address(), layer, code, Ends::Request);
         }
         let rule = self.rule();
         if rule.level() == Level::None {
-            return;
+            return ledger.leave();
         }
         // What the durable record did not say yet makes nobody wait any more.
         let class = rule.durability().min(Durability::Buffered);
-        let _ = self.write(rule, ending, |ledger, entry| ledger.append(entry, class));
+        let _ = self.write(rule, ending, |ledger, frame| {
+            ledger.append(frame, class, Ends::Request)
+        });
     }
 
     /// How a request ended whose future or body was dropped.
@@ -258,6 +255,15 @@ impl Watch {
         refusal
     }
 
+    /// The status of a gRPC call, if these headers or trailers tell it.
+    fn grpc_status(&self, headers: &HeaderMap) -> Option<u16> {
+        if !self.protocol.is_grpc() {
+            return None;
+        }
+        let status = headers.get(&GRPC_STATUS)?.to_str().ok()?;
+        status.parse().ok().filter(|status| *status < 1000)
+    }
+
     fn rule(&self) -> &Rule {
         self.settings.policy.find(&Facts {
             method: self.method.as_str(),
@@ -284,22 +290,41 @@ fn values<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = String
     values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-fn grpc_status(headers: &HeaderMap) -> Option<u16> {
-    let status = headers.get("grpc-status")?.to_str().ok()?;
-    status.parse().ok().filter(|status| *status < 1000)
+impl Extra {
+    /// What is known when the request begins, if any rule asks for it.
+    fn begin(settings: &Settings, parts: &mut Parts) -> Option<Box<Self>> {
+        if settings.request_headers.is_empty() && !settings.taps {
+            return None;
+        }
+        let headers = settings.request_headers.iter().enumerate();
+        let request_headers = headers
+            .flat_map(|(index, name)| values(&parts.headers, name).map(move |value| (index, value)))
+            .collect();
+        let taps = settings.taps.then(|| {
+            let taps = Arc::new(Taps::new(settings.largest_tap));
+            parts.extensions.insert(Arc::clone(&taps));
+            taps
+        });
+        Some(Box::new(Self {
+            request_headers,
+            response_headers: Vec::new(),
+            taps,
+        }))
+    }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.finish(self.dropped());
-        self.settings.ledger.leave();
+        if !self.done {
+            self.finish(self.dropped());
+        }
     }
 }
 
 impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Watch")
-            .field("number", &self.number)
+            .field("number", &self.begun.number)
             .field("stage", &self.stage)
             .finish_non_exhaustive()
     }

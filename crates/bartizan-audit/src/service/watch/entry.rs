@@ -8,6 +8,7 @@ use super::Watch;
 use crate::policy::{Rule, looks_secret};
 use crate::privacy::{Bound, Keyed, PersonRef};
 use crate::record::{Ending, Head, Level, RequestEncoder, Tag};
+use crate::segment::put_frame;
 
 /// What stands for a value that looks like a credential.
 const REDACTED: &str = "[redacted]";
@@ -29,7 +30,7 @@ impl Watch {
         let ledger = &self.settings.ledger;
         let with = |scratch: &mut Vec<u8>| {
             scratch.clear();
-            self.encode(scratch, rule, ending);
+            put_frame(scratch, |out| self.encode(out, rule, ending));
             append(ledger, scratch)
         };
         // While a thread ends its scratch is gone.
@@ -48,17 +49,17 @@ impl Watch {
     fn encode(&self, out: &mut Vec<u8>, rule: &Rule, ending: Ending) {
         let context = &self.context;
         let now = self.settings.ledger.clock().monotonic();
-        let lasted = now.saturating_since(self.began).as_micros();
+        let lasted = now.saturating_since(self.begun.moment).as_micros();
         let mut encoder = RequestEncoder::begin(
             out,
             &Head {
-                number: self.number,
+                number: self.begun.number,
                 stage: self.stage,
                 level: rule.level(),
                 durability: rule.durability(),
                 protocol: self.protocol,
                 ending,
-                time: self.time,
+                time: self.begun.time,
                 duration: u64::try_from(lasted).unwrap_or(u64::MAX),
                 status: self.answer.map(|answer| answer.status.as_u16()),
                 grpc_status: self.answer.and_then(|answer| answer.grpc_status),
@@ -68,7 +69,11 @@ impl Watch {
             },
         );
         encoder.text(Tag::Method, self.method.as_str());
-        encoder.maybe(Tag::Template, self.template().map(redacted));
+        // What a route table says, nobody sent.
+        match context.template() {
+            Some(template) => encoder.text(Tag::Template, template),
+            None => encoder.maybe(Tag::Template, self.template().map(redacted)),
+        }
         if rule.records_path() {
             encoder.maybe(Tag::Path, context.path().ok().map(redacted));
         }
@@ -114,8 +119,8 @@ impl Watch {
         };
         let bound = Bound {
             origin: self.settings.ledger.origin(),
-            number: self.number,
-            time: self.time,
+            number: self.begun.number,
+            time: self.begun.time,
         };
         let person = PersonRef {
             subject: principal.subject(),
@@ -133,26 +138,32 @@ impl Watch {
     }
 
     fn encode_fields(&self, encoder: &mut RequestEncoder<'_>, rule: &Rule) {
-        let query = self.context.uri().query().unwrap_or_default();
-        for pair in query.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if rule.query().iter().any(|allowed| allowed == name) {
-                encoder.pair(Tag::Query, name, redacted(value));
+        if !rule.query().is_empty() {
+            let query = self.context.uri().query().unwrap_or_default();
+            for pair in query.split('&') {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                if rule.query().iter().any(|allowed| allowed == name) {
+                    encoder.pair(Tag::Query, name, redacted(value));
+                }
             }
         }
-        if rule.level() < Level::Request {
+        let Some(extra) = self
+            .extra
+            .as_ref()
+            .filter(|_| rule.level() >= Level::Request)
+        else {
             return;
-        }
-        for (index, value) in &self.request_headers {
+        };
+        for (index, value) in &extra.request_headers {
             let name = self.settings.request_headers.get(*index);
             if let Some(name) = name.filter(|name| rule.request_headers().contains(name)) {
                 encoder.pair(Tag::RequestHeader, name, redacted(value));
             }
         }
-        for (name, value) in &self.response_headers {
+        for (name, value) in &extra.response_headers {
             encoder.pair(Tag::ResponseHeader, name, redacted(value));
         }
-        let Some(taps) = &self.taps else {
+        let Some(taps) = &extra.taps else {
             return;
         };
         taps.request(rule.request_fields(), |name, value| {
