@@ -70,6 +70,7 @@
 //! | [`Backoff`], [`random`], [`spread`] | waiting without a stampede |
 //! | [`write_atomically`] | replacing a file so that no reader or crash sees half of it |
 //! | `HttpsFetcher` (feature `https`) | fetching within limits |
+//! | `yaml::parse` (feature `yaml`) | reading YAML that everybody reads alike |
 //!
 //! # Events
 //!
@@ -92,6 +93,7 @@
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `https` | `HttpsFetcher`, with rustls on ring and the public web's roots | no |
+//! | `yaml` | `yaml`: documents as trees in which every value knows its line | no |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -109,6 +111,8 @@ mod secret;
 mod single_flight;
 mod single_flights;
 mod status;
+#[cfg(feature = "yaml")]
+pub mod yaml;
 
 pub use self::atomic::{FileMode, write_atomically};
 pub use self::backoff::Backoff;
