@@ -134,6 +134,7 @@ mod tail;
 mod verify;
 mod writer;
 
+mod witness;
 pub use self::body::{AuditBody, TapBody};
 pub use self::checkpoint::{Checkpoint, CheckpointError};
 pub use self::config::{AuditConfig, AuditConfigBuilder};
@@ -157,6 +158,13 @@ pub use self::record::{
     RefusalsRecord, RequestRecord, Sealed, Stage, StartRecord, StopRecord, Totals, Trace,
 };
 pub use self::render::{Format, Renderer, UnknownFormat, escaped};
-pub use self::service::{Audit, AuditTap, AuditTapFuture};
+pub use self::service::{Audit, AuditTap, AuditTapFuture, WitnessFuture, WitnessService};
+pub use self::sink::{
+    Accepted, Batch, Blocking, Delivery, DeliveryBuilder, DeliveryFailure, DeliveryState,
+    DeliveryStatus, Sink, SinkAnswer, SinkConfigError, SinkError, SinkErrorKind,
+};
 pub use self::tail::{Deliver, LineSink, SyncedFile, Tail};
 pub use self::verify::{Finding, FindingKind, Place, Severity, Verdict, Verification, Verifier};
+pub use self::witness::{
+    AddCheckpoint, AddKey, CosignerKey, Witness, WitnessBuilder, WitnessError, WitnessKey,
+};

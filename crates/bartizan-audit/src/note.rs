@@ -9,8 +9,8 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-pub(crate) use self::key::SignerKey;
 pub use self::key::{KeyError, VerifierKey};
+pub(crate) use self::key::{PlainKey, SignerKey, is_signed};
 
 /// The longest note that is read, in bytes.
 const LONGEST_NOTE: usize = 64 * 1024;
@@ -121,7 +121,7 @@ impl<'n> Note<'n> {
 }
 
 /// `— name base64(hash || signature)`.
-fn signature(line: &str) -> Option<Signature<'_>> {
+pub(crate) fn signature(line: &str) -> Option<Signature<'_>> {
     let (name, encoded) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
     if !is_key_name(name) || encoded.contains(' ') {
         return None;
@@ -147,7 +147,7 @@ fn is_key_name(name: &str) -> bool {
 }
 
 /// Appends to a note the signature line of this key name.
-fn put_signature(out: &mut String, name: &str, hash: u32, bytes: &[u8]) {
+pub(crate) fn put_signature(out: &mut String, name: &str, hash: u32, bytes: &[u8]) {
     let mut signature = Vec::with_capacity(4 + bytes.len());
     signature.extend(hash.to_be_bytes());
     signature.extend_from_slice(bytes);

@@ -2,6 +2,7 @@
 
 mod tap;
 mod watch;
+mod witness;
 
 use std::mem;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::future::AuditFuture;
 pub use self::tap::{AuditTap, AuditTapFuture};
 pub(crate) use self::tap::{Side, Taps};
 pub(crate) use self::watch::{Answer, Watch};
+pub use self::witness::{WitnessFuture, WitnessService};
 
 /// A service behind an [`AuditLayer`](crate::AuditLayer).
 #[derive(Clone)]

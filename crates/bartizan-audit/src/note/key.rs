@@ -12,6 +12,70 @@ use crate::merkle::sha256;
 /// The algorithm byte of Ed25519.
 const ED25519_ALGORITHM: u8 = 1;
 
+/// A key in its text form, taken apart: the name, the hash, and the Ed25519 public key.
+pub(crate) struct PlainKey<'t> {
+    pub(crate) name: &'t str,
+    pub(crate) hash: u32,
+    pub(crate) public: [u8; 32],
+}
+
+impl<'t> PlainKey<'t> {
+    /// A key of this name and algorithm.
+    pub(crate) fn new(name: &'t str, algorithm: u8, public: [u8; 32]) -> Result<Self, KeyError> {
+        if !is_key_name(name) {
+            return Err(KeyError::Name);
+        }
+        if is_weak(&public) {
+            return Err(KeyError::Weak);
+        }
+        Ok(Self {
+            name,
+            hash: key_hash(name, algorithm, &public),
+            public,
+        })
+    }
+
+    /// Reads the text form of a key of this algorithm.
+    pub(crate) fn parse(text: &'t str, wanted: u8) -> Result<Self, KeyError> {
+        let mut parts = text.splitn(3, '+');
+        let (Some(name), Some(hash), Some(encoded)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(KeyError::Form);
+        };
+        let digits = hash.len() == 8 && hash.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let hash = u32::from_str_radix(hash, 16).map_err(|_| KeyError::Form)?;
+        let bytes = STANDARD.decode(encoded).map_err(|_| KeyError::Form)?;
+        let (&algorithm, public) = bytes.split_first().ok_or(KeyError::Form)?;
+        if !digits {
+            return Err(KeyError::Form);
+        }
+        if algorithm != wanted {
+            return Err(KeyError::Algorithm(algorithm));
+        }
+        let key = Self::new(name, wanted, public.try_into().map_err(|_| KeyError::Form)?)?;
+        if key.hash == hash {
+            Ok(key)
+        } else {
+            Err(KeyError::Hash)
+        }
+    }
+
+    /// Writes the text form.
+    pub(crate) fn write(&self, algorithm: u8, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = vec![algorithm];
+        bytes.extend(self.public);
+        let (name, encoded) = (self.name, STANDARD.encode(bytes));
+        write!(f, "{name}+{:08x}+{encoded}", self.hash)
+    }
+}
+
+/// Whether this is an Ed25519 signature of the message under the key.
+pub(crate) fn is_signed(public: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, public)
+        .verify(message, signature)
+        .is_ok()
+}
+
 /// The public half of a key: a name, and what verifies.
 ///
 /// Its text form is `name+hash+base64`, as other tools for notes read and write it.
@@ -30,17 +94,7 @@ impl VerifierKey {
     /// If the name is none that a key can have, or the key is one under which one signature fits
     /// many texts.
     pub fn new(name: &str, public: [u8; 32]) -> Result<Self, KeyError> {
-        if !is_key_name(name) {
-            return Err(KeyError::Name);
-        }
-        if is_weak(&public) {
-            return Err(KeyError::Weak);
-        }
-        Ok(Self {
-            name: name.into(),
-            hash: key_hash(name, &public),
-            public,
-        })
+        PlainKey::new(name, ED25519_ALGORITHM, public).map(Self::of)
     }
 
     /// Reads the text form.
@@ -49,26 +103,14 @@ impl VerifierKey {
     ///
     /// If it is not of that form, of another algorithm, or its parts do not fit together.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let mut parts = text.splitn(3, '+');
-        let (Some(name), Some(hash), Some(encoded)) = (parts.next(), parts.next(), parts.next())
-        else {
-            return Err(KeyError::Form);
-        };
-        let digits = hash.len() == 8 && hash.bytes().all(|digit| digit.is_ascii_hexdigit());
-        let hash = u32::from_str_radix(hash, 16).map_err(|_| KeyError::Form)?;
-        let bytes = STANDARD.decode(encoded).map_err(|_| KeyError::Form)?;
-        let (&algorithm, public) = bytes.split_first().ok_or(KeyError::Form)?;
-        if !digits {
-            return Err(KeyError::Form);
-        }
-        if algorithm != ED25519_ALGORITHM {
-            return Err(KeyError::Algorithm(algorithm));
-        }
-        let key = Self::new(name, public.try_into().map_err(|_| KeyError::Form)?)?;
-        if key.hash == hash {
-            Ok(key)
-        } else {
-            Err(KeyError::Hash)
+        PlainKey::parse(text, ED25519_ALGORITHM).map(Self::of)
+    }
+
+    fn of(key: PlainKey<'_>) -> Self {
+        Self {
+            name: key.name.into(),
+            hash: key.hash,
+            public: key.public,
         }
     }
 
@@ -93,23 +135,18 @@ impl VerifierKey {
     /// Whether this is a signature of the text by this key.
     #[must_use]
     pub fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ED25519, self.public)
-            .verify(text, signature)
-            .is_ok()
+        is_signed(&self.public, text, signature)
     }
 }
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = vec![ED25519_ALGORITHM];
-        bytes.extend(self.public);
-        write!(
-            f,
-            "{}+{:08x}+{}",
-            self.name,
-            self.hash,
-            STANDARD.encode(bytes)
-        )
+        let plain = PlainKey {
+            name: &self.name,
+            hash: self.hash,
+            public: self.public,
+        };
+        plain.write(ED25519_ALGORITHM, f)
     }
 }
 
@@ -120,9 +157,9 @@ impl fmt::Debug for VerifierKey {
 }
 
 //= C2SP signed-note: key ID = SHA-256(key name || 0x0A || signature type || public key)[:4].
-fn key_hash(name: &str, public: &[u8; 32]) -> u32 {
+fn key_hash(name: &str, algorithm: u8, public: &[u8; 32]) -> u32 {
     let mut bytes = name.as_bytes().to_vec();
-    bytes.extend([b'\n', ED25519_ALGORITHM]);
+    bytes.extend([b'\n', algorithm]);
     bytes.extend(public);
     let [a, b, c, d, ..] = sha256(&bytes);
     u32::from_be_bytes([a, b, c, d])
@@ -211,7 +248,7 @@ impl fmt::Debug for SignerKey {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The algorithm is not Ed25519.
+    /// The algorithm is not the one that is wanted: 1 (Ed25519) of a log, 4 of a witness.
     Algorithm(u8),
     /// It has not the form of a key.
     Form,
@@ -226,7 +263,10 @@ pub enum KeyError {
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Algorithm(byte) => write!(f, "key of algorithm {byte}, known is only 1"),
+            Self::Algorithm(byte) => write!(
+                f,
+                "key is of algorithm {byte}, and not of the kind that is wanted"
+            ),
             Self::Form => f.write_str("text has not the form of a verifier key"),
             Self::Hash => f.write_str("hash of the key is not that of its name and bytes"),
             Self::Name => f.write_str("name of the key is empty or has spaces or plus signs"),
