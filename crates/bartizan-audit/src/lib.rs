@@ -89,7 +89,8 @@
 //! [`Verifier`] reads all of it anew and holds every byte against the tree; [`Prover`] proves
 //! single entries; [`LedgerReader`] follows a ledger that is being written, and [`Renderer`] writes
 //! its entries as OCSF, ECS, CEF or plain JSON, on lines that nothing a client sends can break.
-//! [`Tail`] brings them to a sink, at least once and from where it stopped.
+//! [`Tail`] brings them to a sink, at least once and from where it stopped; [`Delivery`] does so
+//! beside a service, and never on the path of a request.
 //!
 //! # What it does not protect against
 //!
@@ -129,12 +130,13 @@ mod recovery;
 mod render;
 mod segment;
 mod service;
+mod sink;
 mod storage;
 mod tail;
 mod verify;
+mod witness;
 mod writer;
 
-mod witness;
 pub use self::body::{AuditBody, TapBody};
 pub use self::checkpoint::{Checkpoint, CheckpointError};
 pub use self::config::{AuditConfig, AuditConfigBuilder};

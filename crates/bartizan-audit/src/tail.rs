@@ -37,23 +37,29 @@ where
 /// Follows a ledger for one sink, never on the path of a request.
 ///
 /// The place is kept in a file of its own. A sink that hangs, fails or comes back later misses
-/// nothing; the service never waits for it.
+/// nothing while the ledger has it; the service never waits for it. [`Delivery`](crate::Delivery)
+/// runs one beside a service.
 #[derive(Debug)]
 pub struct Tail {
     reader: LedgerReader,
     cursor: PathBuf,
-    /// What was offered and not taken.
+    /// What was read.
     pending: Vec<StoredEntry>,
+    /// How many of these the sink has.
+    taken: usize,
+    missed: u64,
 }
 
 impl Tail {
-    /// Goes on where the cursor in this file stands, or begins with the first entry if there is no
-    /// such file yet.
+    /// Goes on where the cursor in this file stands. If there is no such file yet, it is made, and
+    /// the tail begins with the first entry there is.
+    ///
+    /// What was pruned before the sink got it is [counted](Self::missed), and gone on behind.
     ///
     /// # Errors
     ///
-    /// If ledger or cursor cannot be read, the cursor is of another log, or the ledger ends in
-    /// front of it: it was cut.
+    /// If ledger or cursor cannot be read, the cursor is of another log or cannot be made, or the
+    /// ledger ends in front of it: it was cut.
     pub fn open(folder: impl AsRef<Path>, cursor: impl AsRef<Path>) -> io::Result<Self> {
         let cursor = cursor.as_ref().to_owned();
         let place = match fs::read_to_string(&cursor) {
@@ -63,21 +69,28 @@ impl Tail {
         };
         let index = place.as_ref().map_or(0, |(_, index)| *index);
         let reader = LedgerReader::open_at(folder, index)?;
-        if let Some((origin, _)) = place {
-            if origin != reader.origin() {
-                return Err(invalid("the cursor is of another log"));
-            }
-            if reader.position() < index {
-                return Err(invalid(
-                    "the ledger ends in front of the cursor: it was cut",
-                ));
-            }
-        }
-        Ok(Self {
+        let mut tail = Self {
             reader,
             cursor,
             pending: Vec::new(),
-        })
+            taken: 0,
+            missed: 0,
+        };
+        let Some((origin, _)) = place else {
+            // From now on, what is pruned before it was delivered is missed.
+            tail.keep(tail.reader.position())?;
+            return Ok(tail);
+        };
+        if origin != tail.reader.origin() {
+            return Err(invalid("the cursor is of another log"));
+        }
+        if tail.reader.position() < index {
+            return Err(invalid(
+                "the ledger ends in front of the cursor: it was cut",
+            ));
+        }
+        tail.missed = tail.reader.position() - index;
+        Ok(tail)
     }
 
     /// The name of the log.
@@ -89,8 +102,39 @@ impl Tail {
     /// The index of the next entry that the sink has not got yet.
     #[must_use]
     pub fn position(&self) -> u64 {
-        let first = self.pending.first();
-        first.map_or_else(|| self.reader.position(), |entry| entry.index)
+        self.position_behind(0)
+    }
+
+    /// How many entries behind the cursor were pruned before this tail was opened: the sink will
+    /// never get them from here.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// The next entries, at most so many and of so many bytes, but one at least; none if there are
+    /// no more for now. They are offered again until they are [`taken`](Self::taken).
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read. Call it again later: nothing is skipped.
+    pub fn ahead(&mut self, entries: usize, bytes: usize) -> io::Result<&[StoredEntry]> {
+        self.load()?;
+        Ok(self.loaded(entries, bytes))
+    }
+
+    /// Says that the sink has the next `count` entries for good, and keeps the place.
+    ///
+    /// # Errors
+    ///
+    /// If the place cannot be kept. The entries are offered again then.
+    pub fn taken(&mut self, count: usize) -> io::Result<()> {
+        let count = count.min(self.pending.len() - self.taken);
+        if count > 0 {
+            self.keep(self.position_behind(count))?;
+            self.taken += count;
+        }
+        Ok(())
     }
 
     /// Delivers what is there, and keeps the place. Says how many entries it was; none if there
@@ -101,18 +145,51 @@ impl Tail {
     /// If the ledger cannot be read, the sink did not take the entries, or the place cannot be
     /// kept. Call it again later: nothing is skipped.
     pub fn step(&mut self, sink: &mut (impl Deliver + ?Sized)) -> io::Result<usize> {
-        if self.pending.is_empty() {
-            self.pending = self.reader.next_batch()?;
+        let entries = self.ahead(usize::MAX, usize::MAX)?;
+        let count = entries.len();
+        if count > 0 {
+            sink.deliver(entries)?;
+            self.taken(count)?;
         }
-        let count = self.pending.len();
-        if count == 0 {
-            return Ok(0);
-        }
-        sink.deliver(&self.pending)?;
-        let place = format!("{}\n{}\n", self.reader.origin(), self.reader.position());
-        write_atomically(&self.cursor, place.as_bytes(), FileMode::PRIVATE)?;
-        self.pending.clear();
         Ok(count)
+    }
+
+    /// Whether there is something to offer without reading.
+    pub(crate) fn has_more(&self) -> bool {
+        self.taken < self.pending.len()
+    }
+
+    /// Reads more if everything that was read is taken.
+    pub(crate) fn load(&mut self) -> io::Result<()> {
+        if !self.has_more() {
+            self.pending = self.reader.next_batch()?;
+            self.taken = 0;
+        }
+        Ok(())
+    }
+
+    /// As [`ahead`](Self::ahead), of what was read.
+    pub(crate) fn loaded(&self, entries: usize, bytes: usize) -> &[StoredEntry] {
+        let rest = self.pending.get(self.taken..).unwrap_or_default();
+        let mut left = bytes;
+        let fitting = rest.iter().take(entries).take_while(|entry| {
+            let fits = entry.bytes.len() <= left;
+            left = left.saturating_sub(entry.bytes.len());
+            fits
+        });
+        let count = fitting.count().max(1);
+        rest.get(..count).unwrap_or(rest)
+    }
+
+    /// The index behind the next `count` entries.
+    fn position_behind(&self, count: usize) -> u64 {
+        let next = self.pending.get(self.taken + count);
+        next.map_or_else(|| self.reader.position(), |entry| entry.index)
+    }
+
+    fn keep(&self, position: u64) -> io::Result<()> {
+        let place = format!("{}\n{position}\n", self.reader.origin());
+        write_atomically(&self.cursor, place.as_bytes(), FileMode::PRIVATE)
     }
 }
 

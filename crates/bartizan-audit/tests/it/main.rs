@@ -6,6 +6,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod delivery;
 mod killed;
 mod layer;
 mod ledger;
