@@ -68,10 +68,12 @@
 //! | `mtls` | `mtls`: TLS listener and connector with workload identity | no |
 //! | `ratelimit` | `ratelimit`: limits, load protection, bans | no |
 //! | `source` | `source`: files and URLs that are followed while they change | no |
+//! | `telemetry` | `telemetry`: what layers decide and do, as Prometheus metrics | no |
 //! | `axum` | extractors and listeners for axum, in each module that has some | no |
 //! | `tonic` | the same for tonic | no |
 //! | `policy-file` | `authz` with policies in files | no |
 //! | `aws-kms`, `pkcs11`, `vault` | `encrypt` with keys that are wrapped there | no |
+//! | `otel`, `tracing` | `telemetry` for OpenTelemetry, and as `tracing` events | no |
 //! | `postgres` | `encrypt` with keys in PostgreSQL | no |
 //! | `prost` | `encrypt` for fields of protobuf messages | no |
 //! | `redis` | `ratelimit` with limits that a fleet shares | no |
@@ -98,6 +100,8 @@ pub use bartizan_mtls as mtls;
 pub use bartizan_ratelimit as ratelimit;
 #[cfg(feature = "source")]
 pub use bartizan_source as source;
+#[cfg(feature = "telemetry")]
+pub use bartizan_telemetry as telemetry;
 
 pub use self::stack::{Stack, StackGuard};
 

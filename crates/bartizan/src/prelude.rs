@@ -29,5 +29,7 @@ pub use bartizan_jwt::{JwtConfig, JwtLayer, VerifiedClaims};
 pub use bartizan_mtls::{AllowedPeers, MtlsConnector, MtlsLayer, MtlsListener};
 #[cfg(feature = "ratelimit")]
 pub use bartizan_ratelimit::{RateLimitConfig, RateLimitLayer};
+#[cfg(feature = "telemetry")]
+pub use bartizan_telemetry::{FanOut, MeterLayer, MetricsObserver};
 
 pub use crate::stack::Stack;

@@ -14,7 +14,7 @@ const PLUMBING: [&str; 10] = [
 ];
 
 /// Further rooms of plumbing, by crate.
-const MORE_PLUMBING: [(&str, &[&str]); 6] = [
+const MORE_PLUMBING: [(&str, &[&str]); 7] = [
     // The layer of what one route requires.
     ("bartizan-authz", &["require"]),
     // Key services elsewhere, which are spoken to over HTTPS.
@@ -44,6 +44,8 @@ const MORE_PLUMBING: [(&str, &[&str]); 6] = [
     ("bartizan-ratelimit", &["key", "envoy"]),
     // The one room that speaks HTTP to fetch what is published there.
     ("bartizan-source", &["lib", "https"]),
+    // The span of a request, which begins with a header and ends with a body.
+    ("bartizan-telemetry", &["span"]),
 ];
 
 /// The core's domain rooms, each with what it may import all the same.

@@ -1,0 +1,11 @@
+//! What Prometheus sees.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod allocations;
+mod bounds;
+mod decisions;
+mod lifecycle;
+mod requests;
+mod scrape;
+mod secrets;
