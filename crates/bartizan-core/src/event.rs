@@ -171,6 +171,8 @@ pub enum LifecycleKind {
     HandshakeFailed,
     /// A key was created, rotated, disabled or destroyed.
     KeyChanged,
+    /// A key that is in force was seen where no secret may be.
+    KeyLeaked,
     /// A policy was loaded or replaced.
     PolicyChanged,
     /// A source could not publish; what it published before stays in force.

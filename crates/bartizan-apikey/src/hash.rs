@@ -1,0 +1,424 @@
+//! What is kept of a key: a keyed hash of it.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+use zeroize::Zeroizing;
+
+use crate::error::ConfigError;
+use crate::format::{NewKey, PresentedKey};
+
+/// How long a hash is.
+const LENGTH: usize = 32;
+
+/// The fewest bytes of a pepper: as many as the hash has.
+const LEAST_PEPPER: usize = 32;
+
+/// The longest name of a pepper.
+const LONGEST_NAME: usize = 32;
+
+/// What stands for a pepper's name where there is none.
+const PLAIN: &str = "-";
+
+/// The key of hashes without a pepper: known to everybody. It only keeps these hashes apart from
+/// those that others make of the same text.
+const NO_PEPPER: &[u8] = b"bartizan-apikey, hashed without a pepper";
+
+/// What is derived of a pepper, so that its other uses, should it have some, give nothing away.
+const PURPOSE: &[u8] = b"bartizan-apikey-v1";
+
+/// A secret of the service that goes into the hashes of its keys.
+///
+/// Whoever reads the stored hashes cannot check a guess without it, and whoever can write to the
+/// store cannot make a key that the service accepts. Keep it apart from the store: in a secret of
+/// the platform, not in the database.
+#[derive(Clone)]
+pub struct Pepper {
+    name: Box<str>,
+    key: hmac::Key,
+}
+
+/// The peppers of a service: the one that new keys are hashed under, and earlier ones that are
+/// still in use.
+///
+/// ```
+/// use bartizan_apikey::{Pepper, Peppers};
+///
+/// # let (new, old) = ([1; 32], [2; 32]);
+/// let peppers = Peppers::new(Pepper::new("2027", &new)?).add_previous(Pepper::new("2026", &old)?);
+/// # let _ = peppers;
+/// # Ok::<(), bartizan_apikey::ConfigError>(())
+/// ```
+///
+/// With a pepper, hashes without one are not accepted: somebody could have put them into the store.
+/// [`allow_unpeppered`](Self::allow_unpeppered) is for the time in which keys are replaced.
+#[derive(Clone, Debug)]
+pub struct Peppers(Arc<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    /// The first is the present one.
+    peppers: Vec<Pepper>,
+    plain: Option<Pepper>,
+}
+
+/// What is kept of a key: HMAC-SHA256 of its text, and the name of the pepper.
+///
+/// Written as `v1.<pepper>.<base64url>`, with `-` where there is no pepper. It is bound to product,
+/// environment and identifier of its key: put beside another identifier it verifies nothing.
+#[derive(Clone, Eq, PartialEq)]
+pub struct KeyHash {
+    pepper: Box<str>,
+    digest: [u8; LENGTH],
+}
+
+/// A text is no [`KeyHash`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not the hash of a key: v1, the name of a pepper, and 43 characters of base64url")]
+pub struct KeyHashError(());
+
+impl Pepper {
+    /// Takes over a pepper: at least 32 random bytes, under a name of 1 to 32 characters of
+    /// `a-z0-9-` that begins with a letter or digit.
+    ///
+    /// What is kept is what `ring` made of it, which `ring` does not wipe; the bytes are not
+    /// copied.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::PepperTooShort`], [`ConfigError::InvalidPepperName`].
+    pub fn new(name: &str, secret: &[u8]) -> Result<Self, ConfigError> {
+        if !is_name(name) {
+            return Err(ConfigError::InvalidPepperName(name.to_owned()));
+        }
+        if secret.len() < LEAST_PEPPER {
+            return Err(ConfigError::PepperTooShort {
+                length: secret.len(),
+                least: LEAST_PEPPER,
+            });
+        }
+        Ok(Self::derived(name, secret))
+    }
+
+    /// Reads a pepper from a file: its bytes, or one line of base64url of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::UnreadablePepper`], and those of [`new`](Self::new).
+    pub fn from_file(name: &str, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|error| ConfigError::UnreadablePepper {
+            path: path.to_owned(),
+            error,
+        })?;
+        let bytes = Zeroizing::new(bytes);
+        // Random bytes are hardly ever base64url by chance: 1 in 10^19 for 32 of them.
+        match URL_SAFE_NO_PAD.decode(bytes.trim_ascii()) {
+            Ok(decoded) => Self::new(name, &Zeroizing::new(decoded)),
+            Err(_) => Self::new(name, &bytes),
+        }
+    }
+
+    fn derived(name: &str, secret: &[u8]) -> Self {
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let derived = hmac::sign(&secret, PURPOSE);
+        Self {
+            name: name.into(),
+            key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
+        }
+    }
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pepper({})", self.name)
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=LONGEST_NAME).contains(&name.len())
+        && name.bytes().next().is_some_and(is_plain)
+        && name.bytes().all(|byte| is_plain(byte) || byte == b'-')
+}
+
+impl Peppers {
+    /// No pepper. A key has 256 random bits, so that a hash of it can be published without harm to
+    /// the key; what is given up is the second lock, of which a copy of the store has no key.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(Arc::new(Inner {
+            peppers: Vec::new(),
+            plain: Some(Pepper::derived(PLAIN, NO_PEPPER)),
+        }))
+    }
+
+    /// New keys are hashed under this pepper, and none but such are accepted.
+    #[must_use]
+    pub fn new(pepper: Pepper) -> Self {
+        Self(Arc::new(Inner {
+            peppers: vec![pepper],
+            plain: None,
+        }))
+    }
+
+    /// Accepts keys that were hashed under an earlier pepper as well.
+    #[must_use]
+    pub fn add_previous(self, pepper: Pepper) -> Self {
+        self.changed(|inner| inner.peppers.push(pepper))
+    }
+
+    /// Accepts keys that were hashed before there was a pepper as well. Whoever can write to the
+    /// store can then make keys.
+    #[must_use]
+    pub fn allow_unpeppered(self) -> Self {
+        self.changed(|inner| inner.plain = Some(Pepper::derived(PLAIN, NO_PEPPER)))
+    }
+
+    /// The hash of a new key, under the present pepper.
+    pub fn hash(&self, key: &NewKey) -> KeyHash {
+        self.hash_of(&key.presented())
+    }
+
+    fn changed(self, change: impl FnOnce(&mut Inner)) -> Self {
+        let mut inner = Arc::unwrap_or_clone(self.0);
+        change(&mut inner);
+        Self(Arc::new(inner))
+    }
+
+    fn hash_of(&self, key: &PresentedKey<'_>) -> KeyHash {
+        let (name, tag) = match self.present() {
+            Some(pepper) => (&*pepper.name, hmac::sign(&pepper.key, key.signed)),
+            None => (
+                PLAIN,
+                hmac::sign(&Pepper::derived(PLAIN, NO_PEPPER).key, key.signed),
+            ),
+        };
+        let mut digest = [0; LENGTH];
+        for (place, byte) in digest.iter_mut().zip(tag.as_ref()) {
+            *place = *byte;
+        }
+        KeyHash {
+            pepper: name.into(),
+            digest,
+        }
+    }
+
+    fn present(&self) -> Option<&Pepper> {
+        self.0.peppers.first().or(self.0.plain.as_ref())
+    }
+
+    /// Whether a hash can be checked: its pepper is one of these.
+    pub(crate) fn know(&self, hash: &KeyHash) -> bool {
+        self.of(&hash.pepper).is_some()
+    }
+
+    /// Whether a key is the one that the hash is of. Takes the same time whatever differs, and
+    /// without a hash as well: then the answer is no.
+    pub(crate) fn verify(&self, hash: Option<&KeyHash>, key: &PresentedKey<'_>) -> bool {
+        #[cfg(test)]
+        tests::COUNT.with(|count| count.set(count.get() + 1));
+        let nobody = [0; LENGTH];
+        let known = hash.and_then(|hash| Some((self.of(&hash.pepper)?, &hash.digest)));
+        let is_known = known.is_some();
+        let Some((pepper, digest)) = known.or_else(|| Some((self.present()?, &nobody))) else {
+            return false;
+        };
+        // Compares in constant time.
+        let matches = hmac::verify(&pepper.key, key.signed, digest).is_ok();
+        matches & is_known
+    }
+
+    fn of(&self, name: &str) -> Option<&Pepper> {
+        let mut all = self.0.peppers.iter().chain(&self.0.plain);
+        all.find(|pepper| *pepper.name == *name)
+    }
+}
+
+impl Default for Peppers {
+    /// None.
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+impl fmt::Display for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digest = URL_SAFE_NO_PAD.encode(self.digest);
+        write!(f, "v1.{}.{digest}", self.pepper)
+    }
+}
+
+impl FromStr for KeyHash {
+    type Err = KeyHashError;
+
+    fn from_str(text: &str) -> Result<Self, KeyHashError> {
+        let mut parts = text.split('.');
+        let (version, pepper) = (parts.next(), parts.next());
+        let (digest, end) = (parts.next(), parts.next());
+        let (Some("v1"), Some(pepper), Some(digest), None) = (version, pepper, digest, end) else {
+            return Err(KeyHashError(()));
+        };
+        if pepper != PLAIN && !is_name(pepper) {
+            return Err(KeyHashError(()));
+        }
+        let digest = URL_SAFE_NO_PAD.decode(digest);
+        let digest = digest.map_err(|_| KeyHashError(()))?;
+        Ok(Self {
+            pepper: pepper.into(),
+            digest: digest.try_into().map_err(|_| KeyHashError(()))?,
+        })
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    /// Without the hash.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyHash(v1.{}...)", self.pepper)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::format::KeyFormat;
+
+    thread_local! {
+        /// How many comparisons this thread made.
+        pub(crate) static COUNT: Cell<u32> = const { Cell::new(0) };
+    }
+
+    fn key() -> NewKey {
+        NewKey::generate(&KeyFormat::live()).unwrap()
+    }
+
+    fn pepper(name: &str, byte: u8) -> Pepper {
+        Pepper::new(name, &[byte; 32]).unwrap()
+    }
+
+    #[test]
+    fn a_hash_is_of_one_key_under_one_pepper() {
+        let (key, other) = (key(), key());
+        let peppers = Peppers::new(pepper("a", 1));
+        let hash = peppers.hash(&key);
+        assert!(peppers.verify(Some(&hash), &key.presented()));
+        assert!(!peppers.verify(Some(&hash), &other.presented()));
+        assert!(!peppers.verify(None, &key.presented()));
+        let stranger = Peppers::new(pepper("a", 2));
+        assert!(!stranger.verify(Some(&hash), &key.presented()));
+        let renamed = Peppers::new(pepper("b", 1));
+        assert!(!renamed.know(&hash));
+        assert!(!renamed.verify(Some(&hash), &key.presented()));
+    }
+
+    #[test]
+    fn peppers_take_turns() {
+        let key = key();
+        let old = Peppers::new(pepper("old", 1)).hash(&key);
+        let both = Peppers::new(pepper("new", 2)).add_previous(pepper("old", 1));
+        assert!(both.verify(Some(&old), &key.presented()));
+        assert!(both.hash(&key).to_string().starts_with("v1.new."));
+        assert!(both.verify(Some(&both.hash(&key)), &key.presented()));
+    }
+
+    #[test]
+    fn a_pepper_is_not_got_round_by_a_hash_without_one() {
+        let key = key();
+        let plain = Peppers::none().hash(&key);
+        assert!(plain.to_string().starts_with("v1.-."));
+        assert!(Peppers::none().verify(Some(&plain), &key.presented()));
+        let peppered = Peppers::new(pepper("a", 1));
+        assert!(!peppered.know(&plain));
+        assert!(!peppered.verify(Some(&plain), &key.presented()));
+        let lenient = peppered.allow_unpeppered();
+        assert!(lenient.verify(Some(&plain), &key.presented()));
+        assert!(lenient.hash(&key).to_string().starts_with("v1.a."));
+    }
+
+    #[test]
+    fn a_hash_is_written_in_one_way() {
+        let hash = Peppers::new(pepper("a-1", 1)).hash(&key());
+        let text = hash.to_string();
+        assert_eq!(text.parse(), Ok(hash.clone()));
+        assert!(!format!("{hash:?}").contains(&text[7..]));
+        for broken in [
+            String::new(),
+            "v1".to_owned(),
+            text.replace("v1", "v2"),
+            format!("{text}."),
+            format!("{text}="),
+            format!("{text}A"),
+            text[..text.len() - 1].to_owned(),
+            text.replace("a-1", "A"),
+            text.replace("a-1", ""),
+            text.replace("a-1", "-"),
+        ] {
+            let parsed = broken.parse::<KeyHash>();
+            assert!(parsed.is_err() || broken.starts_with("v1.-."), "{broken}");
+        }
+    }
+
+    #[test]
+    fn the_hash_does_not_change_from_version_to_version() {
+        let text = b"brt_live_0123456789Ab_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg";
+        let presented = PresentedKey {
+            id: "0123456789Ab".parse().unwrap(),
+            signed: text,
+        };
+        let peppered = Peppers::new(pepper("a", 7)).hash_of(&presented);
+        assert_eq!(
+            peppered.to_string(),
+            "v1.a.j87nMk4z8H1dO3GWkyaslEno5UYQ0V23cbvT-PlNT3o"
+        );
+        let plain = Peppers::none().hash_of(&presented);
+        assert_eq!(
+            plain.to_string(),
+            "v1.-.msCY0ICuejcYWAWkSNGyfHiyuJXGrWN3rja3ld2DScM"
+        );
+    }
+
+    #[test]
+    fn peppers_that_cannot_work_are_refused() {
+        assert!(matches!(
+            Pepper::new("a", &[1; 31]),
+            Err(ConfigError::PepperTooShort {
+                length: 31,
+                least: 32
+            })
+        ));
+        for name in ["", "-", "A", "a b", "a.b", &"a".repeat(33)] {
+            assert!(Pepper::new(name, &[1; 32]).is_err(), "{name}");
+        }
+        assert_eq!(format!("{:?}", pepper("a", 65)), "Pepper(a)");
+    }
+
+    #[test]
+    fn a_pepper_is_read_from_a_file_in_either_form() {
+        let name = format!("bartizan-apikey-pepper-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let key = key();
+        let hash = Peppers::new(pepper("a", 200)).hash(&key);
+        let encoded = URL_SAFE_NO_PAD.encode([200; 32]);
+        for content in [
+            &[200; 32][..],
+            encoded.as_bytes(),
+            format!("{encoded}\n").as_bytes(),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let read = Pepper::from_file("a", &path).unwrap();
+            assert!(Peppers::new(read).verify(Some(&hash), &key.presented()));
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(
+            Pepper::from_file("a", &path),
+            Err(ConfigError::UnreadablePepper { .. })
+        ));
+    }
+}

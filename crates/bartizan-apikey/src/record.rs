@@ -1,0 +1,402 @@
+//! What is known of a key: whose it is, what it may be used for, and from when to when.
+
+mod builder;
+
+use std::fmt;
+use std::time::Duration;
+
+use bartizan_core::{IpNetwork, WallTime};
+
+use crate::format::{KeyId, NewKey};
+use crate::hash::{KeyHash, Peppers};
+
+pub use self::builder::{KeyRecordBuilder, RecordError};
+
+/// What a store keeps of a key: everything but the key.
+///
+/// ```
+/// use bartizan_apikey::{KeyFormat, KeyRecord, KeyState, NewKey, Peppers};
+/// use bartizan_core::WallTime;
+///
+/// let key = NewKey::generate(&KeyFormat::live())?;
+/// let now = WallTime::from_unix_seconds(1_800_000_000);
+/// let record = KeyRecord::builder(&key, &Peppers::none(), "reports", now)
+///     .with_client("nightly")
+///     .with_scopes(["orders:read"])
+///     .with_expires(WallTime::from_unix_seconds(1_830_000_000))
+///     .build()?;
+/// assert_eq!(record.state(now), KeyState::Live);
+/// // Show it once, to whoever is to use it.
+/// let _ = key.expose();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Eq, PartialEq)]
+pub struct KeyRecord {
+    pub(crate) id: KeyId,
+    pub(crate) hash: KeyHash,
+    pub(crate) subject: Box<str>,
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) client: Option<Box<str>>,
+    pub(crate) tenant: Option<Box<str>>,
+    pub(crate) scopes: Vec<Box<str>>,
+    pub(crate) roles: Vec<Box<str>>,
+    pub(crate) networks: Vec<IpNetwork>,
+    pub(crate) created: WallTime,
+    pub(crate) not_before: Option<WallTime>,
+    pub(crate) expires: Option<WallTime>,
+    pub(crate) revoked: Option<WallTime>,
+    pub(crate) replaced_by: Option<KeyId>,
+    pub(crate) last_used: Option<WallTime>,
+}
+
+/// Whether a key may be used at a moment.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum KeyState {
+    /// Its time is over.
+    Expired,
+    /// It may be used.
+    Live,
+    /// Its time has not come.
+    NotYetValid,
+    /// It was revoked.
+    Revoked,
+}
+
+impl KeyState {
+    /// A short stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Live => "live",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// A key and the one that takes its place; made by [`KeyRecord::rotated`].
+#[derive(Clone, Debug)]
+#[must_use = "a rotation has an effect once both records are stored"]
+pub struct Rotation {
+    /// The key that is replaced: it names its successor, and ends with the overlap.
+    pub old: KeyRecord,
+    /// The key that takes its place.
+    pub new: KeyRecord,
+}
+
+impl KeyRecord {
+    /// Begins the record of a new key, for this subject: whoever requests with the key act for.
+    pub fn builder(
+        key: &NewKey,
+        peppers: &Peppers,
+        subject: &str,
+        now: WallTime,
+    ) -> KeyRecordBuilder {
+        KeyRecordBuilder::new(key.id(), peppers.hash(key), subject, now)
+    }
+
+    /// Begins a record of what is stored elsewhere: for a [`KeySource`](crate::KeySource) of your
+    /// own.
+    pub fn stored(id: KeyId, hash: KeyHash, subject: &str, created: WallTime) -> KeyRecordBuilder {
+        KeyRecordBuilder::new(id, hash, subject, created)
+    }
+
+    /// Replaces the key by a new one, with the same rights. For `overlap` both may be used, so
+    /// that clients change over without a refused request. A key that expires is followed by one
+    /// that lives as long as it was to.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::NotLive`] for a key that is revoked, has expired or has not begun, and
+    /// [`RecordError::Replaced`] for one that was replaced before: rotate its successor.
+    pub fn rotated(
+        &self,
+        key: &NewKey,
+        peppers: &Peppers,
+        now: WallTime,
+        overlap: Duration,
+    ) -> Result<Rotation, RecordError> {
+        let state = self.state(now);
+        if state != KeyState::Live {
+            return Err(RecordError::NotLive(state.as_str()));
+        }
+        if let Some(successor) = self.replaced_by {
+            return Err(RecordError::Replaced(successor));
+        }
+        let lifetime = self.expires.map(|end| end.saturating_since(self.created));
+        let end = now + overlap;
+        let new = Self {
+            id: key.id(),
+            hash: peppers.hash(key),
+            created: now,
+            not_before: None,
+            expires: lifetime.map(|lifetime| now + lifetime),
+            last_used: None,
+            ..self.clone()
+        };
+        let old = Self {
+            expires: Some(self.expires.map_or(end, |expires| expires.min(end))),
+            replaced_by: Some(new.id),
+            ..self.clone()
+        };
+        Ok(Rotation { old, new })
+    }
+
+    /// The record of the key from `now` on, when it is not to be used any more. A key stays
+    /// revoked since the first time.
+    #[must_use]
+    pub fn revoked_at(&self, now: WallTime) -> Self {
+        Self {
+            revoked: Some(self.revoked.map_or(now, |since| since.min(now))),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the key may be used at this moment. What counts is that it was revoked, then that
+    /// it has expired: at the very second that it names.
+    pub fn state(&self, now: WallTime) -> KeyState {
+        if self.revoked.is_some() {
+            KeyState::Revoked
+        } else if self.expires.is_some_and(|expires| now >= expires) {
+            KeyState::Expired
+        } else if self.not_before.is_some_and(|begin| now < begin) {
+            KeyState::NotYetValid
+        } else {
+            KeyState::Live
+        }
+    }
+
+    /// The public part of the key.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The hash of the key.
+    pub fn hash(&self) -> &KeyHash {
+        &self.hash
+    }
+
+    /// Whoever requests with the key act for.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// What people call the key.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The client that has the key.
+    pub fn client(&self) -> Option<&str> {
+        self.client.as_deref()
+    }
+
+    /// The tenant that the key belongs to.
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    /// What the key may be used for.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scopes.iter().map(|scope| &**scope)
+    }
+
+    /// The roles of whoever has it.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter().map(|role| &**role)
+    }
+
+    /// From where it may be used; from anywhere if there is none.
+    pub fn networks(&self) -> &[IpNetwork] {
+        &self.networks
+    }
+
+    /// When it was made.
+    pub fn created(&self) -> WallTime {
+        self.created
+    }
+
+    /// From when on it may be used.
+    pub fn not_before(&self) -> Option<WallTime> {
+        self.not_before
+    }
+
+    /// When it may not be used any more.
+    pub fn expires(&self) -> Option<WallTime> {
+        self.expires
+    }
+
+    /// When it was revoked.
+    pub fn revoked(&self) -> Option<WallTime> {
+        self.revoked
+    }
+
+    /// The key that took its place.
+    pub fn replaced_by(&self) -> Option<KeyId> {
+        self.replaced_by
+    }
+
+    /// When it was last used, to a minute or so, as far as the store was told.
+    pub fn last_used(&self) -> Option<WallTime> {
+        self.last_used
+    }
+
+    /// Whether two records say the same of a key, whenever it was used.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let Self {
+            id,
+            hash,
+            subject,
+            name,
+            client,
+            tenant,
+            scopes,
+            roles,
+            networks,
+            created,
+            not_before,
+            expires,
+            revoked,
+            replaced_by,
+            last_used: _,
+        } = self;
+        *id == other.id
+            && *hash == other.hash
+            && *subject == other.subject
+            && *name == other.name
+            && *client == other.client
+            && *tenant == other.tenant
+            && *scopes == other.scopes
+            && *roles == other.roles
+            && *networks == other.networks
+            && *created == other.created
+            && *not_before == other.not_before
+            && *expires == other.expires
+            && *revoked == other.revoked
+            && *replaced_by == other.replaced_by
+    }
+}
+
+impl fmt::Debug for KeyRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRecord")
+            .field("id", &self.id)
+            .field("subject", &self.subject)
+            .field("client", &self.client)
+            .field("tenant", &self.tenant)
+            .field("scopes", &self.scopes)
+            .field("roles", &self.roles)
+            .field("networks", &self.networks)
+            .field("created", &self.created)
+            .field("not_before", &self.not_before)
+            .field("expires", &self.expires)
+            .field("revoked", &self.revoked)
+            .field("replaced_by", &self.replaced_by)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::KeyFormat;
+
+    const NOW: WallTime = WallTime::from_unix_seconds(1_800_000_000);
+
+    fn after(seconds: u64) -> WallTime {
+        NOW + Duration::from_secs(seconds)
+    }
+
+    fn new_key() -> NewKey {
+        NewKey::generate(&KeyFormat::live()).unwrap()
+    }
+
+    fn record() -> KeyRecordBuilder {
+        KeyRecord::builder(&new_key(), &Peppers::none(), "reports", NOW)
+    }
+
+    #[test]
+    fn a_key_lives_between_its_dates_and_until_it_is_revoked() {
+        let record = record()
+            .with_not_before(after(10))
+            .with_expires(after(20))
+            .build()
+            .unwrap();
+        for (at, state) in [
+            (0, KeyState::NotYetValid),
+            (9, KeyState::NotYetValid),
+            (10, KeyState::Live),
+            (19, KeyState::Live),
+            (20, KeyState::Expired),
+            (21, KeyState::Expired),
+        ] {
+            assert_eq!(record.state(after(at)), state, "{at}");
+            let revoked = record.revoked_at(after(15));
+            assert_eq!(revoked.state(after(at)), KeyState::Revoked, "{at}");
+        }
+        let twice = record.revoked_at(after(15)).revoked_at(after(16));
+        assert_eq!(twice.revoked(), Some(after(15)));
+    }
+
+    #[test]
+    fn a_rotation_keeps_the_rights_and_lets_both_live_for_a_while() {
+        let old = record()
+            .with_client("nightly")
+            .with_scopes(["orders:read"])
+            .with_expires(after(1000))
+            .build()
+            .unwrap();
+        let key = new_key();
+        let overlap = Duration::from_secs(60);
+        let rotation = old
+            .rotated(&key, &Peppers::none(), after(100), overlap)
+            .unwrap();
+        let Rotation { old, new } = rotation;
+        assert_eq!(old.replaced_by(), Some(key.id()));
+        assert_eq!(
+            (old.expires(), new.expires()),
+            (Some(after(160)), Some(after(1100)))
+        );
+        assert_eq!(new.id(), key.id());
+        assert_eq!(new.client(), Some("nightly"));
+        assert!(new.scopes().eq(["orders:read"]));
+        for (at, expected) in [
+            (100, KeyState::Live),
+            (159, KeyState::Live),
+            (160, KeyState::Expired),
+        ] {
+            assert_eq!(old.state(after(at)), expected, "{at}");
+            assert_eq!(new.state(after(at)), KeyState::Live, "{at}");
+        }
+        let again = old.rotated(&new_key(), &Peppers::none(), after(101), overlap);
+        assert_eq!(again.unwrap_err(), RecordError::Replaced(key.id()));
+    }
+
+    #[test]
+    fn a_rotation_prolongs_nothing() {
+        let overlap = Duration::from_secs(60);
+        let rotate = |record: &KeyRecord, at| {
+            record.rotated(&new_key(), &Peppers::none(), after(at), overlap)
+        };
+        let ends_soon = record().with_expires(after(30)).build().unwrap();
+        assert_eq!(
+            rotate(&ends_soon, 0).unwrap().old.expires(),
+            Some(after(30))
+        );
+        assert_eq!(
+            rotate(&ends_soon, 30).unwrap_err(),
+            RecordError::NotLive("expired")
+        );
+        let revoked = record().build().unwrap().revoked_at(NOW);
+        assert_eq!(
+            rotate(&revoked, 0).unwrap_err(),
+            RecordError::NotLive("revoked")
+        );
+        let endless = rotate(&record().build().unwrap(), 0).unwrap();
+        assert_eq!(
+            (endless.old.expires(), endless.new.expires()),
+            (Some(after(60)), None)
+        );
+    }
+}

@@ -1,0 +1,1 @@
+//! The layer in front of real services.
