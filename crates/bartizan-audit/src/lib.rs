@@ -107,7 +107,9 @@
 //!
 //! # Features
 //!
-//! None.
+//! | feature | adds | default |
+//! |---|---|---|
+//! | `postgres` | `PostgresSink`: a table of PostgreSQL, with each entry once, and what proofs are made of | no |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
@@ -165,6 +167,8 @@ pub use self::sink::{
     Accepted, Batch, Blocking, Delivery, DeliveryBuilder, DeliveryFailure, DeliveryState,
     DeliveryStatus, Sink, SinkAnswer, SinkConfigError, SinkError, SinkErrorKind,
 };
+#[cfg(feature = "postgres")]
+pub use self::sink::{PostgresSink, PostgresSinkBuilder};
 pub use self::tail::{Deliver, LineSink, SyncedFile, Tail};
 pub use self::verify::{Finding, FindingKind, Place, Severity, Verdict, Verification, Verifier};
 pub use self::witness::{

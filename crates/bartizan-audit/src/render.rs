@@ -13,6 +13,8 @@ use std::str::FromStr;
 use crate::read::StoredEntry;
 use crate::record::RecordError;
 
+#[cfg(feature = "postgres")]
+pub(crate) use self::json::hex;
 pub use self::line::escaped;
 
 /// A form that entries are rendered in.

@@ -4,8 +4,14 @@ mod blocking;
 mod config;
 mod delivery;
 mod error;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod run;
 mod status;
+#[cfg(feature = "postgres")]
+mod summary;
+#[cfg(feature = "postgres")]
+mod tls;
 
 use std::pin::Pin;
 
@@ -15,6 +21,8 @@ pub use self::blocking::Blocking;
 pub use self::config::DeliveryBuilder;
 pub use self::delivery::Delivery;
 pub use self::error::{SinkConfigError, SinkError, SinkErrorKind};
+#[cfg(feature = "postgres")]
+pub use self::postgres::{PostgresSink, PostgresSinkBuilder};
 pub use self::status::{DeliveryFailure, DeliveryState, DeliveryStatus};
 
 /// Where entries go, when getting them there means to wait for somebody else.

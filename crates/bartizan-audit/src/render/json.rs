@@ -120,7 +120,7 @@ pub(super) fn without_null(value: Value) -> Value {
     }
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
 
     let mut text = String::with_capacity(2 * bytes.len());

@@ -1,0 +1,192 @@
+//! Which database, and how it is believed.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+use zeroize::Zeroizing;
+
+use crate::render::Format;
+use crate::sink::error::SinkConfigError;
+use crate::sink::postgres::PostgresSink;
+use crate::sink::postgres::tls::Tls;
+use crate::sink::tls::TlsSettings;
+
+/// Describes a [`PostgresSink`]; made by [`PostgresSink::builder`].
+///
+/// | setting | default | reason |
+/// |---|---|---|
+/// | roots | none: refused | a database has a certificate of its own authority |
+/// | plaintext | refused, whatever `sslmode` says | who reads along reads the log |
+/// | format | JSON | nothing is left out |
+/// | table | has to be there | the role that writes the log should not be able to make tables |
+#[derive(Clone)]
+#[must_use = "call build to get the sink"]
+pub struct PostgresSinkBuilder {
+    url: Zeroizing<String>,
+    tls: TlsSettings,
+    plaintext: bool,
+    create_table: bool,
+    format: Format,
+    service: Option<String>,
+}
+
+impl PostgresSinkBuilder {
+    pub(super) fn new(url: &str) -> Self {
+        Self {
+            url: Zeroizing::new(url.to_owned()),
+            tls: TlsSettings::default(),
+            plaintext: false,
+            create_table: false,
+            format: Format::Json,
+            service: None,
+        }
+    }
+
+    /// Believes servers below these certificates, in PEM, and no others.
+    pub fn with_root_pem(mut self, pem: &[u8]) -> Self {
+        self.tls.set_roots(pem);
+        self
+    }
+
+    /// Presents this certificate chain, with its private key, both in PEM.
+    pub fn with_identity_pem(mut self, chain: &[u8], key: &[u8]) -> Self {
+        self.tls.set_identity(chain, key);
+        self
+    }
+
+    /// Uses this TLS configuration as it is, say because its certificates rotate; replaces roots
+    /// and identity.
+    pub fn with_tls_config(mut self, config: impl Into<Arc<ClientConfig>>) -> Self {
+        self.tls.set_config(config.into());
+        self
+    }
+
+    /// Permits plaintext to Unix sockets, `localhost`, `127.0.0.0/8` and `[::1]`.
+    pub fn allow_plaintext_loopback(mut self) -> Self {
+        self.plaintext = true;
+        self
+    }
+
+    /// Makes the table with the first connection, if there is none.
+    pub fn create_table(mut self) -> Self {
+        self.create_table = true;
+        self
+    }
+
+    /// Replaces the form of the column `document`: JSON, OCSF or ECS.
+    pub fn with_format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// Replaces the name of the service in documents; by default the log's origin.
+    pub fn with_service(mut self, service: &str) -> Self {
+        self.service = Some(service.to_owned());
+        self
+    }
+
+    /// Checks the settings. Nobody is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkConfigError`], naming the first setting that cannot work.
+    pub fn build(self) -> Result<PostgresSink, SinkConfigError> {
+        if self.format == Format::Cef {
+            return Err(SinkConfigError::unusable("format", "cef is no json"));
+        }
+        // The error may quote the URL, and with it a password.
+        let unreadable = |_| SinkConfigError::unusable("url", "it cannot be read");
+        let mut config: Config = self.url.parse().map_err(unreadable)?;
+        if config.get_application_name().is_none() {
+            config.application_name("bartizan-audit");
+        }
+        let tls = self.tls.build()?;
+        let local = self.plaintext
+            && config.get_hosts().iter().all(is_local)
+            && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
+        match (&tls, local && !config.get_hosts().is_empty()) {
+            (Some(_), _) => config.ssl_mode(SslMode::Require),
+            (None, true) => config.ssl_mode(SslMode::Disable),
+            (None, false) => return Err(SinkConfigError::Missing("root_pem")),
+        };
+        Ok(PostgresSink {
+            config,
+            tls: Tls(tls),
+            create_table: self.create_table,
+            format: self.format,
+            service: self.service,
+            session: None,
+        })
+    }
+}
+
+fn is_local(host: &Host) -> bool {
+    match host {
+        Host::Tcp(name) => {
+            name == "localhost"
+                || name
+                    .parse()
+                    .is_ok_and(|address: IpAddr| address.is_loopback())
+        }
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+    }
+}
+
+impl fmt::Debug for PostgresSinkBuilder {
+    /// Without the URL, which may have a password in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresSinkBuilder")
+            .field("tls", &self.tls)
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plaintext_stays_on_this_machine() {
+        fn check(url: &str, allowed: bool, expected: bool) {
+            let builder = PostgresSink::builder(url);
+            let builder = match allowed {
+                true => builder.allow_plaintext_loopback(),
+                false => builder,
+            };
+            assert_eq!(builder.build().is_ok(), expected, "{url}");
+        }
+        check("postgresql://u:p@127.0.0.1/d", true, true);
+        check("postgresql://u:p@localhost,[::1]/d", true, true);
+        check("postgresql:///d?host=/run/postgresql", true, true);
+        check("postgresql://u:p@127.0.0.1/d", false, false);
+        check("postgresql://u:p@127.0.0.1/d?sslmode=disable", false, false);
+        check("postgresql://u:p@db.internal/d", true, false);
+        check("host=localhost hostaddr=10.0.0.1", true, false);
+        check("postgresql://u:p@127.0.0.1,db.internal/d", true, false);
+        check("user=u", true, false);
+    }
+
+    #[test]
+    fn passwords_are_not_printed() {
+        let builder = PostgresSink::builder("postgresql://u:hunter2@127.0.0.1/d");
+        let builder = builder.allow_plaintext_loopback();
+        assert!(!format!("{builder:?}").contains("hunter2"));
+        assert!(!format!("{:?}", builder.build().expect("sound")).contains("hunter2"));
+        let error = PostgresSink::builder("postgresql://u:hunter2@h:x/d").build();
+        assert!(!format!("{error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_document_is_json() {
+        let builder =
+            PostgresSink::builder("postgresql://u@localhost/d").allow_plaintext_loopback();
+        assert!(builder.clone().with_format(Format::Ocsf).build().is_ok());
+        assert!(builder.with_format(Format::Cef).build().is_err());
+    }
+}
