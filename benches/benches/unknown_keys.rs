@@ -1,5 +1,7 @@
 //! What good requests feel of a flood of tokens whose keys are unknown: their 99th percentile in
-//! turns, without and with ten thousand of them, and what the issuer feels of it.
+//! turns, without and with ten thousand of them, and what the issuer feels of it. Beside it stands
+//! what they feel of the same flood when it goes to another layer, with which theirs shares
+//! nothing but the machine.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -98,64 +100,94 @@ fn main() {
         .collect();
     println!("\n### A flood of unknown keys\n");
     println!(
-        "| good requests | quiet p50 / p99, ns | flooded p50 / p99, ns | p99 ratio | fetches |"
+        "| good requests | quiet p50 / p99, ns | another layer flooded | this one flooded \
+         | p99 to quiet | p99 to the other | fetches |"
     );
-    println!("|---|---:|---:|---:|---:|");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
     for (name, cached) in [("verified each time", 0), ("cached", 16_384)] {
-        let layer = runtime.block_on(JwtLayer::load(config(cached))).unwrap();
+        let load = || runtime.block_on(JwtLayer::load(config(cached))).unwrap();
+        let (layer, other) = (load(), load());
         let mut service = layer.layer(Bare);
-        let (begin, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let (done, begun) = (AtomicBool::new(false), Instant::now());
+        let begun = Instant::now();
         let fetched = issuer.requests(Endpoint::Jwks);
-        let (mut quiet, mut flooded) = (Vec::new(), Vec::new());
+        let (mut quiet, mut elsewhere, mut flooded) = (Vec::new(), Vec::new(), Vec::new());
+        let (elsewhere_flood, flood) = (Flood::default(), Flood::default());
         thread::scope(|scope| {
-            let (layer, issuer, connection) = (layer.clone(), &issuer, &connection);
-            let (begin, sent, done, runtime) = (&begin, &sent, &done, &runtime);
-            scope.spawn(move || {
-                let tokens: Vec<_> = (0..FLOOD).map(|number| unknown(issuer, number)).collect();
-                let service = layer.layer(Bare);
-                while !done.load(Ordering::Relaxed) {
-                    if !begin.swap(false, Ordering::Relaxed) {
-                        thread::park_timeout(Duration::from_millis(1));
-                        continue;
-                    }
-                    for token in &tokens {
-                        let call = service.clone().oneshot(request(token, connection));
-                        let status = runtime.block_on(call).unwrap().status();
-                        assert!([401, 503].contains(&status.as_u16()));
-                    }
-                    sent.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-            for turn in 1..=TURNS {
-                measure(&mut service, &good, connection);
-                quiet.push(measure(&mut service, &good, connection));
-                begin.store(true, Ordering::Relaxed);
-                let mut parts = Vec::new();
-                while sent.load(Ordering::Relaxed) < turn {
-                    parts.push(measure(&mut service, &good, connection));
-                }
-                let part = |get: fn(&(f64, f64)) -> f64| median(parts.iter().map(get).collect());
-                flooded.push((part(|it| it.0), part(|it| it.1)));
+            for (flood, layer) in [(&elsewhere_flood, other), (&flood, layer.clone())] {
+                let (issuer, connection, runtime) = (&issuer, &connection, &runtime);
+                scope.spawn(move || flood.run(&layer, issuer, connection, runtime));
             }
-            done.store(true, Ordering::Relaxed);
+            for _ in 0..TURNS {
+                let mut measure = || measure(&mut service, &good, &connection);
+                measure();
+                quiet.push(measure());
+                elsewhere.push(elsewhere_flood.beside(&mut measure));
+                flooded.push(flood.beside(&mut measure));
+            }
+            elsewhere_flood.end();
+            flood.end();
         });
-        let ratios = quiet
-            .iter()
-            .zip(&flooded)
-            .map(|(quiet, flooded)| flooded.1 / quiet.1);
+        let ratio = |to: &[(f64, f64)]| {
+            let ratios = to.iter().zip(&flooded);
+            median(ratios.map(|(to, flooded)| flooded.1 / to.1).collect())
+        };
         let column = |of: &[(f64, f64)]| {
             let p50 = median(of.iter().map(|it| it.0).collect());
             let p99 = median(of.iter().map(|it| it.1).collect());
             format!("{p50:.0} / {p99:.0}")
         };
         println!(
-            "| {name} | {} | {} | {:.3} | {} in {} s |",
+            "| {name} | {} | {} | {} | {:.3} | {:.3} | {} in {} s |",
             column(&quiet),
+            column(&elsewhere),
             column(&flooded),
-            median(ratios.collect()),
+            ratio(&quiet),
+            ratio(&elsewhere),
             issuer.requests(Endpoint::Jwks) - fetched,
             begun.elapsed().as_secs(),
         );
+    }
+}
+
+/// Ten thousand tokens with unknown keys, sent once each time it is begun.
+#[derive(Default)]
+struct Flood {
+    begin: AtomicBool,
+    sent: AtomicUsize,
+    over: AtomicBool,
+}
+
+impl Flood {
+    fn run(&self, layer: &JwtLayer, issuer: &TokenIssuer, from: &Connection, runtime: &Runtime) {
+        let tokens: Vec<_> = (0..FLOOD).map(|number| unknown(issuer, number)).collect();
+        let service = layer.layer(Bare);
+        while !self.over.load(Ordering::Relaxed) {
+            if !self.begin.swap(false, Ordering::Relaxed) {
+                thread::park_timeout(Duration::from_millis(1));
+                continue;
+            }
+            for token in &tokens {
+                let call = service.clone().oneshot(request(token, from));
+                let status = runtime.block_on(call).unwrap().status();
+                assert!([401, 503].contains(&status.as_u16()));
+            }
+            self.sent.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Measures while it goes on.
+    fn beside(&self, mut measure: impl FnMut() -> (f64, f64)) -> (f64, f64) {
+        let before = self.sent.load(Ordering::Relaxed);
+        self.begin.store(true, Ordering::Relaxed);
+        let mut parts = Vec::new();
+        while self.sent.load(Ordering::Relaxed) == before {
+            parts.push(measure());
+        }
+        let part = |get: fn(&(f64, f64)) -> f64| median(parts.iter().map(get).collect());
+        (part(|it| it.0), part(|it| it.1))
+    }
+
+    fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
     }
 }

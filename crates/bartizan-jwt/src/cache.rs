@@ -1,5 +1,6 @@
 //! Tokens that were verified, remembered for a while.
 
+mod presence;
 mod tail_hash;
 
 use std::collections::{HashMap, VecDeque};
@@ -12,6 +13,7 @@ use std::time::Duration;
 use bartizan_core::WallTime;
 use zeroize::Zeroizing;
 
+use self::presence::Presence;
 use self::tail_hash::TailHash;
 use crate::rules::MAX_LEEWAY;
 use crate::token::VerifiedToken;
@@ -30,6 +32,7 @@ const MAX_SHARDS: usize = 64;
 /// byte. Whatever leaves is overwritten with zeros.
 pub(crate) struct TokenCache {
     hash: TailHash,
+    presence: Presence,
     shards: Box<[RwLock<Shard>]>,
     per_shard: usize,
     lifetime: Duration,
@@ -72,6 +75,7 @@ impl TokenCache {
         let shards = (capacity / 128).clamp(1, MAX_SHARDS).next_power_of_two();
         Self {
             hash: TailHash::random(),
+            presence: Presence::of(capacity),
             shards: (0..shards).map(|_| RwLock::default()).collect(),
             per_shard: capacity.div_ceil(shards),
             lifetime,
@@ -89,6 +93,11 @@ impl TokenCache {
             return None;
         }
         let hash = self.hash.of(token);
+        // A lock is written to by everybody who reads: whoever sends many unknown tokens would
+        // slow down all others, on every core.
+        if !self.presence.may_hold(hash) {
+            return None;
+        }
         let shard = self.shard(hash)?;
         let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
         let entry = shard.entries.get(&hash)?;
@@ -131,7 +140,12 @@ impl TokenCache {
             remembered,
         };
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-        shard.insert(hash, entry, self.per_shard, nanoseconds(now));
+        let room = Room {
+            presence: &self.presence,
+            capacity: self.per_shard,
+            now: nanoseconds(now),
+        };
+        shard.insert(hash, entry, room);
     }
 
     /// Forgets every token of which `keep` does not hold.
@@ -139,7 +153,13 @@ impl TokenCache {
         for shard in &self.shards {
             let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
             let Shard { entries, turns } = &mut *shard;
-            entries.retain(|_, entry| keep(&entry.remembered));
+            entries.retain(|hash, entry| {
+                let is_kept = keep(&entry.remembered);
+                if !is_kept {
+                    self.presence.take(*hash);
+                }
+                is_kept
+            });
             turns.retain(|hash| entries.contains_key(hash));
         }
     }
@@ -178,49 +198,60 @@ fn nanoseconds(time: WallTime) -> u64 {
     u64::try_from(time.since_unix_epoch().as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// What bounds a shard.
+#[derive(Clone, Copy)]
+struct Room<'c> {
+    presence: &'c Presence,
+    capacity: usize,
+    now: u64,
+}
+
 impl Shard {
-    fn insert(&mut self, hash: u64, entry: Entry, capacity: usize, now: u64) {
+    fn insert(&mut self, hash: u64, entry: Entry, room: Room<'_>) {
         // Also clears away what nobody asks for any more, a little at each turn.
         for _ in 0..2 {
-            self.look_at_next(now);
+            self.look_at_next(room);
         }
         if self.entries.insert(hash, entry).is_some() {
             return;
         }
+        room.presence.add(hash);
         self.turns.push_back(hash);
         // Two rounds: the first may find that all of them were used.
         for _ in 0..2 * self.turns.len() {
-            if self.entries.len() <= capacity {
+            if self.entries.len() <= room.capacity {
                 break;
             }
-            self.make_room(now);
+            self.make_room(room);
         }
     }
 
     /// Drops the entry whose turn it is if its time is over.
-    fn look_at_next(&mut self, now: u64) {
-        let Some(hash) = self.turns.pop_front() else {
-            return;
-        };
-        match self.entries.get(&hash) {
-            Some(entry) if (entry.since..entry.until).contains(&now) => self.turns.push_back(hash),
-            _ => drop(self.entries.remove(&hash)),
-        }
+    fn look_at_next(&mut self, room: Room<'_>) {
+        self.turn(room, |_| true);
     }
 
     /// Drops the entry whose turn it is, unless it was used since its last turn.
-    fn make_room(&mut self, now: u64) {
+    fn make_room(&mut self, room: Room<'_>) {
+        self.turn(room, |entry| {
+            entry.remembered.was_used.swap(false, Ordering::Relaxed)
+        });
+    }
+
+    /// Drops the entry whose turn it is if its time is over, or if nothing keeps it.
+    fn turn(&mut self, room: Room<'_>, is_kept: impl FnOnce(&Entry) -> bool) {
         let Some(hash) = self.turns.pop_front() else {
             return;
         };
         match self.entries.get(&hash) {
-            Some(entry)
-                if (entry.since..entry.until).contains(&now)
-                    && entry.remembered.was_used.swap(false, Ordering::Relaxed) =>
-            {
+            Some(entry) if (entry.since..entry.until).contains(&room.now) && is_kept(entry) => {
                 self.turns.push_back(hash);
             }
-            _ => drop(self.entries.remove(&hash)),
+            _ => {
+                if self.entries.remove(&hash).is_some() {
+                    room.presence.take(hash);
+                }
+            }
         }
     }
 }

@@ -36,8 +36,27 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// The guard of a [`JwtLayer`](crate::JwtLayer), to be chained with others.
 #[derive(Clone)]
-pub struct JwtGuard(Arc<State>);
+pub struct JwtGuard(Arc<Posts>);
 
+/// The state, and through what the responses that are under way hold on to it.
+///
+/// Not all by one count: every core would write to that with every request, and to that of the
+/// guard itself whoever clones a service. Counts stand on lines of memory of their own, since
+/// what is beside them is read all the time.
+#[repr(align(128))]
+struct Posts {
+    state: Arc<State>,
+    posts: [Arc<Post>; POSTS],
+}
+
+/// Responses of different tokens seldom meet at one.
+const POSTS: usize = 8;
+
+/// One of the counts, and what it keeps.
+#[repr(align(128))]
+pub(crate) struct Post(Arc<State>);
+
+#[repr(align(128))]
 pub(crate) struct State {
     pub(crate) verifiers: Verifiers,
     pub(crate) introspector: Option<Introspector>,
@@ -86,20 +105,37 @@ impl From<Rejection> for Verdict {
 
 impl JwtGuard {
     pub(crate) fn new(state: State) -> Self {
-        Self(Arc::new(state))
+        let state = Arc::new(state);
+        let posts = std::array::from_fn(|_| Arc::new(Post(Arc::clone(&state))));
+        Self(Arc::new(Posts { state, posts }))
+    }
+
+    fn state(&self) -> &State {
+        &self.0.state
+    }
+
+    /// The post for responses to whoever holds this token.
+    fn post(&self, held: &Held) -> Option<&Arc<Post>> {
+        // Claims are hundreds of bytes apart.
+        let place = Arc::as_ptr(held.claims()).addr() >> 8;
+        self.0.posts.get(place % POSTS)
     }
 
     /// What a token must fulfil, for each issuer that is trusted, and whoever is asked about
     /// opaque tokens.
     pub fn rules(&self) -> impl Iterator<Item = &Rules> {
-        let verified = self.0.verifiers.iter().map(|verifier| &verifier.rules);
-        verified.chain(self.0.introspector.as_ref().map(Introspector::rules))
+        let verified = self
+            .state()
+            .verifiers
+            .iter()
+            .map(|verifier| &verifier.rules);
+        verified.chain(self.state().introspector.as_ref().map(Introspector::rules))
     }
 
     /// How the source of an issuer's keys fares, for health pages and metrics; `None` if its keys
     /// were given once and for all, and if nobody trusts it.
     pub fn key_status(&self, issuer: &str) -> Option<Status> {
-        let mut verifiers = self.0.verifiers.iter();
+        let mut verifiers = self.state().verifiers.iter();
         let verifier = verifiers.find(|verifier| verifier.rules.issuer().as_str() == issuer)?;
         verifier.keys.status()
     }
@@ -108,24 +144,20 @@ impl JwtGuard {
     /// checked.
     pub fn is_ready(&self) -> bool {
         let has_keys = |verifier: &Verifier| verifier.keys.read(|keys| keys.is_some());
-        self.0.verifiers.iter().all(has_keys)
+        self.state().verifiers.iter().all(has_keys)
     }
 
     /// How many verified tokens are remembered.
     pub fn cached_tokens(&self) -> usize {
-        self.0.verifiers.cached()
+        self.state().verifiers.cached()
     }
 
     /// How many opaque tokens are remembered that their issuer vouched for.
     pub fn introspected_tokens(&self) -> usize {
-        self.0.introspector.as_ref().map_or(0, Introspector::cached)
-    }
-
-    /// How much longer a response may go on.
-    pub(crate) fn time_left(&self, held: &Held) -> Result<Duration, Rejection> {
-        let state = &*self.0;
-        let left = state.time_left_of(held, state.clock.wall());
-        left.map_err(|error| state.refuse(error, Presentation::Bearer))
+        self.state()
+            .introspector
+            .as_ref()
+            .map_or(0, Introspector::cached)
     }
 
     /// Writes down for whom the request acts, and watches over the response.
@@ -143,17 +175,18 @@ impl JwtGuard {
                 return Err(conflict.into());
             }
         }
-        if self.0.behaviour.allows_forwarding
-            && let Some(caller) = self.0.caller_token(&inspection.parts.headers, &held)
+        if self.state().behaviour.allows_forwarding
+            && let Some(caller) = self.state().caller_token(&inspection.parts.headers, &held)
         {
             inspection.parts.extensions.insert(caller);
         }
         // In shadow mode nothing is enforced, and so nothing cut off.
-        let enforces = self.0.duty.enforcement() == Enforcement::Enforce;
-        let pass = if self.0.behaviour.ends_streams && enforces {
-            JwtPass::watching(self.clone(), held)
-        } else {
-            JwtPass::free()
+        let enforces = self.state().duty.enforcement() == Enforcement::Enforce;
+        let pass = match self.post(&held) {
+            Some(post) if self.state().behaviour.ends_streams && enforces => {
+                JwtPass::watching(Arc::clone(post), held)
+            }
+            _ => JwtPass::free(),
         };
         Ok(match next_nonce {
             Some(nonce) => pass.with_nonce(&nonce),
@@ -163,7 +196,7 @@ impl JwtGuard {
 
     /// The verdict about a request, with the keys that are there.
     fn judge(&self, inspection: &mut Inspection<'_>) -> Result<JwtPass, Verdict> {
-        let state = &*self.0;
+        let state = self.state();
         let fail = |presentation| move |error| Verdict::failed(error, presentation);
         let found = state.credential(&inspection.parts.headers);
         let credential = match found.map_err(fail(Presentation::Bearer))? {
@@ -208,7 +241,7 @@ impl JwtGuard {
         answer: Introspected,
         presentation: Presentation,
     ) -> Result<JwtPass, Verdict> {
-        let state = &*self.0;
+        let state = self.state();
         let fail = |error| Verdict::failed(error, presentation);
         let held = Held::Vouched(answer.map_err(fail)?);
         let missing = JwtError::new(JwtErrorKind::Missing);
@@ -216,6 +249,15 @@ impl JwtGuard {
         let credential = credential.ok_or(missing).map_err(fail)?;
         let next_nonce = state.examine(inspection, credential, &held, state.clock.wall())?;
         Ok(self.admit(inspection, held, next_nonce)?)
+    }
+}
+
+impl Post {
+    /// How much longer a response may go on.
+    pub(crate) fn time_left(&self, held: &Held) -> Result<Duration, Rejection> {
+        let state = &*self.0;
+        let left = state.time_left_of(held, state.clock.wall());
+        left.map_err(|error| state.refuse(error, Presentation::Bearer))
     }
 }
 
@@ -437,11 +479,11 @@ impl Guard for JwtGuard {
     type Inquiry = JwtInquiry;
 
     fn duty(&self) -> Option<&Duty> {
-        Some(&self.0.duty)
+        Some(&self.state().duty)
     }
 
     fn check(&self, inspection: &mut Inspection<'_>) -> Check<JwtPass, JwtInquiry> {
-        let state = &*self.0;
+        let state = self.state();
         let wait = match self.judge(inspection) {
             Ok(pass) => return Check::Now(Ok(pass)),
             Err(Verdict::Refused(rejection)) => return Check::Now(Err(rejection)),
@@ -465,10 +507,10 @@ impl Guard for JwtGuard {
 impl fmt::Debug for JwtGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JwtGuard")
-            .field("verifiers", &self.0.verifiers)
-            .field("introspector", &self.0.introspector)
-            .field("duty", &self.0.duty)
-            .field("behaviour", &self.0.behaviour)
+            .field("verifiers", &self.state().verifiers)
+            .field("introspector", &self.state().introspector)
+            .field("duty", &self.state().duty)
+            .field("behaviour", &self.state().behaviour)
             .finish_non_exhaustive()
     }
 }

@@ -8,6 +8,7 @@ use arc_swap::ArcSwapOption;
 use bartizan_core::{Clock, MonotonicTime, SystemClock, WallTime};
 use tokio::sync::watch;
 
+use crate::apart::Apart;
 use crate::status::Status;
 
 /// The writing end: whoever holds it decides what [`Published`] shows.
@@ -48,10 +49,12 @@ pub struct Changes {
 /// Whatever has to stay alive for the value to be kept up to date.
 type Keeper = Arc<dyn Any + Send + Sync>;
 
+// Handles are counted in front of it, and every reader looks at the slot.
+#[repr(align(128))]
 struct Shared<T> {
     slot: ArcSwapOption<Version<T>>,
     generation: watch::Receiver<u64>,
-    status: Mutex<Status>,
+    status: Apart<Mutex<Status>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -62,7 +65,7 @@ impl<T> Publisher<T> {
         let shared = Arc::new(Shared {
             slot: ArcSwapOption::empty(),
             generation: receiver,
-            status: Mutex::new(Status::default()),
+            status: Apart(Mutex::new(Status::default())),
             clock,
         });
         Self {

@@ -51,7 +51,7 @@ impl Inquiry<JwtPass> for JwtInquiry {
     ) -> Poll<Result<JwtPass, Rejection>> {
         let Self { guard, wait } = &mut *self;
         let wait = &mut **wait;
-        let state = &*guard.0;
+        let state = guard.state();
         loop {
             match wait {
                 Wait::Answer(asking) => {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Sleep, sleep};
 
 use crate::error::DPOP_NONCE;
-use crate::guard::{Held, JwtGuard};
+use crate::guard::{Held, Post};
 
 /// How often a response that goes on is checked for what no timer tells beforehand: a wall clock
 /// that was set, a key that was withdrawn, a token that was revoked.
@@ -27,7 +28,7 @@ pub struct JwtPass {
 }
 
 struct Watch {
-    guard: JwtGuard,
+    post: Arc<Post>,
     held: Held,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -41,10 +42,10 @@ impl JwtPass {
         }
     }
 
-    pub(crate) fn watching(guard: JwtGuard, held: Held) -> Self {
+    pub(crate) fn watching(post: Arc<Post>, held: Held) -> Self {
         Self {
             watch: Some(Watch {
-                guard,
+                post,
                 held,
                 timer: None,
             }),
@@ -82,7 +83,7 @@ impl Watch {
             {
                 return Poll::Pending;
             }
-            let left = match self.guard.time_left(&self.held) {
+            let left = match self.post.time_left(&self.held) {
                 Ok(left) => left,
                 Err(rejection) => return Poll::Ready(rejection),
             };

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::apart::Apart;
 use crate::backoff::Backoff;
 use crate::error::{BoxError, SourceError, SourceErrorKind};
 use crate::jitter::{random, spread};
@@ -23,6 +24,8 @@ type Load<T> =
     Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>> + Send + Sync>;
 
 /// What the handles and the task share.
+// Handles are counted in front of it, and every reader looks inside.
+#[repr(align(128))]
 pub(super) struct Engine<T> {
     pub(super) publisher: Publisher<T>,
     load: Load<T>,
@@ -33,8 +36,8 @@ pub(super) struct Engine<T> {
     same: Option<fn(&T, &T) -> bool>,
     clock: Arc<dyn Clock>,
     pub(super) reporter: Reporter,
-    pub(super) flight: SingleFlight<Result<u64, SourceError>>,
-    schedule: Mutex<Schedule>,
+    pub(super) flight: Apart<SingleFlight<Result<u64, SourceError>>>,
+    schedule: Apart<Mutex<Schedule>>,
 }
 
 struct Schedule {
@@ -67,14 +70,14 @@ impl<T: Send + Sync + 'static> Engine<T> {
             same: config.same,
             clock: config.clock,
             reporter: Reporter::new(config.name, config.observer),
-            flight: SingleFlight::new(),
-            schedule: Mutex::new(Schedule {
+            flight: Apart(SingleFlight::new()),
+            schedule: Apart(Mutex::new(Schedule {
                 due: Instant::now(),
                 backoff: Backoff::new(config.retry.0, config.retry.1),
                 last_forced: None,
                 asked: None,
                 stale_reported: false,
-            }),
+            })),
         })
     }
 
