@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bartizan_core::{SpiffePattern, TrustDomain};
+use bartizan_core::{IpNetwork, SpiffePattern, TrustDomain};
 
 /// Where customers finds what it needs; each is a flag and an environment variable.
 #[derive(Clone, Debug, clap::Parser)]
@@ -40,6 +40,9 @@ pub struct Config {
         default_value = "spiffe://example.org/edge"
     )]
     pub proxy: SpiffePattern,
+    /// The networks from which it calls: what it says there of client addresses counts.
+    #[arg(long, env = "CUSTOMERS_PROXY_NETWORKS", value_delimiter = ',')]
+    pub proxy_networks: Vec<IpNetwork>,
     /// Who issues the users' tokens.
     #[arg(
         long,

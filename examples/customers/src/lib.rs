@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bartizan_audit::{AuditConfig, AuditLayer, Durability, Ledger, Rule};
-use bartizan_core::{Entrance, RouteTable, SecurityContext};
+use bartizan_core::{Entrance, ForwardingHeader, RouteTable, SecurityContext, TrustedProxies};
 use bartizan_encrypt::{
     EncryptConfig, EncryptLayer, FieldRule, Grant, KeyFile, Keyring, LocalKek, Mask, Place, Shown,
 };
@@ -60,7 +60,10 @@ pub async fn run(
     let keys = Rule::metadata().add_template("/customers/{id}/key");
     let log =
         AuditConfig::builder(ledger.clone()).add_rule(keys.with_durability(Durability::Durable));
-    let entrance = Entrance::new().with_routes(RouteTable::new(desk::ROUTES)?);
+    let proxies = TrustedProxies::networks(ForwardingHeader::XForwardedFor, config.proxy_networks);
+    let entrance = Entrance::new()
+        .with_proxies(proxies)
+        .with_routes(RouteTable::new(desk::ROUTES)?);
     let log = AuditLayer::new(log.build()?).with_entrance(entrance);
 
     // Whoever guesses tokens pays for each wrong one as for twenty requests.

@@ -54,6 +54,8 @@ pub(crate) struct HttpCall {
     headers: Vec<(&'static str, String)>,
     body: Bytes,
     from: IpAddr,
+    /// The field of the response that is shown, instead of what the body says.
+    shown: Option<&'static str>,
 }
 
 impl HttpCall {
@@ -64,6 +66,7 @@ impl HttpCall {
             headers: Vec::new(),
             body: Bytes::new(),
             from: Ipv4Addr::LOCALHOST.into(),
+            shown: None,
         }
     }
 
@@ -92,6 +95,17 @@ impl HttpCall {
     /// From another address of this machine.
     pub(crate) fn from(mut self, address: Ipv4Addr) -> Self {
         self.from = address.into();
+        self
+    }
+
+    /// Where it comes from.
+    pub(crate) fn origin(&self) -> IpAddr {
+        self.from
+    }
+
+    /// Shows this field of the response.
+    pub(crate) fn showing(mut self, field: &'static str) -> Self {
+        self.shown = Some(field);
         self
     }
 
@@ -128,10 +142,17 @@ impl Line {
     /// Sends a request, and gives status and what was said.
     pub(crate) async fn send(&mut self, call: HttpCall) -> Result<(String, String), BoxError> {
         self.0.ready().await?;
+        let shown = call.shown;
         let response = self.0.send_request(call.request()?).await?;
         let answer = response.status().as_str().to_owned();
         let headers = response.headers().clone();
         let body = response.into_body().collect().await?.to_bytes();
+        if let Some(field) = shown {
+            let value = headers
+                .get(field)
+                .map_or(Ok("no such field"), |value| value.to_str());
+            return Ok((answer, value?.to_owned()));
+        }
         let body: serde_json::Value = serde_json::from_slice(&body)?;
         Ok((answer, said(&headers, &body)))
     }

@@ -3,6 +3,7 @@
 mod certificates;
 mod fields;
 mod fleet;
+mod flood;
 mod keys;
 mod limits;
 mod log;
@@ -268,6 +269,7 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     certificates::add(&mut rows)?;
     tokens::add(&mut rows)?;
     limits::add(&mut rows)?;
+    flood::add(&mut rows)?;
     fleet::add(&mut rows)?;
     fields::add(&mut rows)?;
     log::add(&mut rows);

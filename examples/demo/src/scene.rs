@@ -5,7 +5,7 @@ mod service;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,8 @@ use self::service::{new_wrapping_key, parse, start, write_secret};
 
 /// The origin that clients of customers know it by.
 pub(crate) const ORIGIN: &str = "https://localhost";
+/// Where the edge proxy calls from.
+pub(crate) const EDGE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 8);
 /// The card of customer 7.
 pub(crate) const CARD: &str = "4111111111111111";
 
@@ -125,6 +127,7 @@ impl Scene {
                 ("--look-every", "0.2".into()),
                 ("--issuer", issuer.mint().issuer().into()),
                 ("--origin", ORIGIN.into()),
+                ("--proxy-networks", format!("{EDGE}/32").into()),
                 ("--keys", file("customers-keys.json")),
                 ("--wrapping-key", file("customers.kek")),
                 ("--audit", file("customers-audit")),

@@ -69,7 +69,7 @@ pub(crate) async fn show(rows: Vec<Row>) -> io::Result<usize> {
 fn decided_by(got: &Got) -> &str {
     match (got.answer.as_str(), got.said.split_once('.')) {
         ("TLS alert" | "200, then end", _) => "handshake",
-        ("200 and 429", _) => "ratelimit",
+        ("200 and 429" | "401, then 429", _) => "ratelimit",
         ("intact" | "incomplete" | "tampered", _) => "verifier",
         ("200" | "gRPC 0", _) => "all passed",
         ("not connected", _) => "connector",

@@ -18,7 +18,7 @@ use bartizan_core::{AxumListener, Caller, Code, Connection, Rejection, Rejection
 use bartizan_jwt::{JwtConfig, JwtLayer, Roots, Rules};
 use bartizan_mtls::{AllowedPeers, MaterialFiles, MtlsConnector, MtlsLayer, MtlsListener};
 use bartizan_ratelimit::{
-    FleetSecret, Key, Policy, Rate, RateLimitConfig, RateLimitLayer, RedisStore, Sharing,
+    Fields, FleetSecret, Key, Policy, Rate, RateLimitConfig, RateLimitLayer, RedisStore, Sharing,
 };
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -52,7 +52,9 @@ pub async fn run(config: Config, listening: impl FnOnce(SocketAddr)) -> anyhow::
 
     // How often one user may ask: thirty at once, ten a second in the long run.
     let rate = Rate::per_second(10).with_burst(30);
-    let limits = RateLimitConfig::builder(Key::subject()).add_policy(Policy::new("user", rate));
+    let limits = RateLimitConfig::builder(Key::subject())
+        .add_policy(Policy::new("user", rate))
+        .with_fields(Fields::Standard);
     let limits = match config.redis {
         // All copies together; while Redis is away, each grants its share.
         Some(redis) => {

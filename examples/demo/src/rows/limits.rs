@@ -34,6 +34,24 @@ pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
         alice,
     );
 
+    // What each answer tells of the limit, in the fields of the IETF's draft.
+    let carl = call(scene.token().subject("carl").sign()?);
+    for (request, field, told) in [
+        (
+            "HTTP: how often carl may ask",
+            "ratelimit-policy",
+            r#""user";q=30;w=3"#,
+        ),
+        (
+            "HTTP: what carl has left",
+            "ratelimit",
+            r#""user";r=28;t=1"#,
+        ),
+    ] {
+        let call = carl.clone().showing(field);
+        rows.send(request, ("200", told), &web, orders, call);
+    }
+
     // An address that guesses tokens, and says with each that it is another.
     let customers = scene.customers;
     let guess = scene.customer_token().audience("guessed").sign()?;
