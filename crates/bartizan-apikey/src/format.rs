@@ -10,7 +10,7 @@ use crate::checksum;
 use crate::error::ConfigError;
 
 pub use self::new_key::{NewKey, NoRandomness};
-pub(crate) use self::url::in_url;
+pub(crate) use self::url::{InUrl, in_url};
 
 /// The characters of base 62, in the order of their values. A double click selects a key whole,
 /// and no URL or shell gives one of them a meaning.

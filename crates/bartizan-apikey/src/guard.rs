@@ -2,6 +2,7 @@
 
 mod inquiry;
 mod pass;
+mod presented;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::credential::{Credential, Extraction, Place};
 use crate::error::{ApiKeyError, ApiKeyErrorKind, Refusals};
-use crate::format::{KeyFormat, KeyId, PresentedKey, Unfit, in_url};
+use crate::format::{InUrl, KeyFormat, KeyId, PresentedKey, Unfit, in_url};
 use crate::origin::{Keys, Renewal};
 use crate::table::Refused;
 use crate::usage::Uses;
@@ -105,11 +106,6 @@ impl ApiKeyGuard {
     /// When a key was last used, to a minute, as far as it is known here.
     pub fn last_used(&self, id: KeyId) -> Option<WallTime> {
         self.0.keys.read(|keys| keys?.last_used(id))
-    }
-
-    /// Whether a request carries a key where this guard looks for one, or something in its place.
-    pub fn sees_key(&self, headers: &HeaderMap) -> bool {
-        !matches!(self.0.credential(headers), Ok(None))
     }
 
     /// The verdict about a request, with the keys that are there.
@@ -231,13 +227,10 @@ impl State {
         inspection: &mut Inspection<'_>,
         now: WallTime,
     ) -> Result<(), ApiKeyError> {
-        let uri = inspection.context.uri();
-        let target = uri.path_and_query().map(|it| it.as_str().as_bytes());
-        let format = &self.behaviour.format;
-        let Some(found) = target.and_then(|target| in_url(format, target)) else {
+        let Some(found) = self.in_url(inspection) else {
             return Ok(());
         };
-        if let Ok(key) = found.parse(format) {
+        if let Ok(key) = found.parse(&self.behaviour.format) {
             let address = inspection.context.address();
             let proven = self
                 .keys
@@ -251,6 +244,11 @@ impl State {
             }
         }
         Err(ApiKeyError::new(ApiKeyErrorKind::InUrl))
+    }
+
+    fn in_url(&self, inspection: &Inspection<'_>) -> Option<InUrl> {
+        let target = inspection.context.uri().path_and_query()?;
+        in_url(&self.behaviour.format, target.as_str().as_bytes())
     }
 
     fn tell_leaked(&self, inspection: &Inspection<'_>, id: KeyId) {

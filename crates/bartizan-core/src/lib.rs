@@ -91,6 +91,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
+mod authenticators;
 mod body;
 mod chain;
 mod challenge;
@@ -126,6 +127,9 @@ mod axum;
 mod tonic;
 
 pub use self::address::{ForwardingHeader, IpNetwork, IpNetworkError, TrustedProxies, fold};
+pub use self::authenticators::{
+    Authenticator, Authenticators, AuthenticatorsInquiry, AuthenticatorsPass, Presented,
+};
 #[cfg(feature = "axum")]
 pub use self::axum::AxumListener;
 pub use self::body::{BodyCut, GuardBody, GuardBodyError};

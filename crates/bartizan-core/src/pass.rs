@@ -78,6 +78,11 @@ impl<P> Settled<P> {
         }
     }
 
+    /// Whether shadow mode let the request through, and nobody vouches for it.
+    pub(crate) const fn is_shadowed(&self) -> bool {
+        self.pass.is_none()
+    }
+
     /// The pass of a guard that is made of others.
     pub(crate) const fn unwatched(pass: P) -> Self {
         Self {

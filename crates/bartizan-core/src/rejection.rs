@@ -75,6 +75,13 @@ impl Rejection {
         self
     }
 
+    /// Adds what another refusal would have the client bring.
+    #[must_use]
+    pub(crate) fn with_challenges_of(mut self, other: Self) -> Self {
+        self.0.challenges.extend(other.0.challenges);
+        self
+    }
+
     /// Sets when the client may try again. Sent in whole seconds, rounded up, as `Retry-After`,
     /// and exactly as `google.rpc.RetryInfo` for gRPC.
     #[must_use]

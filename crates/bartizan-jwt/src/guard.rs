@@ -3,6 +3,7 @@
 mod held;
 mod inquiry;
 mod pass;
+mod presented;
 
 use std::fmt;
 use std::sync::Arc;

@@ -6,6 +6,7 @@
     reason = "a test that meets the unexpected should panic"
 )]
 
+mod authenticators;
 mod cancel;
 mod chain;
 mod cut;
