@@ -61,6 +61,7 @@
 //!
 //! | feature | gives | default |
 //! |---|---|---|
+//! | `apikey` | `apikey`: API keys, hashed, scoped and rotated | no |
 //! | `audit` | `audit`: one record per request, in a log that nobody can quietly change | no |
 //! | `authz` | `authz`: which callers may use which routes and gRPC methods | no |
 //! | `encrypt` | `encrypt`: fields of structs and of JSON bodies, sealed and shown by scope | no |
@@ -85,6 +86,8 @@
 pub mod prelude;
 mod stack;
 
+#[cfg(feature = "apikey")]
+pub use bartizan_apikey as apikey;
 #[cfg(feature = "audit")]
 pub use bartizan_audit as audit;
 #[cfg(feature = "authz")]

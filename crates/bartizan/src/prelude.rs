@@ -3,6 +3,8 @@
 //! Layers and their configurations by their full names, and the words of handlers. Names that
 //! mean something else elsewhere, such as `Rules` or `Error`, are left in their modules.
 
+#[cfg(feature = "apikey")]
+pub use bartizan_apikey::{ApiKeyConfig, ApiKeyLayer, VerifiedKey};
 #[cfg(feature = "audit")]
 pub use bartizan_audit::{AuditConfig, AuditLayer, Ledger};
 #[cfg(feature = "authz")]

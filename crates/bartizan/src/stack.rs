@@ -4,10 +4,10 @@ mod places;
 
 use std::fmt;
 
-use bartizan_core::{Chain, Entrance, GuardLayer, Guarded};
+use bartizan_core::{Authenticators, Chain, Entrance, GuardLayer, Guarded};
 use tower_layer::{Identity, Layer};
 
-use self::places::{Bans, Deadline, Intake, Limit, Load, Peers, Rules, Tokens};
+use self::places::{Bans, Deadline, Intake, Keys, Limit, Load, Peers, Rules, Tokens};
 
 /// The layers of a service, each in its place, as one layer.
 ///
@@ -20,7 +20,7 @@ use self::places::{Bans, Deadline, Intake, Limit, Load, Peers, Rules, Tokens};
 /// 5. the limit by address, which a failed authentication can charge;
 /// 6. the peer: which workloads may call;
 /// 7. the limit by peer;
-/// 8. the principal: whose tokens are accepted;
+/// 8. the principal: whose tokens or API keys are accepted;
 /// 9. the limit by principal;
 /// 10. the rules: which of them may call what;
 /// 11. what touches bodies ([`inside`](Self::inside)): encryption, next to the handler.
@@ -69,12 +69,14 @@ struct Places {
     peers: Option<Peers>,
     peer_limit: Option<Limit>,
     tokens: Option<Tokens>,
+    keys: Option<Keys>,
     principal_limit: Option<Limit>,
     rules: Option<Rules>,
 }
 
 type Outer = Chain<Chain<Chain<Option<Bans>, Option<Intake>>, Option<Deadline>>, Option<Load>>;
-type Callers = Chain<Chain<Chain<Option<Peers>, Option<Limit>>, Option<Tokens>>, Option<Limit>>;
+type Principals = Authenticators<Tokens, Keys>;
+type Callers = Chain<Chain<Chain<Option<Peers>, Option<Limit>>, Principals>, Option<Limit>>;
 
 /// The guards of a [`Stack`], in their order, as one.
 pub type StackGuard = Chain<Chain<Chain<Outer, Option<Limit>>, Callers>, Option<Rules>>;
@@ -160,6 +162,16 @@ impl<Inside, Around> Stack<Inside, Around> {
         self
     }
 
+    /// Accepts these API keys.
+    ///
+    /// Where tokens are accepted as well, a request carries the one or the other, and either makes
+    /// the principal. One that carries both is refused: `context.two_credentials`.
+    #[cfg(feature = "apikey")]
+    pub fn with_keys(mut self, layer: &bartizan_apikey::ApiKeyLayer) -> Self {
+        self.places.keys = Some(layer.guard().clone());
+        self
+    }
+
     /// Limits each principal.
     #[cfg(feature = "ratelimit")]
     pub fn with_principal_limit(mut self, layer: &bartizan_ratelimit::RateLimitLayer) -> Self {
@@ -203,7 +215,7 @@ impl<Inside, Around> Stack<Inside, Around> {
             .then(it.deadline)
             .then(it.load);
         let callers = Chain::new(it.peers, it.peer_limit)
-            .then(it.tokens)
+            .then(Authenticators::new(it.tokens, it.keys))
             .then(it.principal_limit);
         outer.then(it.address_limit).then(callers).then(it.rules)
     }
@@ -240,6 +252,7 @@ impl<Inside, Around> fmt::Debug for Stack<Inside, Around> {
             ("peers", it.peers.is_some()),
             ("peer limit", it.peer_limit.is_some()),
             ("tokens", it.tokens.is_some()),
+            ("keys", it.keys.is_some()),
             ("principal limit", it.principal_limit.is_some()),
             ("rules", it.rules.is_some()),
         ] {

@@ -1,17 +1,23 @@
 //! The guard of each place; one that nobody can fill where its crate is not there.
 
 #[cfg(not(all(
-    feature = "ratelimit",
-    feature = "mtls",
+    feature = "apikey",
+    feature = "authz",
     feature = "jwt",
-    feature = "authz"
+    feature = "mtls",
+    feature = "ratelimit"
 )))]
-use bartizan_core::{Check, Duty, Guard, Inspection, Never};
+use bartizan_core::{Authenticator, Check, Duty, Guard, Inspection, Never, Presented};
 
 #[cfg(feature = "authz")]
 pub(super) type Rules = bartizan_authz::AuthzGuard;
 #[cfg(not(feature = "authz"))]
 pub(super) type Rules = Nobody;
+
+#[cfg(feature = "apikey")]
+pub(super) type Keys = bartizan_apikey::ApiKeyGuard;
+#[cfg(not(feature = "apikey"))]
+pub(super) type Keys = Nobody;
 
 #[cfg(feature = "jwt")]
 pub(super) type Tokens = bartizan_jwt::JwtGuard;
@@ -35,20 +41,22 @@ pub(super) use bartizan_ratelimit::{
 
 /// The guard of a place whose crate is not there. It has no value.
 #[cfg(not(all(
-    feature = "ratelimit",
-    feature = "mtls",
+    feature = "apikey",
+    feature = "authz",
     feature = "jwt",
-    feature = "authz"
+    feature = "mtls",
+    feature = "ratelimit"
 )))]
 #[derive(Clone, Copy, Debug)]
 #[expect(unnameable_types, reason = "nobody can have one")]
 pub enum Nobody {}
 
 #[cfg(not(all(
-    feature = "ratelimit",
-    feature = "mtls",
+    feature = "apikey",
+    feature = "authz",
     feature = "jwt",
-    feature = "authz"
+    feature = "mtls",
+    feature = "ratelimit"
 )))]
 impl Guard for Nobody {
     type Pass = ();
@@ -59,6 +67,19 @@ impl Guard for Nobody {
     }
 
     fn check(&self, _: &mut Inspection<'_>) -> Check<(), Never> {
+        match *self {}
+    }
+}
+
+#[cfg(not(all(
+    feature = "apikey",
+    feature = "authz",
+    feature = "jwt",
+    feature = "mtls",
+    feature = "ratelimit"
+)))]
+impl Authenticator for Nobody {
+    fn presented(&self, _: &Inspection<'_>) -> Presented {
         match *self {}
     }
 }
