@@ -38,14 +38,14 @@ pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
     let carl = call(scene.token().subject("carl").sign()?);
     for (request, field, told) in [
         (
-            "HTTP: how often carl may ask",
-            "ratelimit-policy",
-            r#""user";q=30;w=3"#,
-        ),
-        (
             "HTTP: what carl has left",
             "ratelimit",
-            r#""user";r=28;t=1"#,
+            r#""user";r=29;t=1"#,
+        ),
+        (
+            "HTTP: how often he may ask",
+            "ratelimit-policy",
+            r#""user";q=10;w=1"#,
         ),
     ] {
         let call = carl.clone().showing(field);
