@@ -2,6 +2,7 @@
 
 use bartizan_core::{IpNetwork, SpiffePattern, TrustDomain};
 
+use crate::condition::{Condition, Reading};
 use crate::facts::Facts;
 
 /// A set of callers: everything that is said of them must hold; of several values of one kind,
@@ -31,14 +32,15 @@ pub struct Callers {
     pub(crate) claims: Vec<Claim>,
     pub(crate) networks: Vec<IpNetwork>,
     pub(crate) authentication: Option<Authentication>,
+    pub(crate) when: Vec<Condition>,
     pub(crate) except: Vec<Self>,
 }
 
 /// A claim, and the values of which one is enough.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
-    name: Box<str>,
-    values: Box<[Box<str>]>,
+    pub(crate) name: Box<str>,
+    pub(crate) values: Box<[Box<str>]>,
 }
 
 /// Whether a principal is there at all.
@@ -140,9 +142,16 @@ impl Callers {
         self
     }
 
-    /// Only clients of this network; called again, of that one too.
+    /// Only clients of this network; called again, of that one too. A client whose address is not
+    /// known is in no network that is allowed, and in every one that is denied.
     pub fn network(mut self, network: IpNetwork) -> Self {
         self.networks.push(network);
+        self
+    }
+
+    /// Only if this holds; called again, that as well.
+    pub fn when(mut self, condition: Condition) -> Self {
+        self.when.push(condition);
         self
     }
 
@@ -153,22 +162,28 @@ impl Callers {
     }
 
     /// Whether the request's caller is one of them.
-    pub(crate) fn include(&self, facts: &Facts<'_>) -> bool {
+    pub(crate) fn include(&self, facts: &Facts<'_>, reading: Reading) -> bool {
         self.include_peer(facts)
             && self.include_principal(facts)
-            && self.include_address(facts)
+            && self.include_address(facts, reading)
             && self
                 .claims
                 .iter()
                 .all(|claim| facts.has_claim(&claim.name, &claim.values))
-            && !self.except.iter().any(|others| others.include(facts))
+            && self
+                .when
+                .iter()
+                .all(|condition| condition.holds(facts, reading))
+            && !self
+                .except
+                .iter()
+                .any(|others| others.include(facts, reading.turned()))
     }
 
-    fn include_address(&self, facts: &Facts<'_>) -> bool {
-        self.networks.is_empty()
-            || facts
-                .address
-                .is_some_and(|address| self.networks.iter().any(|net| net.contains(address)))
+    fn include_address(&self, facts: &Facts<'_>, reading: Reading) -> bool {
+        let within = |address| self.networks.iter().any(|net| net.contains(address));
+        // An address that is not known is held against the request.
+        self.networks.is_empty() || facts.address.map_or(reading.denies, within)
     }
 
     fn include_peer(&self, facts: &Facts<'_>) -> bool {
@@ -217,7 +232,8 @@ impl Callers {
                 && self.any_scope.is_empty()
                 && self.all_scopes.is_empty()
                 && self.roles.is_empty()
-                && self.claims.is_empty())
+                && self.claims.is_empty()
+                && !self.when.iter().any(Condition::needs_principal))
     }
 
     /// Whether one of them, or an exception, is told by a claim.
@@ -225,9 +241,23 @@ impl Callers {
         !self.claims.is_empty() || self.except.iter().any(Self::ask_claims)
     }
 
+    /// All conditions, also those of exceptions.
+    pub(crate) fn visit_conditions(&self, visit: &mut dyn FnMut(&Condition)) {
+        self.when.iter().for_each(&mut *visit);
+        self.except
+            .iter()
+            .for_each(|others| others.visit_conditions(visit));
+    }
+
     /// Whether the request's caller would be one of them with the right principal.
-    pub(crate) fn wait_for_principal(&self, facts: &Facts<'_>) -> bool {
-        self.need_principal() && self.include_peer(facts) && self.include_address(facts)
+    pub(crate) fn wait_for_principal(&self, facts: &Facts<'_>, reading: Reading) -> bool {
+        self.authentication != Some(Authentication::Anonymous)
+            && self.include_peer(facts)
+            && self.include_address(facts, reading)
+            && self
+                .when
+                .iter()
+                .all(|it| it.fact.is_of_principal() || it.holds(facts, reading))
     }
 
     /// Whether they say something that nobody can be.

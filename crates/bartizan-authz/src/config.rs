@@ -1,6 +1,7 @@
 //! The configuration of the layer, validated when it is built.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bartizan_core::{Challenge, Duty, Enforcement, Observe};
@@ -20,6 +21,9 @@ pub enum ConfigError {
     /// A rule asks for a claim, and nobody said how claims are read, so that it would never apply.
     #[error("a rule asks for a claim: say how to read them with `with_claims`")]
     ClaimsUnread,
+    /// A rule asks for a claim inside of others, and the reader of claims knows none.
+    #[error("a rule asks for a claim inside of others, which the reader of claims does not read")]
+    NestedClaimsUnread,
     /// No policy was given: everything would be refused.
     #[error("no policy: give one with `with_policy`")]
     NoPolicy,
@@ -31,6 +35,7 @@ pub struct AuthzConfigBuilder {
     engine: Option<Arc<dyn PolicyEngine>>,
     claims: Option<Box<dyn ReadClaims>>,
     challenge: Option<Challenge>,
+    destination: Option<SocketAddr>,
     enforcement: Enforcement,
     observer: Option<Arc<dyn Observe>>,
 }
@@ -41,6 +46,7 @@ impl AuthzConfigBuilder {
             engine: None,
             claims: None,
             challenge: None,
+            destination: None,
             enforcement: Enforcement::Enforce,
             observer: None,
         }
@@ -67,6 +73,13 @@ impl AuthzConfigBuilder {
         self
     }
 
+    /// Sets what the service listens on, for rules on the destination's address and port, where
+    /// the listener does not say it of each connection.
+    pub fn with_destination(mut self, destination: SocketAddr) -> Self {
+        self.destination = Some(destination);
+        self
+    }
+
     /// Sets whether a refusal reaches the client. It does unless said.
     pub fn with_enforcement(mut self, enforcement: Enforcement) -> Self {
         self.enforcement = enforcement;
@@ -89,6 +102,10 @@ impl AuthzConfigBuilder {
         if engine.asks_claims() && self.claims.is_none() {
             return Err(ConfigError::ClaimsUnread);
         }
+        let reads_within = self.claims.as_ref().is_some_and(|it| it.reads_within());
+        if engine.asks_nested_claims() && !reads_within {
+            return Err(ConfigError::NestedClaimsUnread);
+        }
         let duty = Duty::new(LAYER).with_enforcement(self.enforcement);
         Ok(AuthzLayer::new(AuthzGuard::new(Rules {
             duty: match self.observer {
@@ -98,6 +115,7 @@ impl AuthzConfigBuilder {
             engine,
             claims: self.claims,
             challenge: self.challenge,
+            destination: self.destination,
         })))
     }
 }

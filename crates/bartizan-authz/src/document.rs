@@ -1,8 +1,12 @@
 //! Policies as text.
 
+mod condition;
+mod write;
+
 use bartizan_core::{IpNetwork, SpiffePattern, TrustDomain};
 use serde::Deserialize;
 
+use self::condition::ConditionText;
 use crate::callers::Callers;
 use crate::error::PolicyError;
 use crate::policy::Policy;
@@ -16,6 +20,8 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 #[serde(deny_unknown_fields)]
 struct Document {
     version: u32,
+    #[serde(default)]
+    allow_nothing: bool,
     #[serde(default, rename = "rule")]
     rules: Vec<RuleText>,
 }
@@ -31,6 +37,10 @@ struct RuleText {
     from: Vec<CallersText>,
     #[serde(default)]
     to: Vec<TargetsText>,
+    #[serde(default)]
+    when: Vec<ConditionText>,
+    #[serde(default)]
+    exact: bool,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +64,7 @@ struct CallersText {
     claims: Vec<ClaimText>,
     networks: Vec<String>,
     authenticated: Option<bool>,
+    when: Vec<ConditionText>,
     except: Vec<Self>,
 }
 
@@ -80,6 +91,7 @@ struct TargetsText {
     grpc: Vec<GrpcText>,
     hosts: Vec<String>,
     ports: Vec<u16>,
+    when: Vec<ConditionText>,
 }
 
 #[derive(Deserialize)]
@@ -136,6 +148,9 @@ impl Policy {
             return Err(PolicyError::Document(format!("version {version} is not 1")));
         }
         let mut policy = Self::builder();
+        if document.allow_nothing {
+            policy = policy.allow_nothing();
+        }
         for rule in document.rules {
             policy = policy.add(rule.read()?);
         }
@@ -154,8 +169,12 @@ impl RuleText {
             rule = rule.from(callers.read(&self.name)?);
         }
         for targets in self.to {
-            rule = rule.to(targets.read());
+            rule = rule.to(targets.read(&self.name)?);
         }
+        for condition in self.when {
+            rule = rule.when(condition.read(&self.name)?);
+        }
+        let rule = if self.exact { rule.exactly() } else { rule };
         Ok(if self.shadow { rule.in_shadow() } else { rule })
     }
 }
@@ -198,6 +217,9 @@ impl CallersText {
             callers = callers.claim(name, values.iter().map(String::as_str));
         }
         callers = callers.any_scope(self.any_scope.iter().map(String::as_str));
+        for condition in self.when {
+            callers = callers.when(condition.read(rule)?);
+        }
         for others in self.except {
             callers = callers.except(others.read(rule)?);
         }
@@ -206,7 +228,7 @@ impl CallersText {
 }
 
 impl TargetsText {
-    fn read(self) -> Targets {
+    fn read(self, rule: &str) -> Result<Targets, PolicyError> {
         let mut targets = Targets::anything();
         for method in &self.methods {
             targets = targets.or_method(method);
@@ -226,7 +248,10 @@ impl TargetsText {
         for port in self.ports {
             targets = targets.port(port);
         }
-        targets
+        for condition in self.when {
+            targets = targets.when(condition.read(rule)?);
+        }
+        Ok(targets)
     }
 }
 

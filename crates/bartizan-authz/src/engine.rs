@@ -42,6 +42,11 @@ pub trait PolicyEngine: fmt::Debug + Send + Sync + 'static {
     fn asks_claims(&self) -> bool {
         false
     }
+
+    /// Whether it may ask for claims inside of others.
+    fn asks_nested_claims(&self) -> bool {
+        false
+    }
 }
 
 /// Why an engine could not decide; for logs, not for clients.
@@ -90,5 +95,9 @@ impl PolicyEngine for LivePolicy {
 
     fn asks_claims(&self) -> bool {
         self.0.load().asks_claims()
+    }
+
+    fn asks_nested_claims(&self) -> bool {
+        self.0.load().asks_nested_claims()
     }
 }

@@ -26,13 +26,22 @@ pub const UNAUTHENTICATED: Code = Code::new("authz.unauthenticated");
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
+    /// A condition of a rule cannot be meant.
+    #[error("rule {rule:?}: {problem}")]
+    Condition {
+        /// The rule.
+        rule: String,
+        /// What is wrong with the condition.
+        problem: String,
+    },
     /// Two rules have the same name, so that a decision would not tell which it was.
     #[error("two rules are called {0:?}")]
     DuplicateRule(String),
     /// The document is not a policy: a member is unknown, missing or of another type.
     #[error("{0}")]
     Document(String),
-    /// There is no rule that allows anything: every request would be refused.
+    /// There is no rule that allows anything: every request would be refused. If that is meant, it
+    /// has to be [said](crate::PolicyBuilder::allow_nothing).
     #[error("no rule allows anything")]
     NothingAllowed,
     /// A path or host of a rule is no pattern.

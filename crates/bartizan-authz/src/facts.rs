@@ -1,7 +1,7 @@
 //! What a policy is asked about.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bartizan_core::{Peer, Principal, SecurityContext};
 
@@ -19,8 +19,19 @@ pub struct Facts<'r> {
     pub host: Option<&'r str>,
     /// The authority's port, if the request names one.
     pub port: Option<u16>,
-    /// The client's address.
+    /// The authority as the request names it, with its port if it names one.
+    pub authority: Option<&'r str>,
+    /// The client's address, behind the proxies that are trusted.
     pub address: Option<IpAddr>,
+    /// The far end of the connection, which may be a proxy's; `None` if that is not known.
+    pub source: Option<IpAddr>,
+    /// What the connection was made to; `None` if that is not known.
+    pub destination: Option<SocketAddr>,
+    /// The name that the client asked for in the TLS handshake: empty if it asked for none, `None`
+    /// if that is not known.
+    pub server_name: Option<&'r str>,
+    /// The request's headers; `None` if they are not known.
+    pub headers: Option<&'r dyn ReadHeaders>,
     /// The workload at the other end.
     pub peer: Option<&'r Peer>,
     /// Whoever the request acts for.
@@ -37,12 +48,25 @@ impl<'r> Facts<'r> {
             path,
             host: None,
             port: None,
+            authority: None,
             address: None,
+            source: None,
+            destination: None,
+            server_name: None,
+            headers: None,
             peer: None,
             principal: None,
             claims: None,
             context: None,
         }
+    }
+
+    /// Adds how the claims in this context are read.
+    #[must_use]
+    pub fn with_claims(mut self, claims: &'r dyn ReadClaims, context: &'r SecurityContext) -> Self {
+        self.claims = Some(claims);
+        self.context = Some(context);
+        self
     }
 
     /// Whether the caller's token carries this claim with one of these values.
@@ -56,6 +80,47 @@ impl<'r> Facts<'r> {
         });
         holds
     }
+
+    /// Whether the claim that these names lead to has a value of which this is true.
+    pub(crate) fn has_claim_like(&self, path: &[String], is: impl Fn(&str) -> bool) -> bool {
+        let (Some(claims), Some(context)) = (self.claims, self.context) else {
+            return false;
+        };
+        let mut holds = false;
+        let mut tell = |value: &str| holds |= is(value);
+        match path {
+            [name] => claims.read(context, name, &mut tell),
+            path => claims.read_within(context, path, &mut tell),
+        }
+        holds
+    }
+
+    /// Whether the lines of this header, put together, are such a value, or, `loosely`, a single
+    /// one of them is. `None` if headers are not known.
+    pub(crate) fn has_header(
+        &self,
+        name: &str,
+        loosely: bool,
+        is: impl Fn(&[u8]) -> bool,
+    ) -> Option<bool> {
+        let (mut count, mut single) = (0_usize, false);
+        self.headers?.read(name, &mut |value| {
+            count += 1;
+            single |= is(value);
+        });
+        if count < 2 || (loosely && single) {
+            return Some(single);
+        }
+        // Nobody sends such a header often enough for the copy to matter.
+        let mut whole = Vec::new();
+        self.headers?.read(name, &mut |value| {
+            if !whole.is_empty() {
+                whole.push(b',');
+            }
+            whole.extend_from_slice(value);
+        });
+        Some(is(&whole))
+    }
 }
 
 impl fmt::Debug for Facts<'_> {
@@ -65,7 +130,11 @@ impl fmt::Debug for Facts<'_> {
             .field("path", &self.path)
             .field("host", &self.host)
             .field("port", &self.port)
+            .field("authority", &self.authority)
             .field("address", &self.address)
+            .field("source", &self.source)
+            .field("destination", &self.destination)
+            .field("server_name", &self.server_name)
             .field("peer", &self.peer)
             .field("principal", &self.principal)
             .finish_non_exhaustive()
@@ -94,6 +163,18 @@ impl fmt::Debug for Facts<'_> {
 pub trait ReadClaims: Send + Sync + 'static {
     /// Calls `tell` with each value of the claim that is a text; not at all if there is none.
     fn read(&self, context: &SecurityContext, name: &str, tell: &mut dyn FnMut(&str));
+
+    /// The same for a claim inside of others, such as `realm_access` and `roles`. Unless it is
+    /// implemented there are none.
+    fn read_within(&self, context: &SecurityContext, path: &[String], tell: &mut dyn FnMut(&str)) {
+        let _ = (context, path, tell);
+    }
+
+    /// Whether it reads claims inside of others: a layer whose rules ask for some cannot be built
+    /// otherwise.
+    fn reads_within(&self) -> bool {
+        false
+    }
 }
 
 impl<F> ReadClaims for F
@@ -103,4 +184,10 @@ where
     fn read(&self, context: &SecurityContext, name: &str, tell: &mut dyn FnMut(&str)) {
         self(context, name, tell);
     }
+}
+
+/// Gives the headers of a request.
+pub trait ReadHeaders {
+    /// Calls `tell` with the value of each line of this name, whatever its case.
+    fn read(&self, name: &str, tell: &mut dyn FnMut(&[u8]));
 }

@@ -108,4 +108,8 @@ impl PolicyEngine for Published<Policy> {
     fn asks_claims(&self) -> bool {
         self.read(|version| version.is_some_and(|version| version.value().asks_claims()))
     }
+
+    fn asks_nested_claims(&self) -> bool {
+        self.read(|version| version.is_some_and(|version| version.value().asks_nested_claims()))
+    }
 }

@@ -1,17 +1,20 @@
 //! The guard: gathers the facts, asks the policy, and says what became of it.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bartizan_core::{
-    Challenge, Check, Decision, Duty, Guard, Inspection, Never, Outcome, Rejection,
+    Challenge, Check, Connection, Decision, Duty, Guard, Inspection, Never, Outcome, Rejection,
+    fold,
 };
+use http::HeaderMap;
 use http::header::HOST;
 use http::request::Parts;
 
 use crate::engine::{PolicyEngine, Ruling};
 use crate::error::{AuthzError, Reason};
-use crate::facts::{Facts, ReadClaims};
+use crate::facts::{Facts, ReadClaims, ReadHeaders};
 
 /// The guard of [`AuthzLayer`](crate::AuthzLayer), for chaining with others.
 #[derive(Clone)]
@@ -22,11 +25,24 @@ pub(crate) struct Rules {
     pub(crate) engine: Arc<dyn PolicyEngine>,
     pub(crate) claims: Option<Box<dyn ReadClaims>>,
     pub(crate) challenge: Option<Challenge>,
+    pub(crate) destination: Option<SocketAddr>,
 }
 
 impl AuthzGuard {
     pub(crate) fn new(rules: Rules) -> Self {
         Self(Arc::new(rules))
+    }
+
+    /// Adds what is known of the connection.
+    fn add_connection<'r>(&'r self, facts: &mut Facts<'r>, parts: &'r Parts) {
+        let connection = Connection::of(&parts.extensions);
+        facts.source = connection
+            .and_then(Connection::remote)
+            .map(|remote| fold(remote.ip()));
+        facts.destination = connection
+            .and_then(Connection::local)
+            .or(self.0.destination);
+        facts.server_name = connection.and_then(Connection::server_name);
     }
 
     fn decide(&self, inspection: &mut Inspection<'_>) -> Result<(), AuthzError> {
@@ -36,16 +52,23 @@ impl AuthzGuard {
             .map_err(|error| AuthzError(Reason::AmbiguousPath(error)))?;
         let authority = authority(inspection.parts)?;
         let mut facts = Facts::new(inspection.parts.method.as_str(), path);
-        facts.host = authority.map(|(host, _)| host);
-        facts.port = authority.and_then(|(_, port)| port);
+        facts.authority = authority.map(|authority| authority.whole);
+        facts.host = authority.map(|authority| authority.host);
+        facts.port = authority.and_then(|authority| authority.port);
+        facts.headers = Some(&inspection.parts.headers);
+        self.add_connection(&mut facts, inspection.parts);
         facts.address = context.address();
         facts.peer = context.peer();
         facts.principal = context.principal();
         facts.claims = self.0.claims.as_deref();
         facts.context = Some(context);
 
-        if facts.claims.is_none() && self.0.engine.asks_claims() {
-            let cause = "a rule asks for a claim, and the layer was not told how to read them";
+        // A policy that came later may ask for more than the one that the layer was built with.
+        let nested = || facts.claims.is_some_and(|claims| claims.reads_within());
+        if (facts.claims.is_none() && self.0.engine.asks_claims())
+            || (self.0.engine.asks_nested_claims() && !nested())
+        {
+            let cause = "a rule asks for a claim, and the layer was not told how to read it";
             return Err(AuthzError(Reason::EngineFailed(cause.into())));
         }
         let mut shadow = |rule: &Arc<str>| {
@@ -76,10 +99,18 @@ impl AuthzGuard {
     }
 }
 
-/// Host and port that the request is for: those of its URI, or else of its `Host`. Two that
+/// What a request is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Authority<'r> {
+    whole: &'r str,
+    host: &'r str,
+    port: Option<u16>,
+}
+
+/// What the request is for: those of its URI, or else of its `Host`. Two that
 /// differ are refused ([RFC 9112 §3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)):
 /// the service might believe the other one.
-fn authority(parts: &Parts) -> Result<Option<(&str, Option<u16>)>, AuthzError> {
+fn authority(parts: &Parts) -> Result<Option<Authority<'_>>, AuthzError> {
     let mut named = parts.uri.authority().map(|authority| authority.as_str());
     for host in parts.headers.get_all(HOST) {
         let host = host
@@ -97,20 +128,33 @@ fn authority(parts: &Parts) -> Result<Option<(&str, Option<u16>)>, AuthzError> {
 }
 
 /// Host and port; nothing for what is neither, such as a text with user information.
-fn split_authority(text: &str) -> Option<(&str, Option<u16>)> {
+fn split_authority(text: &str) -> Option<Authority<'_>> {
     if text.contains(['@', '/', '?', '#']) {
         return None;
     }
     // The colons of an IPv6 address stand in brackets.
     let end = text.rfind(']').map_or(0, |bracket| bracket + 1);
-    match text.get(end..)?.rfind(':') {
-        None => Some((text, None)),
+    let (host, port) = match text.get(end..)?.rfind(':') {
+        None => (text, None),
         Some(colon) => {
             let (host, port) = text.split_at_checked(end + colon)?;
             match port.strip_prefix(':')? {
-                "" => Some((host, None)),
-                port => Some((host, Some(port.parse().ok()?))),
+                "" => (host, None),
+                port => (host, Some(port.parse().ok()?)),
             }
+        }
+    };
+    Some(Authority {
+        whole: text,
+        host,
+        port,
+    })
+}
+
+impl ReadHeaders for HeaderMap {
+    fn read(&self, name: &str, tell: &mut dyn FnMut(&[u8])) {
+        for value in self.get_all(name) {
+            tell(value.as_bytes());
         }
     }
 }
@@ -161,7 +205,8 @@ mod tests {
             ("shop.example:x", None),
             ("user@shop.example", None),
         ] {
-            assert_eq!(split_authority(text), expected, "{text}");
+            let split = split_authority(text).map(|it| (it.host, it.port));
+            assert_eq!(split, expected, "{text}");
         }
     }
 }

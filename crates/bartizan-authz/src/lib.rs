@@ -78,6 +78,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod callers;
+mod condition;
 mod config;
 #[cfg(feature = "file")]
 mod document;
@@ -88,6 +89,8 @@ mod facts;
 mod file;
 mod guard;
 mod index;
+#[cfg(feature = "istio")]
+mod istio;
 mod layer;
 mod pattern;
 mod policy;
@@ -96,16 +99,22 @@ mod rule;
 mod targets;
 
 pub use self::callers::Callers;
+pub use self::condition::{Condition, Fact};
 pub use self::config::{AuthzConfigBuilder, ConfigError};
 pub use self::engine::{EngineError, LivePolicy, PolicyEngine, Ruling};
 pub use self::error::{
     AMBIGUOUS_HOST, AMBIGUOUS_PATH, AuthzError, AuthzErrorKind, DENIED, ENGINE_FAILED,
     INSUFFICIENT_SCOPE, NO_POLICY, PolicyError, UNAUTHENTICATED,
 };
-pub use self::facts::{Facts, ReadClaims};
+pub use self::facts::{Facts, ReadClaims, ReadHeaders};
 #[cfg(feature = "file")]
 pub use self::file::PolicyFile;
 pub use self::guard::AuthzGuard;
+#[cfg(feature = "istio")]
+pub use self::istio::{
+    ExportError, Exported, Imported, IstioError, IstioErrorKind, IstioExport, IstioImport, Note,
+    Unmatched,
+};
 pub use self::layer::{Authz, AuthzLayer};
 pub use self::pattern::{HostPattern, PathPattern, PatternError};
 pub use self::policy::{Policy, PolicyBuilder};

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::condition::Fact;
 use crate::engine::{EngineError, PolicyEngine, Ruling};
 use crate::error::PolicyError;
 use crate::facts::Facts;
@@ -35,8 +36,18 @@ use crate::rule::{Effect, Rule};
 pub struct Policy {
     rules: Box<[Rule]>,
     deny: Half,
+    /// Denials of what is spelled exactly so.
+    deny_exactly: Half,
     allow: Half,
-    asks_claims: bool,
+    asks: Asks,
+    allows_nothing: bool,
+}
+
+/// What rules ask for that a layer has to be told how to find.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asks {
+    claims: bool,
+    nested_claims: bool,
 }
 
 /// The rules of one effect.
@@ -44,19 +55,29 @@ pub struct Policy {
 struct Half {
     paths: PathIndex,
     callers: CallerIndex,
-    loosely: bool,
+    is_empty: bool,
 }
 
 /// Collects the rules of a [`Policy`]; made by [`Policy::builder`].
 #[derive(Clone, Debug, Default)]
 #[must_use = "call build to get the policy"]
-pub struct PolicyBuilder(Vec<Rule>);
+pub struct PolicyBuilder {
+    rules: Vec<Rule>,
+    allows_nothing: bool,
+}
 
 impl PolicyBuilder {
     /// Adds a rule.
     #[expect(clippy::should_implement_trait, reason = "it adds to a list")]
     pub fn add(mut self, rule: Rule) -> Self {
-        self.0.push(rule);
+        self.rules.push(rule);
+        self
+    }
+
+    /// Takes a policy under which nothing can pass: to close a service. Without, one is taken for
+    /// a mistake.
+    pub fn allow_nothing(mut self) -> Self {
+        self.allows_nothing = true;
         self
     }
 
@@ -66,7 +87,7 @@ impl PolicyBuilder {
     ///
     /// [`PolicyError`] names the rule that cannot be meant.
     pub fn build(self) -> Result<Policy, PolicyError> {
-        let rules = self.0;
+        let rules = self.rules;
         let mut names = HashSet::new();
         for rule in &rules {
             rule.check()?;
@@ -74,24 +95,35 @@ impl PolicyBuilder {
                 return Err(PolicyError::DuplicateRule(rule.name().to_owned()));
             }
         }
-        if !rules.iter().any(|rule| rule.effect() == Effect::Allow) {
+        let allows = rules.iter().any(|rule| rule.effect() == Effect::Allow);
+        if !allows && !self.allows_nothing {
             return Err(PolicyError::NothingAllowed);
         }
-        let (mut deny, mut allow) = (Half::new(true), Half::new(false));
+        let (mut deny, mut deny_exactly) = (Half::new(true), Half::new(false));
+        let mut allow = Half::new(false);
+        let mut asks = Asks::default();
         for (at, rule) in rules.iter().enumerate() {
             let at = u16::try_from(at).map_err(|_| PolicyError::TooManyRules(rules.len()))?;
             match rule.effect() {
+                Effect::Deny if rule.exact => deny_exactly.add(at, rule),
                 Effect::Deny => deny.add(at, rule),
                 Effect::Allow => allow.add(at, rule),
             }
+            asks.claims |= rule.from.iter().any(crate::callers::Callers::ask_claims);
+            rule.visit_conditions(&mut |condition| {
+                if let Fact::Claim(path) = &condition.fact {
+                    asks.claims = true;
+                    asks.nested_claims |= path.len() > 1;
+                }
+            });
         }
-        let mut callers = rules.iter().flat_map(|rule| &rule.from);
-        let asks_claims = callers.any(crate::callers::Callers::ask_claims);
         Ok(Policy {
             rules: rules.into(),
             deny,
+            deny_exactly,
             allow,
-            asks_claims,
+            asks,
+            allows_nothing: self.allows_nothing,
         })
     }
 }
@@ -101,12 +133,13 @@ impl Half {
         Self {
             paths: PathIndex::new(loosely),
             callers: CallerIndex::default(),
-            loosely,
+            is_empty: true,
         }
     }
 
     fn add(&mut self, at: u16, rule: &Rule) {
         let clause = |targets| Clause { rule: at, targets };
+        self.is_empty = false;
         if rule.to.is_empty() {
             self.callers.add(&rule.from, clause(None));
         }
@@ -140,28 +173,27 @@ impl Policy {
 
     /// Whether a rule asks for a claim.
     pub fn asks_claims(&self) -> bool {
-        self.asks_claims
+        self.asks.claims
+    }
+
+    /// Whether a rule asks for a claim inside of others.
+    pub fn asks_nested_claims(&self) -> bool {
+        self.asks.nested_claims
+    }
+
+    /// Whether nothing may be allowed under it, because that was said.
+    pub fn allows_nothing(&self) -> bool {
+        self.allows_nothing
     }
 
     fn rule(&self, clause: Clause) -> Option<&Rule> {
         self.rules.get(usize::from(clause.rule))
     }
 
-    fn targets(&self, clause: Clause, facts: &Facts<'_>, loosely: bool) -> bool {
-        let Some(number) = clause.targets else {
-            return true;
-        };
-        let targets = self
-            .rule(clause)
-            .and_then(|rule| rule.to.get(usize::from(number)));
-        targets.is_some_and(|targets| targets.include_beside_path(facts, loosely))
-    }
-
     /// The rule of this clause, if it applies.
-    fn applying(&self, clause: Clause, facts: &Facts<'_>, loosely: bool) -> Option<&Rule> {
+    fn applying(&self, clause: Clause, facts: &Facts<'_>) -> Option<&Rule> {
         let rule = self.rule(clause)?;
-        let applies = self.targets(clause, facts, loosely)
-            && (rule.from.is_empty() || rule.from.iter().any(|callers| callers.include(facts)));
+        let applies = rule.includes_beside_path(clause, facts) && rule.includes_caller(facts);
         applies.then_some(rule)
     }
 
@@ -169,8 +201,8 @@ impl Policy {
     /// not in shadow.
     pub fn decide(&self, facts: &Facts<'_>, shadow: &mut dyn FnMut(&Arc<str>)) -> Ruling {
         let (mut denied, mut last) = (None, None);
-        self.deny.find(facts, |clause| {
-            let Some(rule) = self.applying(clause, facts, self.deny.loosely) else {
+        let mut denies = |clause: Clause| {
+            let Some(rule) = self.applying(clause, facts) else {
                 return false;
             };
             if rule.shadow {
@@ -182,14 +214,17 @@ impl Policy {
             }
             denied = Some(Arc::clone(&rule.name));
             true
-        });
+        };
+        if !self.deny.find(facts, &mut denies) && !self.deny_exactly.is_empty {
+            self.deny_exactly.find(facts, &mut denies);
+        }
         if denied.is_some() {
             return Ruling::Denied(denied);
         }
         let mut allowed = None;
         self.allow.find(facts, |clause| {
             allowed = self
-                .applying(clause, facts, self.allow.loosely)
+                .applying(clause, facts)
                 .map(|rule| Arc::clone(&rule.name));
             allowed.is_some()
         });
@@ -208,11 +243,7 @@ impl Policy {
             let Some(rule) = self.rule(clause) else {
                 return false;
             };
-            self.targets(clause, facts, self.allow.loosely)
-                && rule
-                    .from
-                    .iter()
-                    .any(|callers| callers.wait_for_principal(facts))
+            rule.includes_beside_path(clause, facts) && rule.waits_for_principal(facts)
         };
         self.allow.paths.find(facts.path, takes) || self.allow.callers.all().any(takes)
     }
@@ -228,7 +259,11 @@ impl PolicyEngine for Policy {
     }
 
     fn asks_claims(&self) -> bool {
-        self.asks_claims
+        self.asks.claims
+    }
+
+    fn asks_nested_claims(&self) -> bool {
+        self.asks.nested_claims
     }
 }
 

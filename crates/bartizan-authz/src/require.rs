@@ -6,6 +6,7 @@ use bartizan_core::{Check, Duty, Guard, GuardLayer, Guarded, Inspection, Never, 
 use tower_layer::Layer;
 
 use crate::callers::Callers;
+use crate::condition::Reading;
 use crate::config::LAYER;
 use crate::error::{AuthzError, Reason};
 use crate::facts::Facts;
@@ -99,9 +100,14 @@ impl Guard for RequireGuard {
         let context = inspection.context;
         let mut facts = Facts::new(inspection.parts.method.as_str(), "/");
         facts.address = context.address();
+        facts.headers = Some(&inspection.parts.headers);
         facts.peer = context.peer();
         facts.principal = context.principal();
-        let included = self.0.callers.include(&facts);
+        let reading = Reading {
+            denies: false,
+            exact: false,
+        };
+        let included = self.0.callers.include(&facts, reading);
         inspection.note(Arc::clone(&self.0.name));
         if included {
             return Check::Now(Ok(()));

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::callers::Callers;
+use crate::condition::{Condition, Reading};
 use crate::error::PolicyError;
+use crate::facts::Facts;
+use crate::index::Clause;
 use crate::targets::Targets;
 
 /// What follows if a rule applies.
@@ -36,7 +39,9 @@ pub struct Rule {
     pub(crate) effect: Effect,
     pub(crate) from: Vec<Callers>,
     pub(crate) to: Vec<Targets>,
+    pub(crate) when: Vec<Condition>,
     pub(crate) shadow: bool,
+    pub(crate) exact: bool,
 }
 
 impl Rule {
@@ -56,7 +61,9 @@ impl Rule {
             effect,
             from: Vec::new(),
             to: Vec::new(),
+            when: Vec::new(),
             shadow: false,
+            exact: false,
         }
     }
 
@@ -69,6 +76,20 @@ impl Rule {
     /// Also applies to these requests.
     pub fn to(mut self, targets: Targets) -> Self {
         self.to.push(targets);
+        self
+    }
+
+    /// Only applies if this holds; called again, that as well.
+    pub fn when(mut self, condition: Condition) -> Self {
+        self.when.push(condition);
+        self
+    }
+
+    /// Takes paths, methods and headers as they are written, and no other spelling of them: a
+    /// denial of `/admin` is none of `/Admin` or `/admin/`, and one of `GET` none of `HEAD`. For
+    /// rules that are to decide as another system's do; without, a denial is harder to get around.
+    pub fn exactly(mut self) -> Self {
+        self.exact = true;
         self
     }
 
@@ -89,6 +110,50 @@ impl Rule {
         self.effect
     }
 
+    pub(crate) fn reading(&self) -> Reading {
+        Reading {
+            denies: self.effect == Effect::Deny,
+            exact: self.exact,
+        }
+    }
+
+    /// Whether the targets of this clause are the request's, but for its path.
+    pub(crate) fn includes_beside_path(&self, clause: Clause, facts: &Facts<'_>) -> bool {
+        let Some(number) = clause.targets else {
+            return true;
+        };
+        let targets = self.to.get(usize::from(number));
+        targets.is_some_and(|it| it.include_beside_path(facts, self.reading()))
+    }
+
+    /// Whether everything holds that is said of callers, and of requests as a whole.
+    pub(crate) fn includes_caller(&self, facts: &Facts<'_>) -> bool {
+        let reading = self.reading();
+        (self.from.is_empty() || self.from.iter().any(|it| it.include(facts, reading)))
+            && self.when.iter().all(|it| it.holds(facts, reading))
+    }
+
+    /// Whether it would apply to the caller with the right principal.
+    pub(crate) fn waits_for_principal(&self, facts: &Facts<'_>) -> bool {
+        let reading = self.reading();
+        let asks = self.when.iter().any(Condition::needs_principal);
+        let mut when = self.when.iter();
+        when.all(|it| it.fact.is_of_principal() || it.holds(facts, reading))
+            && match self.from.is_empty() {
+                true => asks,
+                false => self.from.iter().any(|it| {
+                    (asks || it.need_principal()) && it.wait_for_principal(facts, reading)
+                }),
+            }
+    }
+
+    /// All conditions, wherever they stand.
+    pub(crate) fn visit_conditions(&self, visit: &mut dyn FnMut(&Condition)) {
+        self.when.iter().for_each(&mut *visit);
+        self.to.iter().flat_map(|it| &it.when).for_each(&mut *visit);
+        self.from.iter().for_each(|it| it.visit_conditions(visit));
+    }
+
     pub(crate) fn check(&self) -> Result<(), PolicyError> {
         let named = |problem| PolicyError::Rule {
             rule: self.name.to_string(),
@@ -103,6 +168,16 @@ impl Rule {
         if self.from.iter().any(Callers::contradict) {
             return Err(named("nobody can be one of its callers"));
         }
+        self.when.iter().try_for_each(|it| it.check(&self.name))?;
+        let mut mistake = Ok(());
+        self.from.iter().for_each(|callers| {
+            callers.visit_conditions(&mut |condition| {
+                if mistake.is_ok() {
+                    mistake = condition.check(&self.name);
+                }
+            });
+        });
+        mistake?;
         self.to
             .iter()
             .try_for_each(|targets| targets.check(&self.name))

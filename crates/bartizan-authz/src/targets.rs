@@ -1,5 +1,6 @@
 //! What a rule is about.
 
+use crate::condition::{Condition, Reading};
 use crate::error::PolicyError;
 use crate::facts::Facts;
 use crate::pattern::{HostPattern, PathPattern, PatternError};
@@ -24,6 +25,7 @@ pub struct Targets {
     pub(crate) except_paths: Vec<PathPattern>,
     pub(crate) hosts: Vec<HostPattern>,
     pub(crate) ports: Vec<u16>,
+    pub(crate) when: Vec<Condition>,
     mistake: Option<(Box<str>, PatternError)>,
 }
 
@@ -95,6 +97,12 @@ impl Targets {
         self
     }
 
+    /// Only if this holds; called again, that as well.
+    pub fn when(mut self, condition: Condition) -> Self {
+        self.when.push(condition);
+        self
+    }
+
     fn add_path(mut self, text: &str, parsed: Result<PathPattern, PatternError>) -> Self {
         match parsed {
             Ok(pattern) => self.paths.push(pattern),
@@ -104,6 +112,7 @@ impl Targets {
     }
 
     pub(crate) fn check(&self, rule: &str) -> Result<(), PolicyError> {
+        self.when.iter().try_for_each(|it| it.check(rule))?;
         match &self.mistake {
             None => Ok(()),
             Some((pattern, cause)) => Err(PolicyError::Pattern {
@@ -115,8 +124,8 @@ impl Targets {
     }
 
     /// Whether the request is one of them, leaving its path to whoever looked it up.
-    pub(crate) fn include_beside_path(&self, facts: &Facts<'_>, loosely: bool) -> bool {
-        (self.methods.is_empty() || self.include_method(facts.method, loosely))
+    pub(crate) fn include_beside_path(&self, facts: &Facts<'_>, reading: Reading) -> bool {
+        (self.methods.is_empty() || self.include_method(facts.method, reading.is_loose()))
             && (self.hosts.is_empty()
                 || facts
                     .host
@@ -126,7 +135,11 @@ impl Targets {
                 .except_paths
                 .iter()
                 // What is spared a denial is spared it in exactly this spelling.
-                .any(|pattern| pattern.matches(facts.path, !loosely))
+                .any(|pattern| pattern.matches(facts.path, reading.turned().is_loose()))
+            && self
+                .when
+                .iter()
+                .all(|condition| condition.holds(facts, reading))
     }
 
     /// A server answers `HEAD` where it answers `GET`: a denial of one is one of both.

@@ -1,6 +1,7 @@
 //! What is known of a connection before the first request on it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::Extensions;
 
@@ -18,6 +19,8 @@ pub struct Connection {
     remote: Option<SocketAddr>,
     peer: Option<Peer>,
     transport: Transport,
+    local: Option<SocketAddr>,
+    server_name: Option<Arc<str>>,
 }
 
 /// How the bytes of a connection travel, as far as its listener knows.
@@ -43,6 +46,8 @@ impl Connection {
             remote: Some(remote),
             peer: None,
             transport: Transport::Unknown,
+            local: None,
+            server_name: None,
         }
     }
 
@@ -63,6 +68,20 @@ impl Connection {
         self
     }
 
+    /// Adds the address that the connection was made to.
+    #[must_use]
+    pub fn with_local(mut self, local: SocketAddr) -> Self {
+        self.local = Some(local);
+        self
+    }
+
+    /// Adds the name that the client asked for in the TLS handshake; empty if it asked for none.
+    #[must_use]
+    pub fn with_server_name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
     /// The address of the far end of this connection, which may be a proxy's. `None` where there
     /// is no such address, as on a unix socket.
     pub fn remote(&self) -> Option<SocketAddr> {
@@ -72,6 +91,18 @@ impl Connection {
     /// The peer that the handshake proved, if one did.
     pub fn peer(&self) -> Option<&Peer> {
         self.peer.as_ref()
+    }
+
+    /// The address that the connection was made to, if the listener said so.
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    /// The name that the client asked for in the TLS handshake
+    /// ([RFC 6066 §3](https://www.rfc-editor.org/rfc/rfc6066#section-3)): empty if it asked for
+    /// none, `None` if the listener did not say.
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
     }
 
     /// How the bytes travel.
@@ -135,5 +166,16 @@ mod tests {
         assert_eq!(proven.transport(), Transport::Tls);
         let said = proven.with_transport(Transport::Plaintext);
         assert_eq!(said.transport(), Transport::Tls);
+    }
+
+    #[test]
+    fn what_a_listener_does_not_say_is_not_known() {
+        let remote = Connection::from_remote(([192, 0, 2, 1], 1).into());
+        assert_eq!((remote.local(), remote.server_name()), (None, None));
+        let told = remote
+            .with_local(([192, 0, 2, 2], 443).into())
+            .with_server_name("");
+        assert_eq!(told.local(), Some(([192, 0, 2, 2], 443).into()));
+        assert_eq!(told.server_name(), Some(""));
     }
 }

@@ -27,6 +27,7 @@ roles = ["clerk"]
 claims = [{ name = "tenant", values = ["acme"] }]
 networks = ["10.0.0.0/8"]
 authenticated = true
+when = [{ fact = "namespace", one_of = ["sh*"], none_of = ["shadow"] }]
 except = [{ roles = ["trainee"] }]
 
 [[rule.to]]
@@ -36,11 +37,21 @@ except_paths = ["/orders/audit"]
 grpc = [{ service = "shop.Orders" }, { service = "shop.Payments", method = "Charge" }]
 hosts = ["*.example.org"]
 ports = [8443]
+when = [{ fact = "destination_port", one_of = ["8443"] }]
+
+[[rule.when]]
+header = "x-tenant"
+none_of = ["evil"]
+
+[[rule.when]]
+claim = ["realm_access", "roles"]
+one_of = ["clerk"]
 
 [[rule]]
 name = "tried out"
 effect = "deny"
 shadow = true
+exact = true
 "#;
 
 #[test]
@@ -56,6 +67,43 @@ fn everything_that_rust_says_can_be_written_down() {
     ];
     assert_eq!(effects, expected);
     assert!(policy.asks_claims());
+    assert!(policy.asks_nested_claims());
+    assert!(!policy.allows_nothing());
+}
+
+#[test]
+fn what_was_read_is_written_down_again() {
+    let policy = Policy::from_toml(WHOLE).unwrap();
+    let text = policy.to_toml();
+    for kept in [
+        "peers = [\"spiffe://example.org/ns/*/sa/web\"]",
+        "subjects = [{ issuer = \"https://issuer.example\", subject = \"alice\" }]",
+        "when = [{ fact = \"namespace\", one_of = [\"sh*\"], none_of = [\"shadow\"] }]",
+        "except = [{ roles = [\"trainee\"] }]",
+        "{ claim = [\"realm_access\", \"roles\"], one_of = [\"clerk\"] }",
+        "{ header = \"x-tenant\", none_of = [\"evil\"] }",
+        "hosts = [\"*.example.org\"]",
+        "shadow = true\nexact = true\n",
+    ] {
+        assert!(text.contains(kept), "{kept}: {text}");
+    }
+    let again = Policy::from_toml(&text).unwrap();
+    let rules = |policy: &Policy| {
+        policy
+            .rules()
+            .map(|it| format!("{it:?}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(rules(&again), rules(&policy));
+
+    let closed = Policy::from_toml("version = 1\nallow_nothing = true").unwrap();
+    assert_eq!(closed.to_toml(), "version = 1\nallow_nothing = true\n");
+    let odd = "version = 1\n[[rule]]\nname = \"\\\"a\\\\b\"\neffect = \"allow\"\n";
+    let odd = Policy::from_toml(odd).unwrap();
+    assert_eq!(
+        Policy::from_toml(&odd.to_toml()).unwrap().to_toml(),
+        odd.to_toml()
+    );
 }
 
 #[test]
@@ -94,6 +142,13 @@ fn what_is_not_known_is_an_error_with_its_place() {
     check("10.0.0.0/8", "10.0.0.0/99", "10.0.0.0/99");
     check("partner.example", "Partner Example", "Partner Example");
     check("sa/web", "sa/we*b", "sa/we*b");
+    check("\"namespace\"", "\"name\"", "none of authority");
+    check(
+        "header = \"x-tenant\"",
+        "fact = \"path\"\nheader = \"a\"",
+        "has one of",
+    );
+    check("none_of = [\"evil\"]", "", "no values");
     let large = format!("{WHOLE}#{}", "x".repeat(4 * 1024 * 1024));
     let error = Policy::from_toml(&large).unwrap_err().to_string();
     assert!(error.contains("bytes"));

@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod conditions;
 #[cfg(feature = "file")]
 mod file;
+#[cfg(all(feature = "file", feature = "istio"))]
+mod istio;
 mod layer;
 mod paths;
 mod requirements;
