@@ -3,8 +3,8 @@
 //! ended, as JSON, by a thread of its own. Then what the ledger bears.
 //!
 //! `cargo bench --bench audit` runs all; `AUDIT_SECONDS=60` makes the sustained run longer.
-//! `AUDIT_LOOP=handler`, `tracing`, `audit`, `unmet` or `outermost` sends 20,000 requests through that and
-//! ends: for whoever counts instructions.
+//! `AUDIT_LOOP=handler`, `tracing`, `audit`, `unmet` or `outermost` sends requests through that case
+//! and ends: 20,000 or as many as `AUDIT_REQUESTS` says, for whoever counts instructions.
 #![allow(
     clippy::disallowed_methods,
     clippy::indexing_slicing,
@@ -370,7 +370,7 @@ fn request_path() {
 
 /// What a request's own thread works, in nanoseconds: without what it waits, and without what the
 /// threads that write take from it on a machine with few cores.
-fn worked(cases: &mut [&mut dyn FnMut()]) -> Vec<f64> {
+fn worked(cases: &mut [&mut dyn FnMut() -> usize]) -> Vec<f64> {
     const TURNS: usize = 300;
     let now = || {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -381,7 +381,7 @@ fn worked(cases: &mut [&mut dyn FnMut()]) -> Vec<f64> {
         for (run, took) in cases.iter_mut().zip(&mut took) {
             let began = now();
             for _ in 0..200 {
-                run();
+                assert_eq!(run(), PAID.len());
             }
             took.push((now() - began) / 200.0);
             // Both writers catch up.
@@ -406,11 +406,11 @@ fn request_work() {
     let mut outermost = audited.clone();
     let worked = tracing::subscriber::with_default(subscriber, || {
         worked(&mut [
-            &mut || drop(send(&mut bare, facts.met())),
-            &mut || drop(send(&mut traced, facts.met())),
-            &mut || drop(send(&mut audited, facts.met())),
-            &mut || drop(send(&mut unmet, facts.request())),
-            &mut || drop(send(&mut outermost, facts.request())),
+            &mut || send(&mut bare, facts.met()),
+            &mut || send(&mut traced, facts.met()),
+            &mut || send(&mut audited, facts.met()),
+            &mut || send(&mut unmet, facts.request()),
+            &mut || send(&mut outermost, facts.request()),
         ])
     });
     drop(guard);
@@ -429,6 +429,8 @@ fn request_work() {
 
 /// Sends requests through one of the cases of the comparison, and nothing else.
 fn repeat(case: &str) {
+    let requests = std::env::var("AUDIT_REQUESTS").ok();
+    let requests = requests.and_then(|it| it.parse().ok()).unwrap_or(20_000);
     let folder = Folder::new("loop");
     let ledger = folder.builder().open().unwrap();
     let (subscriber, _guard) = subscriber(&folder.0.join("lines.json"));
@@ -439,7 +441,11 @@ fn repeat(case: &str) {
     );
     let mut audited = service(&ledger, Durability::Buffered, PAID);
     tracing::subscriber::with_default(subscriber, || {
-        for _ in 0..20_000 {
+        for number in 1..=requests {
+            if number % 500 == 0 {
+                // The writers catch up.
+                std::thread::sleep(Duration::from_millis(2));
+            }
             let bytes = match case {
                 "handler" => send(&mut bare, facts.met()),
                 "tracing" => send(&mut traced, facts.met()),

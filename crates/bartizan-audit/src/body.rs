@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::record::Ending;
-use crate::service::Watch;
+use crate::service::Held;
 
 pub use self::tap::TapBody;
 
@@ -24,7 +24,7 @@ pin_project! {
     pub struct AuditBody<B> {
         #[pin]
         arm: Arm<B>,
-        watch: Option<Watch>,
+        watch: Option<Held>,
     }
 }
 
@@ -38,7 +38,7 @@ pin_project! {
 }
 
 impl<B> AuditBody<B> {
-    pub(crate) fn inner(body: B, watch: Option<Watch>) -> Self {
+    pub(crate) fn inner(body: B, watch: Option<Held>) -> Self {
         Self {
             arm: Arm::Inner { body },
             watch,
@@ -88,11 +88,10 @@ impl<B: Body<Data = Bytes>> Body for AuditBody<B> {
                 } else if let Some(trailers) = frame.trailers_ref() {
                     watch.trailers(trailers);
                 }
-                // Servers do not ask again once a body says that it has ended.
-                match this.arm.project() {
-                    ArmOf::Inner { body } if body.is_end_stream() => Some(Ending::Complete),
-                    _ => None,
-                }
+                // Servers do not ask again once a body says that it has ended, nor behind trailers.
+                let has_ended = frame.is_trailers()
+                    || matches!(this.arm.project(), ArmOf::Inner { body } if body.is_end_stream());
+                has_ended.then_some(Ending::Complete)
             }
             Some(Err(_)) => Some(Ending::BodyFailed),
             None => Some(Ending::Complete),

@@ -15,12 +15,12 @@ use crate::error::not_durable;
 use crate::ledger::Receipt;
 use crate::privacy::KeyAnswer;
 use crate::record::Ending;
-use crate::service::{Answer, Watch};
+use crate::service::{Answer, Held, Watch};
 
 pin_project! {
     /// The response of an [`Audit`](crate::Audit) service.
     pub struct AuditFuture<F, B> {
-        watch: Option<Watch>,
+        watch: Option<Held>,
         #[pin]
         state: State<F, B>,
     }
@@ -52,14 +52,14 @@ pin_project! {
 }
 
 impl<F, B> AuditFuture<F, B> {
-    pub(crate) fn calling(response: F, watch: Watch) -> Self {
+    pub(crate) fn calling(response: F, watch: Held) -> Self {
         Self {
             watch: Some(watch),
             state: State::Calling { response },
         }
     }
 
-    pub(crate) fn refused(rejection: Rejection, watch: Watch) -> Self {
+    pub(crate) fn refused(rejection: Rejection, watch: Held) -> Self {
         Self {
             watch: Some(watch),
             state: State::Refused {
@@ -187,7 +187,7 @@ fn withheld<F, B>(watch: &mut Watch) -> State<F, B> {
 }
 
 /// Passes the answer on. What is at its end already is written down at once.
-fn sent<B: Body>(response: Response<B>, watch: &mut Option<Watch>) -> Response<AuditBody<B>> {
+fn sent<B: Body>(response: Response<B>, watch: &mut Option<Held>) -> Response<AuditBody<B>> {
     response.map(|body| {
         if body.is_end_stream()
             && let Some(mut watch) = watch.take()
@@ -202,7 +202,7 @@ fn sent<B: Body>(response: Response<B>, watch: &mut Option<Watch>) -> Response<A
     clippy::expect_used,
     reason = "only a poll after completion finds it taken"
 )]
-fn held(watch: &mut Option<Watch>) -> &mut Watch {
+fn held(watch: &mut Option<Held>) -> &mut Watch {
     watch.as_mut().expect("AuditFuture polled after completion")
 }
 

@@ -179,6 +179,15 @@ impl Rule {
         self
     }
 
+    /// Whether it is about every request.
+    fn is_about_all(&self) -> bool {
+        self.methods.is_empty()
+            && self.templates.is_empty()
+            && self.peers.is_empty()
+            && self.protocol.is_none()
+            && self.outcome.is_none()
+    }
+
     fn matches(&self, facts: &Facts<'_>) -> bool {
         let any = |list: &[String], holds: &dyn Fn(&str) -> bool| {
             list.is_empty() || list.iter().any(|item| holds(item))
@@ -320,6 +329,7 @@ fn names_a_scheme(value: &str) -> bool {
 pub(crate) struct Policy {
     rules: Vec<Rule>,
     otherwise: Rule,
+    has_choice: bool,
     asks_for_outcomes: bool,
     promises_durable: bool,
     names_response_headers: bool,
@@ -330,6 +340,7 @@ impl Policy {
         rules.iter().try_for_each(Rule::check)?;
         let any = |holds: fn(&Rule) -> bool| rules.iter().any(holds);
         Ok(Self {
+            has_choice: rules.first().is_some_and(|rule| !rule.is_about_all()),
             asks_for_outcomes: any(|rule| rule.outcome.is_some()),
             promises_durable: any(|rule| rule.durability == Durability::Durable),
             names_response_headers: any(|rule| !rule.response_headers.is_empty()),
@@ -337,6 +348,12 @@ impl Policy {
             // What no rule is about is recorded rather than forgotten.
             otherwise: Rule::metadata(),
         })
+    }
+
+    /// The rule that decides whatever the request is, if there is one.
+    pub(crate) fn only(&self) -> Option<&Rule> {
+        let first = self.rules.first().unwrap_or(&self.otherwise);
+        (!self.has_choice).then_some(first)
     }
 
     /// The first rule that matches.
@@ -440,6 +457,26 @@ mod tests {
                 "{facts:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_decides_always_is_known_without_asking() {
+        let level = |rules: Vec<Rule>| Policy::new(rules).unwrap().only().map(Rule::level);
+        let some = || Rule::none().add_method("GET");
+        assert_eq!(level(vec![]), Some(Level::Metadata));
+        assert_eq!(level(vec![Rule::request(), some()]), Some(Level::Request));
+        assert_eq!(level(vec![some(), Rule::request()]), None);
+        assert_eq!(level(vec![Rule::none().add_template("*")]), None);
+        assert_eq!(
+            level(vec![Rule::none().with_protocol(Protocol::Grpc)]),
+            None
+        );
+        assert_eq!(
+            level(vec![Rule::none().with_outcome(RuleOutcome::Passed)]),
+            None
+        );
+        let peers = "spiffe://example.org/*".parse().unwrap();
+        assert_eq!(level(vec![Rule::none().add_peer(peers)]), None);
     }
 
     #[test]

@@ -20,6 +20,9 @@ const MAGIC: &[u8; 8] = b"BZAUDIT1";
 /// What stands in front of an entry.
 pub(crate) const FRAME_HEAD: usize = 4 + 8 + 1;
 
+/// The longest frame.
+pub(crate) const LONGEST_FRAME: usize = FRAME_HEAD + LONGEST_ENTRY;
+
 /// Where the prefixed entry begins in a frame.
 const PREFIXED: usize = 4 + 8;
 
@@ -114,6 +117,20 @@ pub(crate) fn put_frame(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     if let Some(place) = out.get_mut(begin..begin + 4) {
         place.copy_from_slice(&length.to_le_bytes());
     }
+}
+
+/// Makes a frame at the beginning of `place`, whose hash is still to be computed. `write` writes
+/// the entry, and says how long it is. Empty if it does not fit.
+pub(crate) fn fill_frame(place: &mut [u8], write: impl FnOnce(&mut [u8]) -> usize) -> &[u8] {
+    let Some((head, entry)) = place.split_first_chunk_mut::<FRAME_HEAD>() else {
+        return &[];
+    };
+    let length = write(entry);
+    *head = [0; FRAME_HEAD];
+    if let Some(place) = head.first_chunk_mut() {
+        *place = u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    }
+    place.get(..FRAME_HEAD + length).unwrap_or_default()
 }
 
 /// The length of the first frame among `frames`, which were made by [`put_frame`].

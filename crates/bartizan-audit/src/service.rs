@@ -1,5 +1,6 @@
 //! The services.
 
+mod held;
 mod tap;
 mod watch;
 mod witness;
@@ -16,6 +17,7 @@ use crate::body::AuditBody;
 use crate::config::Settings;
 use crate::future::AuditFuture;
 
+pub(crate) use self::held::Held;
 pub use self::tap::{AuditTap, AuditTapFuture};
 pub(crate) use self::tap::{Side, Taps};
 pub(crate) use self::watch::{Answer, Watch};
@@ -52,14 +54,19 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
-        let protocol = Protocol::of(&parts);
-        let (context, opened) = match SecurityContext::of(&parts.extensions) {
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let protocol = Protocol::of_request(&request);
+        let (context, opened) = match SecurityContext::of(request.extensions()) {
             Some(context) => (context.clone(), Ok(())),
-            None => Entrance::open(self.entrance.as_deref(), &mut parts, protocol),
+            None => {
+                let (mut parts, body) = request.into_parts();
+                let opened = Entrance::open(self.entrance.as_deref(), &mut parts, protocol);
+                request = Request::from_parts(parts, body);
+                opened
+            }
         };
-        let watch = Watch::begin(&self.settings, &mut parts, context, protocol);
+        let watch = Watch::begin(&self.settings, &mut request, context, protocol);
+        let watch = Held::new(watch);
         if let Err(rejection) = opened {
             // Gives back what `poll_ready` reserved in the inner service.
             let fresh = self.inner.clone();
@@ -67,8 +74,7 @@ where
             return AuditFuture::refused(rejection, watch);
         }
         // Should this panic, the watch is dropped with it, and writes that down.
-        let response = self.inner.call(Request::from_parts(parts, body));
-        AuditFuture::calling(response, watch)
+        AuditFuture::calling(self.inner.call(request), watch)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Request};
 
 /// The protocol of a request, read from its content type.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -27,8 +27,17 @@ impl Protocol {
     ///
     /// [gRPC over HTTP/2]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
     pub fn of(request: &Parts) -> Self {
-        if request.method == Method::POST {
-            Self::of_content(&request.headers)
+        Self::of_head(&request.method, &request.headers)
+    }
+
+    /// As [`of`](Self::of), of a request that was not taken apart.
+    pub fn of_request<B>(request: &Request<B>) -> Self {
+        Self::of_head(request.method(), request.headers())
+    }
+
+    fn of_head(method: &Method, headers: &HeaderMap) -> Self {
+        if method == Method::POST {
+            Self::of_content(headers)
         } else {
             Self::Http
         }
@@ -119,6 +128,7 @@ mod tests {
                 .header(CONTENT_TYPE, "application/grpc")
                 .body(())
                 .unwrap();
+            assert_eq!(Protocol::of_request(&request), expected, "{method}");
             assert_eq!(Protocol::of(&request.into_parts().0), expected, "{method}");
         }
     }

@@ -14,9 +14,6 @@ use super::{
 /// The longest text of a field, in bytes. What is longer is cut, and the cut is counted.
 pub(super) const LONGEST_TEXT: usize = 1024;
 
-/// Where an entry is full: no field is begun behind this.
-const FULL: usize = 60 * 1024;
-
 /// The fields behind the fixed part, in the order in which they are written.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
@@ -103,34 +100,45 @@ const CUT_AT: usize = 8 + 5 + 8 + 8 + 2 + 2 + 8 + 2;
 pub(super) const NONE: u16 = u16::MAX;
 
 impl Head {
-    fn write(&self, out: &mut Vec<u8>) {
-        let mut fixed = [0; 2 + CUT_AT + 2];
-        let mut rest = fixed.as_mut_slice();
-        let mut put = |bytes: &[u8]| {
-            if let Some((place, behind)) =
-                std::mem::take(&mut rest).split_at_mut_checked(bytes.len())
-            {
-                place.copy_from_slice(bytes);
-                rest = behind;
-            }
-        };
-        put(&[VERSION, Kind::Request.byte()]);
-        put(&self.number.to_le_bytes());
-        put(&[
+    /// Kind, version and fixed part. What is cut is not known yet.
+    #[inline]
+    fn write(&self, place: &mut [u8]) {
+        let mut rest = Rest(place);
+        rest.put(&[VERSION, Kind::Request.byte()]);
+        rest.put(&self.number.to_le_bytes());
+        rest.put(&[
             stage_byte(self.stage),
             level_byte(self.level),
             durability_byte(self.durability),
             protocol_byte(self.protocol),
             ending_byte(self.ending),
         ]);
-        put(&self.time.to_le_bytes());
-        put(&self.duration.to_le_bytes());
-        put(&self.status.unwrap_or(NONE).to_le_bytes());
-        put(&self.grpc_status.unwrap_or(NONE).to_le_bytes());
-        put(&self.response_bytes.to_le_bytes());
-        put(&self.lost_decisions.to_le_bytes());
-        put(&self.cut.to_le_bytes());
-        out.extend_from_slice(&fixed);
+        rest.put(&self.time.to_le_bytes());
+        rest.put(&self.duration.to_le_bytes());
+        rest.put(&self.status.unwrap_or(NONE).to_le_bytes());
+        rest.put(&self.grpc_status.unwrap_or(NONE).to_le_bytes());
+        rest.put(&self.response_bytes.to_le_bytes());
+        rest.put(&self.lost_decisions.to_le_bytes());
+        rest.put(&[0, 0]);
+    }
+}
+
+/// What is left of a place that is being filled.
+struct Rest<'p>(&'p mut [u8]);
+
+impl Rest<'_> {
+    /// Writes bytes that there is room for.
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        // Many texts are absent, and copying nothing is a call as well.
+        if bytes.is_empty() {
+            return;
+        }
+        let rest = std::mem::take(&mut self.0);
+        if let Some((place, behind)) = rest.split_at_mut_checked(bytes.len()) {
+            place.copy_from_slice(bytes);
+            self.0 = behind;
+        }
     }
 }
 
@@ -138,26 +146,29 @@ impl Head {
 /// the facts are held.
 #[derive(Debug)]
 pub(crate) struct RequestEncoder<'o> {
-    out: &'o mut Vec<u8>,
-    begin: usize,
+    out: &'o mut [u8],
+    at: usize,
     cut: u16,
 }
 
 impl<'o> RequestEncoder<'o> {
-    /// Begins an entry.
-    pub(crate) fn begin(out: &'o mut Vec<u8>, head: &Head) -> Self {
-        let begin = out.len();
-        head.write(out);
-        Self {
+    /// Begins an entry in place of these bytes: as many as an entry can have. A field for which
+    /// there is no room is left out, and counted.
+    pub(crate) fn begin(out: &'o mut [u8], head: &Head) -> Self {
+        let mut encoder = Self {
             out,
-            begin,
+            at: 0,
             cut: head.cut,
+        };
+        if let Some(place) = encoder.room(2 + CUT_AT + 2) {
+            head.write(place);
         }
+        encoder
     }
 
     pub(crate) fn text(&mut self, tag: Tag, text: &str) {
         let short = self.cut_to(LONGEST_TEXT, text);
-        self.field(tag, [short.as_bytes()]);
+        self.bytes(tag, short.as_bytes());
     }
 
     pub(crate) fn maybe(&mut self, tag: Tag, text: Option<&str>) {
@@ -231,12 +242,12 @@ impl<'o> RequestEncoder<'o> {
         self.field(tag, [&[length], short.as_bytes(), value.as_bytes()]);
     }
 
-    /// Ends the entry.
-    pub(crate) fn finish(self) {
-        let at = self.begin + 2 + CUT_AT;
-        if let Some(place) = self.out.get_mut(at..at + 2) {
+    /// Ends the entry, and says how long it is.
+    pub(crate) fn finish(self) -> usize {
+        if let Some(place) = self.out.get_mut(2 + CUT_AT..2 + CUT_AT + 2) {
             place.copy_from_slice(&self.cut.to_le_bytes());
         }
+        self.at
     }
 
     fn note_cut(&mut self, is_cut: bool) {
@@ -251,18 +262,28 @@ impl<'o> RequestEncoder<'o> {
     }
 
     /// Writes a field of these parts. Their length is known, so that each byte is written once.
+    #[inline]
     fn field<const N: usize>(&mut self, tag: Tag, parts: [&[u8]; N]) {
-        if self.out.len() - self.begin > FULL {
-            self.note_cut(true);
-            return;
-        }
         let length: usize = parts.iter().map(|part| part.len()).sum();
-        let [low, high] = u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes();
-        self.out.reserve(3 + length);
-        self.out.extend_from_slice(&[tag as u8, low, high]);
+        let place = self.room(3 + length);
+        let Some((head, place)) = place.and_then(|place| place.split_first_chunk_mut()) else {
+            return self.note_cut(true);
+        };
+        let [low, high, ..] = length.to_le_bytes();
+        *head = [tag as u8, low, high];
+        let mut rest = Rest(place);
         for part in parts {
-            self.out.extend_from_slice(part);
+            rest.put(part);
         }
+    }
+
+    /// The next bytes, if there are so many.
+    #[inline]
+    fn room(&mut self, length: usize) -> Option<&mut [u8]> {
+        let (_, rest) = self.out.split_at_mut_checked(self.at)?;
+        let (place, _) = rest.split_at_mut_checked(length)?;
+        self.at += length;
+        Some(place)
     }
 }
 

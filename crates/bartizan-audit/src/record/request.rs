@@ -1,14 +1,18 @@
 //! The record of one request.
 
+mod trace;
+
 use bartizan_core::{Enforcement, IpNetwork, Outcome, Protocol};
 
 use super::encoder::{Head, LONGEST_TEXT, NONE, RequestEncoder, Tag};
 use super::system::read_network;
 use super::wire::{Input, RecordError, text};
 use super::{
-    Durability, Ending, Level, Stage, durability_from, ending_from, enforcement_from, level_from,
-    outcome_from, protocol_from, stage_from,
+    Durability, Ending, LONGEST_ENTRY, Level, Stage, durability_from, ending_from,
+    enforcement_from, level_from, outcome_from, protocol_from, stage_from,
 };
+
+pub use self::trace::Trace;
 
 /// One request: who, what, when, where, the outcome, and what every layer decided.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -82,65 +86,6 @@ pub struct RequestRecord<'a> {
     pub response_fields: Vec<(&'a str, &'a str)>,
 }
 
-/// The trace that a request belongs to ([W3C Trace Context]).
-///
-/// [W3C Trace Context]: https://www.w3.org/TR/trace-context/#traceparent-header
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Trace {
-    /// The trace.
-    pub trace_id: [u8; 16],
-    /// The span of the caller.
-    pub parent_id: [u8; 8],
-}
-
-impl Trace {
-    /// Reads a `traceparent` header of version 0. Anything else is none: a caller may send what
-    /// it wants, and only a well-formed one is recorded.
-    #[must_use]
-    pub fn parse(header: &str) -> Option<Self> {
-        Self::of_bytes(header.as_bytes())
-    }
-
-    pub(crate) fn of_bytes(header: &[u8]) -> Option<Self> {
-        let (version, rest) = header.split_first_chunk::<3>()?;
-        let (trace, rest) = rest.split_first_chunk::<32>()?;
-        let (dash, rest) = rest.split_first_chunk::<1>()?;
-        let (parent, rest) = rest.split_first_chunk::<16>()?;
-        let [last, flags @ ..] = <[u8; 3]>::try_from(rest).ok()?;
-        if version != b"00-" || dash != b"-" || last != b'-' {
-            return None;
-        }
-        let _: [u8; 1] = hexadecimal(&flags)?;
-        let (trace_id, parent_id) = (hexadecimal(trace)?, hexadecimal(parent)?);
-        (trace_id != [0; 16] && parent_id != [0; 8]).then_some(Self {
-            trace_id,
-            parent_id,
-        })
-    }
-}
-
-/// What lower-case hexadecimal digits say.
-fn hexadecimal<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    let mut all = 0;
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = <[u8; 2]>::try_from(pair).ok()?.map(digit);
-        *byte = high << 4 | low & 15;
-        all |= high | low;
-    }
-    (all < 16 && digits.len() == 2 * N).then_some(bytes)
-}
-
-/// The value of a digit; above 15 for what is none. Without a branch, so that many are read at
-/// once.
-const fn digit(byte: u8) -> u8 {
-    let (number, letter) = (byte.wrapping_sub(b'0'), byte.wrapping_sub(b'a'));
-    let number = if number < 10 { number } else { 255 };
-    let letter = if letter < 6 { letter + 10 } else { 255 };
-    if number < letter { number } else { letter }
-}
-
 /// What is sealed under the key of a person.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -188,8 +133,10 @@ impl<'a> RequestRecord<'a> {
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         // The encoder writes the first two bytes itself.
-        out.truncate(out.len().saturating_sub(2));
-        let mut encoder = RequestEncoder::begin(out, &self.head());
+        let begin = out.len().saturating_sub(2);
+        out.resize(begin + LONGEST_ENTRY, 0);
+        let place = out.get_mut(begin..).unwrap_or_default();
+        let mut encoder = RequestEncoder::begin(place, &self.head());
         encoder.text(Tag::Method, self.method);
         encoder.maybe(Tag::Template, self.template);
         encoder.maybe(Tag::Path, self.path);
@@ -222,7 +169,8 @@ impl<'a> RequestRecord<'a> {
                 encoder.pair(tag, name, value);
             }
         }
-        encoder.finish();
+        let length = encoder.finish();
+        out.truncate(begin + length);
     }
 
     fn read_head(input: &mut Input<'a>) -> Result<Self, RecordError> {

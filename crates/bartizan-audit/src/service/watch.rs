@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use bartizan_core::{Enforcement, Outcome, Protocol, SecurityContext};
 use http::header::{HeaderMap, HeaderName};
-use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{Method, Request, StatusCode};
 
 use super::tap::Taps;
 use crate::config::Settings;
@@ -67,20 +66,20 @@ pub(crate) enum Answer {
 }
 
 impl Watch {
-    pub(crate) fn begin(
+    pub(crate) fn begin<B>(
         settings: &Arc<Settings>,
-        parts: &mut Parts,
+        request: &mut Request<B>,
         context: SecurityContext,
         protocol: Protocol,
     ) -> Self {
-        let trace = parts.headers.get(&TRACEPARENT);
+        let trace = request.headers().get(&TRACEPARENT);
         let trace = trace.and_then(|trace| Trace::of_bytes(trace.as_bytes()));
         Self {
             begun: settings.ledger.begin(),
-            extra: Extra::begin(settings, parts),
+            extra: Extra::begin(settings, request),
             trace,
             context,
-            method: parts.method.clone(),
+            method: request.method().clone(),
             protocol,
             key: None,
             stage: Stage::Whole,
@@ -265,12 +264,15 @@ impl Watch {
     }
 
     fn rule(&self) -> &Rule {
-        self.settings.policy.find(&Facts {
-            method: self.method.as_str(),
-            template: self.template(),
-            protocol: self.protocol,
-            peer: self.context.peer(),
-            refused: self.settings.policy.asks_for_outcomes() && self.refusal().is_some(),
+        let policy = &self.settings.policy;
+        policy.only().unwrap_or_else(|| {
+            policy.find(&Facts {
+                method: self.method.as_str(),
+                template: self.template(),
+                protocol: self.protocol,
+                peer: self.context.peer(),
+                refused: policy.asks_for_outcomes() && self.refusal().is_some(),
+            })
         })
     }
 
@@ -292,17 +294,19 @@ fn values<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = String
 
 impl Extra {
     /// What is known when the request begins, if any rule asks for it.
-    fn begin(settings: &Settings, parts: &mut Parts) -> Option<Box<Self>> {
+    fn begin<B>(settings: &Settings, request: &mut Request<B>) -> Option<Box<Self>> {
         if settings.request_headers.is_empty() && !settings.taps {
             return None;
         }
         let headers = settings.request_headers.iter().enumerate();
         let request_headers = headers
-            .flat_map(|(index, name)| values(&parts.headers, name).map(move |value| (index, value)))
+            .flat_map(|(index, name)| {
+                values(request.headers(), name).map(move |value| (index, value))
+            })
             .collect();
         let taps = settings.taps.then(|| {
             let taps = Arc::new(Taps::new(settings.largest_tap));
-            parts.extensions.insert(Arc::clone(&taps));
+            request.extensions_mut().insert(Arc::clone(&taps));
             taps
         });
         Some(Box::new(Self {

@@ -8,7 +8,7 @@ use super::Watch;
 use crate::policy::{Rule, looks_secret};
 use crate::privacy::{Bound, Keyed, PersonRef};
 use crate::record::{Ending, Head, Level, RequestEncoder, Tag};
-use crate::segment::put_frame;
+use crate::segment::{LONGEST_FRAME, fill_frame};
 
 /// What stands for a value that looks like a credential.
 const REDACTED: &str = "[redacted]";
@@ -20,18 +20,18 @@ thread_local! {
 }
 
 impl Watch {
-    /// Puts the record together and appends it.
+    /// Puts the record together and appends its frame.
     pub(super) fn write<R>(
         &self,
         rule: &Rule,
         ending: Ending,
         append: impl FnOnce(&crate::ledger::Ledger, &[u8]) -> R,
     ) -> R {
-        let ledger = &self.settings.ledger;
         let with = |scratch: &mut Vec<u8>| {
-            scratch.clear();
-            put_frame(scratch, |out| self.encode(out, rule, ending));
-            append(ledger, scratch)
+            // As long as the longest, once: fields are written without asking for more.
+            scratch.resize(LONGEST_FRAME, 0);
+            let frame = fill_frame(scratch, |entry| self.encode(entry, rule, ending));
+            append(&self.settings.ledger, frame)
         };
         // While a thread ends its scratch is gone.
         let mut own = Some(with);
@@ -46,7 +46,8 @@ impl Watch {
         }
     }
 
-    fn encode(&self, out: &mut Vec<u8>, rule: &Rule, ending: Ending) {
+    /// Writes the entry, and says how long it is.
+    fn encode(&self, out: &mut [u8], rule: &Rule, ending: Ending) -> usize {
         let context = &self.context;
         let now = self.settings.ledger.clock().monotonic();
         let lasted = now.saturating_since(self.begun.moment).as_micros();
@@ -92,7 +93,7 @@ impl Watch {
         self.encode_principal(&mut encoder);
         context.visit_decisions(|decision| encoder.decision(decision));
         self.encode_fields(&mut encoder, rule);
-        encoder.finish();
+        encoder.finish()
     }
 
     fn encode_principal(&self, encoder: &mut RequestEncoder<'_>) {
