@@ -174,11 +174,12 @@ impl SecurityContext {
         if self.principal().is_some_and(is_other) {
             return Err(ContextConflict { field: "principal" });
         }
+        let mut verified: Arc<dyn Authenticated> = verified;
         if self.0.authenticated.get().is_none() && self.0.claims.get().is_none() {
-            let verified: Arc<dyn Authenticated> = Arc::<T>::clone(&verified);
-            if self.0.authenticated.set(verified).is_ok() {
-                return Ok(());
-            }
+            verified = match self.0.authenticated.set(verified) {
+                Ok(()) => return Ok(()),
+                Err(verified) => verified,
+            };
         }
         let verified: Arc<dyn Any + Send + Sync> = verified;
         match self.any_claims() {

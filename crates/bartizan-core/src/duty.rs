@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::request::Parts;
+
 use crate::context::SecurityContext;
 use crate::decision::{Decision, Enforcement, Outcome};
 use crate::event::{DecisionEvent, Event, Observe};
@@ -78,13 +80,12 @@ impl Duty {
         context.record(decision);
     }
 
-    /// Records a verdict and turns it into what happens: the pass, if there is one, or the
-    /// refusal. In shadow mode a refusal becomes a passage without a pass.
-    pub(crate) fn settle<P: Pass>(
+    /// Records a verdict. In shadow mode a refusal becomes a passage without a pass.
+    fn decide<P>(
         &self,
         inspection: &mut Inspection<'_>,
         verdict: Result<P, Rejection>,
-    ) -> Result<Settled<P>, Rejection> {
+    ) -> Result<Option<P>, Rejection> {
         let note = inspection.note.take();
         let (outcome, code) = match &verdict {
             Ok(_) => (Outcome::Allowed, None),
@@ -105,15 +106,24 @@ impl Duty {
         }
         self.record(inspection, decision);
         match verdict {
-            Ok(pass) => Ok(Settled::watched(
-                pass,
-                self,
-                inspection.context,
-                inspection.protocol,
-            )),
-            Err(_) if self.enforcement == Enforcement::Shadow => Ok(Settled::shadowed()),
+            Ok(pass) => Ok(Some(pass)),
+            Err(_) if self.enforcement == Enforcement::Shadow => Ok(None),
             Err(rejection) => Err(rejection),
         }
+    }
+
+    /// Records a verdict and turns it into what happens: the pass, if there is one, or the
+    /// refusal.
+    pub(crate) fn settle<P: Pass>(
+        &self,
+        inspection: &mut Inspection<'_>,
+        verdict: Result<P, Rejection>,
+    ) -> Result<Settled<P>, Rejection> {
+        let (context, protocol) = (inspection.context, inspection.protocol);
+        Ok(match self.decide(inspection, verdict)? {
+            Some(pass) => Settled::watched(pass, self, context, protocol),
+            None => Settled::shadowed(),
+        })
     }
 }
 
@@ -136,6 +146,28 @@ pub(crate) fn settle<P: Pass>(
         Some(duty) => duty.settle(inspection, verdict),
         None => verdict.map(Settled::unwatched),
     }
+}
+
+/// The same for whoever is done with the context, and hands it over.
+pub(crate) fn settle_with<P: Pass>(
+    duty: Option<&Duty>,
+    parts: &mut Parts,
+    (context, protocol, note): (SecurityContext, Protocol, Option<Arc<str>>),
+    verdict: Result<P, Rejection>,
+) -> Result<Settled<P>, Rejection> {
+    let Some(duty) = duty else {
+        return verdict.map(Settled::unwatched);
+    };
+    let mut inspection = Inspection {
+        parts,
+        context: &context,
+        protocol,
+        note,
+    };
+    Ok(match duty.decide(&mut inspection, verdict)? {
+        Some(pass) => Settled::watched_in(pass, duty, context, protocol),
+        None => Settled::shadowed(),
+    })
 }
 
 #[cfg(test)]

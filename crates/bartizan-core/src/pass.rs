@@ -99,18 +99,31 @@ impl<P: Pass> Settled<P> {
         context: &SecurityContext,
         protocol: Protocol,
     ) -> Self {
-        let watch = if P::MAY_CUT {
-            Watch::Cut {
-                duty: duty.clone(),
-                context: context.clone(),
-                protocol,
-            }
+        if P::MAY_CUT {
+            Self::watched_in(pass, duty, context.clone(), protocol)
         } else {
-            Watch::Nothing
-        };
+            Self::unwatched(pass)
+        }
+    }
+
+    /// The same in a context that nobody else needs.
+    pub(crate) fn watched_in(
+        pass: P,
+        duty: &Duty,
+        context: SecurityContext,
+        protocol: Protocol,
+    ) -> Self {
+        if !P::MAY_CUT {
+            return Self::unwatched(pass);
+        }
+        let duty = duty.clone();
         Self {
             pass: Some(pass),
-            watch,
+            watch: Watch::Cut {
+                duty,
+                context,
+                protocol,
+            },
         }
     }
 }

@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use crate::body::GuardBody;
 use crate::context::SecurityContext;
-use crate::duty::settle;
+use crate::duty::settle_with;
 use crate::entrance::Entrance;
 use crate::future::{Asked, Form, GuardFuture};
 use crate::guard::{Check, Guard, Inspection};
@@ -75,22 +75,26 @@ where
             note: None,
         };
         match self.guard.check(&mut inspection) {
-            Check::Now(verdict) => match settle(self.guard.duty(), &mut inspection, verdict) {
-                Ok(mut pass) => match pass.take_refusal() {
-                    None => {
-                        let request = Request::from_parts(parts, body);
-                        GuardFuture::calling(self.inner.call(request), pass, form)
-                    }
-                    Some(rejection) => {
+            Check::Now(verdict) => {
+                let note = inspection.note.take();
+                let known = (context, form.protocol, note);
+                match settle_with(self.guard.duty(), &mut parts, known, verdict) {
+                    Ok(mut pass) => match pass.take_refusal() {
+                        None => {
+                            let request = Request::from_parts(parts, body);
+                            GuardFuture::calling(self.inner.call(request), pass, form)
+                        }
+                        Some(rejection) => {
+                            self.release_permit();
+                            GuardFuture::refused(rejection, Some(pass), form)
+                        }
+                    },
+                    Err(rejection) => {
                         self.release_permit();
-                        GuardFuture::refused(rejection, Some(pass), form)
+                        GuardFuture::refused(rejection, None, form)
                     }
-                },
-                Err(rejection) => {
-                    self.release_permit();
-                    GuardFuture::refused(rejection, None, form)
                 }
-            },
+            }
             Check::Later(inquiry) => {
                 let note = inspection.note.take();
                 // Nothing that `poll_ready` reserved is held while the guard waits: whoever can

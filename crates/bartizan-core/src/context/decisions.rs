@@ -12,26 +12,25 @@ const LIMIT: usize = 64;
 
 #[derive(Default)]
 pub(super) struct Decisions {
-    taken: AtomicUsize,
     inline: [OnceLock<Decision>; INLINE],
+    /// How many came when those were taken.
+    beyond: AtomicUsize,
     overflow: Mutex<Vec<Decision>>,
 }
 
 impl Decisions {
-    pub(super) fn record(&self, decision: Decision) {
-        // The place is reserved first, so that two layers that run at once take two places.
-        let place = self.taken.fetch_add(1, Ordering::Relaxed);
-        match self.inline.get(place) {
-            Some(cell) => {
-                let _ = cell.set(decision);
-            }
-            None if place < LIMIT => {
-                self.overflow
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(decision);
-            }
-            None => {}
+    pub(super) fn record(&self, mut decision: Decision) {
+        // Two layers that run at once take two places: whoever finds one taken goes on.
+        for cell in &self.inline {
+            decision = match cell.set(decision) {
+                Ok(()) => return,
+                Err(decision) => decision,
+            };
+        }
+        if self.beyond.fetch_add(1, Ordering::Relaxed) < LIMIT - INLINE {
+            let overflow = self.overflow.lock();
+            let mut overflow = overflow.unwrap_or_else(PoisonError::into_inner);
+            overflow.push(decision);
         }
     }
 
@@ -40,7 +39,7 @@ impl Decisions {
             .iter()
             .filter_map(OnceLock::get)
             .for_each(&mut visit);
-        if self.taken.load(Ordering::Relaxed) > INLINE {
+        if self.beyond.load(Ordering::Relaxed) > 0 {
             let overflow = self
                 .overflow
                 .lock()
@@ -51,6 +50,7 @@ impl Decisions {
     }
 
     pub(super) fn lost(&self) -> usize {
-        self.taken.load(Ordering::Relaxed).saturating_sub(LIMIT)
+        let beyond = self.beyond.load(Ordering::Relaxed);
+        beyond.saturating_sub(LIMIT - INLINE)
     }
 }
