@@ -109,6 +109,7 @@
 //!
 //! | feature | adds | default |
 //! |---|---|---|
+//! | `nats` | `NatsSink`: a stream of NATS JetStream, acknowledged, duplicates removed | no |
 //! | `postgres` | `PostgresSink`: a table of PostgreSQL, with each entry once, and what proofs are made of | no |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -167,6 +168,8 @@ pub use self::sink::{
     Accepted, Batch, Blocking, Delivery, DeliveryBuilder, DeliveryFailure, DeliveryState,
     DeliveryStatus, Sink, SinkAnswer, SinkConfigError, SinkError, SinkErrorKind,
 };
+#[cfg(feature = "nats")]
+pub use self::sink::{NatsSink, NatsSinkBuilder};
 #[cfg(feature = "postgres")]
 pub use self::sink::{PostgresSink, PostgresSinkBuilder};
 pub use self::tail::{Deliver, LineSink, SyncedFile, Tail};

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use crate::read::StoredEntry;
 use crate::record::RecordError;
 
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "nats", feature = "postgres"))]
 pub(crate) use self::json::hex;
 pub use self::line::escaped;
 

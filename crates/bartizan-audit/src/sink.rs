@@ -4,13 +4,15 @@ mod blocking;
 mod config;
 mod delivery;
 mod error;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod run;
 mod status;
 #[cfg(feature = "postgres")]
 mod summary;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "nats", feature = "postgres"))]
 mod tls;
 
 use std::pin::Pin;
@@ -21,6 +23,8 @@ pub use self::blocking::Blocking;
 pub use self::config::DeliveryBuilder;
 pub use self::delivery::Delivery;
 pub use self::error::{SinkConfigError, SinkError, SinkErrorKind};
+#[cfg(feature = "nats")]
+pub use self::nats::{NatsSink, NatsSinkBuilder};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresSink, PostgresSinkBuilder};
 pub use self::status::{DeliveryFailure, DeliveryState, DeliveryStatus};
