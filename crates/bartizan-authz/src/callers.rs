@@ -180,6 +180,19 @@ impl Callers {
                 .any(|others| others.include(facts, reading.turned()))
     }
 
+    /// What of them does not hold, but for conditions and exceptions.
+    pub(crate) fn missing_parts(&self, facts: &Facts<'_>, reading: Reading) -> Vec<&'static str> {
+        let has_claim = |claim: &Claim| facts.has_claim(&claim.name, &claim.values);
+        let parts = [
+            ("peer", self.include_peer(facts)),
+            ("principal", self.include_principal(facts)),
+            ("network", self.include_address(facts, reading)),
+            ("claim", self.claims.iter().all(has_claim)),
+        ];
+        let missing = parts.into_iter().filter(|(_, holds)| !holds);
+        missing.map(|(part, _)| part).collect()
+    }
+
     fn include_address(&self, facts: &Facts<'_>, reading: Reading) -> bool {
         let within = |address| self.networks.iter().any(|net| net.contains(address));
         // An address that is not known is held against the request.

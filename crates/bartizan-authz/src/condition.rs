@@ -57,6 +57,32 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// The word for it, as files of rules have it.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Authority => "authority",
+            Self::Claim(_) => "claim",
+            Self::Client => "client",
+            Self::ClientAddress => "client_address",
+            Self::DestinationAddress => "destination_address",
+            Self::DestinationPort => "destination_port",
+            Self::Header(_) => "header",
+            Self::Issuer => "issuer",
+            Self::Method => "method",
+            Self::Namespace => "namespace",
+            Self::Path => "path",
+            Self::Peer => "peer",
+            Self::Principal => "principal",
+            Self::Role => "role",
+            Self::Scope => "scope",
+            Self::ServerName => "server_name",
+            Self::ServiceAccount => "service_account",
+            Self::SourceAddress => "source_address",
+            Self::Subject => "subject",
+            Self::TrustDomain => "trust_domain",
+        }
+    }
+
     /// Whether nobody without a principal has it.
     pub(crate) fn is_of_principal(&self) -> bool {
         matches!(

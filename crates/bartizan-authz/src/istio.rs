@@ -11,3 +11,4 @@ mod write;
 pub use self::error::{IstioError, IstioErrorKind};
 pub use self::export::{ExportError, Exported, IstioExport};
 pub use self::import::{Imported, IstioImport, Note, Unmatched};
+pub(crate) use self::write::quoted;

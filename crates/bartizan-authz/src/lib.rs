@@ -84,6 +84,7 @@ mod config;
 mod document;
 mod engine;
 mod error;
+mod explain;
 mod facts;
 #[cfg(feature = "file")]
 mod file;
@@ -92,6 +93,8 @@ mod index;
 #[cfg(feature = "istio")]
 mod istio;
 mod layer;
+#[cfg(feature = "istio")]
+mod network_policy;
 mod pattern;
 mod policy;
 mod require;
@@ -106,6 +109,7 @@ pub use self::error::{
     AMBIGUOUS_HOST, AMBIGUOUS_PATH, AuthzError, AuthzErrorKind, DENIED, ENGINE_FAILED,
     INSUFFICIENT_SCOPE, NO_POLICY, PolicyError, UNAUTHENTICATED,
 };
+pub use self::explain::{Explanation, Tried};
 pub use self::facts::{Facts, ReadClaims, ReadHeaders};
 #[cfg(feature = "file")]
 pub use self::file::PolicyFile;
@@ -116,6 +120,8 @@ pub use self::istio::{
     Unmatched,
 };
 pub use self::layer::{Authz, AuthzLayer};
+#[cfg(feature = "istio")]
+pub use self::network_policy::NetworkPolicyExport;
 pub use self::pattern::{HostPattern, PathPattern, PatternError};
 pub use self::policy::{Policy, PolicyBuilder};
 pub use self::require::{Require, RequireGuard, RequireLayer, allow_peer, require, require_scope};

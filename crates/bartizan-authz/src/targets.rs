@@ -142,6 +142,40 @@ impl Targets {
                 .all(|condition| condition.holds(facts, reading))
     }
 
+    /// What of them does not hold, but for conditions.
+    pub(crate) fn missing_parts(&self, facts: &Facts<'_>, reading: Reading) -> Vec<&'static str> {
+        let loosely = reading.is_loose();
+        let is_path = |pattern: &PathPattern| pattern.matches(facts.path, loosely);
+        let is_excepted =
+            |pattern: &PathPattern| pattern.matches(facts.path, reading.turned().is_loose());
+        let is_host = |host: &str| self.hosts.iter().any(|pattern| pattern.matches(host));
+        let is_port = |port: &u16| self.ports.contains(port);
+        let parts = [
+            (
+                "method",
+                self.methods.is_empty() || self.include_method(facts.method, loosely),
+            ),
+            (
+                "path",
+                self.paths.is_empty() || self.paths.iter().any(is_path),
+            ),
+            (
+                "an excepted path",
+                !self.except_paths.iter().any(is_excepted),
+            ),
+            (
+                "host",
+                self.hosts.is_empty() || facts.host.is_some_and(is_host),
+            ),
+            (
+                "port",
+                self.ports.is_empty() || facts.port.as_ref().is_some_and(is_port),
+            ),
+        ];
+        let missing = parts.into_iter().filter(|(_, holds)| !holds);
+        missing.map(|(part, _)| part).collect()
+    }
+
     /// A server answers `HEAD` where it answers `GET`: a denial of one is one of both.
     fn include_method(&self, method: &str, loosely: bool) -> bool {
         self.methods.iter().any(|wanted| **wanted == *method)

@@ -6,25 +6,25 @@ use crate::condition::{Condition, Fact};
 use crate::error::PolicyError;
 
 /// Facts that are told by a word alone.
-pub(super) const WORDS: [(&str, Fact); 18] = [
-    ("authority", Fact::Authority),
-    ("client", Fact::Client),
-    ("client_address", Fact::ClientAddress),
-    ("destination_address", Fact::DestinationAddress),
-    ("destination_port", Fact::DestinationPort),
-    ("issuer", Fact::Issuer),
-    ("method", Fact::Method),
-    ("namespace", Fact::Namespace),
-    ("path", Fact::Path),
-    ("peer", Fact::Peer),
-    ("principal", Fact::Principal),
-    ("role", Fact::Role),
-    ("scope", Fact::Scope),
-    ("server_name", Fact::ServerName),
-    ("service_account", Fact::ServiceAccount),
-    ("source_address", Fact::SourceAddress),
-    ("subject", Fact::Subject),
-    ("trust_domain", Fact::TrustDomain),
+const FACTS: [Fact; 18] = [
+    Fact::Authority,
+    Fact::Client,
+    Fact::ClientAddress,
+    Fact::DestinationAddress,
+    Fact::DestinationPort,
+    Fact::Issuer,
+    Fact::Method,
+    Fact::Namespace,
+    Fact::Path,
+    Fact::Peer,
+    Fact::Principal,
+    Fact::Role,
+    Fact::Scope,
+    Fact::ServerName,
+    Fact::ServiceAccount,
+    Fact::SourceAddress,
+    Fact::Subject,
+    Fact::TrustDomain,
 ];
 
 /// One of three says which fact it is.
@@ -48,12 +48,11 @@ impl ConditionText {
             (None, Some(name), None) => Fact::Header(name),
             (None, None, Some(path)) => Fact::Claim(path),
             (Some(word), None, None) => {
-                let known = WORDS.iter().find(|(known, _)| **known == word);
-                let (_, fact) = known.ok_or_else(|| {
-                    let words: Vec<_> = WORDS.iter().map(|(word, _)| *word).collect();
+                let known = FACTS.iter().find(|fact| fact.word() == word);
+                known.cloned().ok_or_else(|| {
+                    let words: Vec<_> = FACTS.iter().map(Fact::word).collect();
                     wrong(format!("{word:?} is none of {}", words.join(", ")))
-                })?;
-                fact.clone()
+                })?
             }
             _ => {
                 return Err(wrong(

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use crate::callers::{Authentication, Callers};
 use crate::condition::{Condition, Fact, Matcher};
-use crate::document::condition::WORDS;
 use crate::policy::Policy;
 use crate::rule::{Effect, Rule};
 use crate::targets::Targets;
@@ -155,11 +154,7 @@ fn condition(condition: &Condition) -> String {
     match &condition.fact {
         Fact::Header(name) => table.0.push(format!("header = {}", quoted(name))),
         Fact::Claim(path) => table.texts("claim", path.iter().map(String::as_str)),
-        fact => {
-            let word = WORDS.iter().find(|(_, known)| known == fact);
-            let (word, _) = word.unwrap_or(&("", Fact::Path));
-            table.0.push(format!("fact = {}", quoted(word)));
-        }
+        fact => table.0.push(format!("fact = {}", quoted(fact.word()))),
     }
     table.texts("one_of", condition.one_of.iter().map(Matcher::as_str));
     table.texts("none_of", condition.none_of.iter().map(Matcher::as_str));

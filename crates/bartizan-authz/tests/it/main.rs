@@ -8,6 +8,8 @@ mod file;
 #[cfg(all(feature = "file", feature = "istio"))]
 mod istio;
 mod layer;
+#[cfg(feature = "istio")]
+mod network_policy;
 mod paths;
 mod requirements;
 mod rules;

@@ -1,6 +1,8 @@
 //! What rules say, one by one.
 
-use bartizan_authz::{Callers, Effect, Facts, Policy, PolicyError, Rule, Ruling, Targets};
+use bartizan_authz::{
+    Callers, Condition, Effect, Fact, Facts, Policy, PolicyError, Rule, Ruling, Targets,
+};
 use bartizan_core::Principal;
 use proptest::prelude::*;
 
@@ -304,4 +306,39 @@ proptest! {
         let ruling = policy(all).decide(&facts, &mut |_| {});
         prop_assert_eq!(matches!(ruling, Ruling::Allowed(_)), expected);
     }
+}
+
+#[test]
+fn every_rule_says_what_it_lacks() {
+    let web = peer("spiffe://example.org/web");
+    let rules = [
+        Rule::deny("no admin").to(Targets::any_method("/admin/{*rest}").port(80)),
+        Rule::allow("others")
+            .from(Callers::peer("spiffe://example.org/other".parse().unwrap()).scope("read"))
+            .from(Callers::anybody().except(Callers::anonymous())),
+        Rule::allow("posts").to(Targets::method("POST")
+            .path("/orders/{id}")
+            .except_path("/orders/7")),
+        Rule::allow("web").from(Callers::peer("spiffe://example.org/web".parse().unwrap())),
+        Rule::allow("clerks").when(Condition::on(Fact::Role).one_of(["clerk"])),
+    ];
+    let mut facts = Facts::new("GET", "/orders/7");
+    facts.peer = Some(&web);
+    let explained = policy(rules).explain(&facts);
+    assert_eq!(explained.ruling, Ruling::Allowed("web".into()));
+    let misses: Vec<_> = explained
+        .rules
+        .iter()
+        .map(|it| it.misses.join("; "))
+        .collect();
+    let expected = [
+        "to[0]: path, port",
+        "from[0]: peer, principal; from[1]: an exception",
+        "to[0]: method, an excepted path",
+        "",
+        "when[0]: role",
+    ];
+    assert_eq!(misses, expected);
+    let applying: Vec<_> = explained.rules.iter().filter(|it| it.applies()).collect();
+    assert_eq!(applying.len(), 1);
 }
