@@ -73,6 +73,7 @@
 //! | `axum` | extractors and listeners for axum, in each module that has some | no |
 //! | `tonic` | the same for tonic | no |
 //! | `policy-file` | `authz` with policies in files | no |
+//! | `istio` | `authz` with policies of Istio, read and written | no |
 //! | `aws-kms`, `pkcs11`, `vault` | `encrypt` with keys that are wrapped there | no |
 //! | `otel`, `tracing` | `telemetry` for OpenTelemetry, and as `tracing` events | no |
 //! | `postgres` | `encrypt` with keys in PostgreSQL | no |
