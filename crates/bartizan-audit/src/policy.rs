@@ -1,9 +1,14 @@
 //! What is recorded of which requests: ordered rules, of which the first that matches decides.
 
+mod secret;
+
 use bartizan_core::{Peer, Protocol, SpiffePattern};
 
 use crate::error::ConfigError;
 use crate::record::{Durability, Level};
+
+use self::secret::names_a_secret;
+pub(crate) use self::secret::{redacted, without_secrets};
 
 /// One rule of a policy: which requests it is about, and what is recorded of them.
 ///
@@ -274,56 +279,6 @@ fn covers(pattern: &str, template: &str) -> bool {
     }
 }
 
-/// Parts of names whose values are secrets. They can be allowed by no rule.
-const SECRETS: [&str; 16] = [
-    "apikey",
-    "assertion",
-    "authorization",
-    "cookie",
-    "credential",
-    "cvv",
-    "dpop",
-    "jwt",
-    "passphrase",
-    "passwd",
-    "password",
-    "privatekey",
-    "secret",
-    "session",
-    "signature",
-    "token",
-];
-
-fn names_a_secret(name: &str) -> bool {
-    let plain: String = name
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    // The code of an OAuth redirect is as good as a token.
-    plain == "code" || SECRETS.iter().any(|secret| plain.contains(secret))
-}
-
-/// Whether a value looks like a credential, whatever its name is.
-pub(crate) fn looks_secret(value: &str) -> bool {
-    let is_jws = || {
-        // The dots of a JWS, and the base64url form of `{"`.
-        let dots = value.bytes().filter(|byte| *byte == b'.').count();
-        dots >= 2 && value.contains("eyJ")
-    };
-    names_a_scheme(value) || is_jws() || value.contains("PRIVATE KEY-----")
-}
-
-/// Whether a value begins as that of an `authorization` header does.
-fn names_a_scheme(value: &str) -> bool {
-    let schemes = ["basic", "bearer", "dpop", "digest"];
-    value.split_once(' ').is_some_and(|(scheme, _)| {
-        schemes
-            .iter()
-            .any(|known| scheme.eq_ignore_ascii_case(known))
-    })
-}
-
 /// Ordered rules.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
@@ -503,19 +458,5 @@ mod tests {
             Policy::new(vec![bad]),
             Err(ConfigError::Pointer(_))
         ));
-    }
-
-    #[test]
-    fn a_value_that_looks_like_a_credential_is_told() {
-        for (value, expected) in [
-            ("Bearer abc", true),
-            ("bearer", false),
-            ("see eyJhbGciOiJub25lIn0.e30.", true),
-            ("-----BEGIN PRIVATE KEY-----", true),
-            ("curl/8.0", false),
-            ("a.b.c", false),
-        ] {
-            assert_eq!(looks_secret(value), expected, "{value}");
-        }
     }
 }

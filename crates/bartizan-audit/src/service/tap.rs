@@ -13,6 +13,7 @@ use serde_json::Value;
 use tower_service::Service;
 
 use crate::body::TapBody;
+use crate::policy::without_secrets;
 
 /// What was read of the two bodies of a request; shared between the audit layer and its tap.
 #[derive(Debug)]
@@ -91,7 +92,8 @@ impl Taps {
         };
         for pointer in pointers {
             if let Some(value) = document.pointer(pointer) {
-                tell(pointer, &value.to_string());
+                // What is named can be an object, with secrets in it that nobody named.
+                tell(pointer, &without_secrets(value).to_string());
             }
         }
     }

@@ -7,11 +7,13 @@
 )]
 
 mod delivery;
+mod hosts;
 mod killed;
 mod layer;
 mod ledger;
 mod ocsf;
 mod people;
+mod sockets;
 mod support;
 mod tail;
 mod tap;
