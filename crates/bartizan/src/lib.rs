@@ -70,6 +70,8 @@
 //! | `ratelimit` | `ratelimit`: limits, load protection, bans | no |
 //! | `source` | `source`: files and URLs that are followed while they change | no |
 //! | `telemetry` | `telemetry`: what layers decide and do, as Prometheus metrics | no |
+//! | `config` | `config`: one file that fills the places of a [`Stack`], followed while it changes | no |
+//! | `yaml` | the same file in YAML | no |
 //! | `axum` | extractors and listeners for axum, in each module that has some | no |
 //! | `tonic` | the same for tonic | no |
 //! | `policy-file` | `authz` with policies in files | no |
@@ -84,6 +86,8 @@
 //! | `workload-api` | `mtls` with the SPIFFE Workload API | no |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "config")]
+pub mod config;
 pub mod prelude;
 mod stack;
 

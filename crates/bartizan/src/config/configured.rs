@@ -1,0 +1,178 @@
+//! A configuration that was built: layers, listener, handles, and how it is reloaded.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use bartizan_audit::{AuditLayer, AuditObserver, AuditTapLayer, Ledger};
+use bartizan_core::{Entrance, GuardLayer};
+use bartizan_jwt::RevocationList;
+use bartizan_mtls::Migration;
+use bartizan_ratelimit::Bans;
+
+use crate::config::document::Config;
+use crate::config::guard::{ConfiguredGuard, Placed};
+use crate::config::layer::ConfiguredLayer;
+use crate::config::places::Places;
+use crate::config::problem::{ConfigError, Problem};
+use crate::config::reload::Follower;
+use crate::config::surroundings::Surroundings;
+
+/// A configuration that was built: the layer for a service, its listener, and handles.
+///
+/// Clones share everything. While one of them lives, or a service behind its
+/// [layer](Self::layer), the file is followed.
+#[derive(Clone)]
+pub struct Configured(pub(crate) Arc<Live>);
+
+pub(crate) struct Live {
+    pub(crate) with: Surroundings,
+    pub(crate) placed: ArcSwap<Placed>,
+    pub(crate) fixed: Fixed,
+    pub(crate) state: Mutex<State>,
+    /// One reload at a time.
+    pub(crate) turn: tokio::sync::Mutex<()>,
+    pub(crate) follower: Mutex<Option<Follower>>,
+}
+
+/// What a reload does not touch.
+pub(crate) struct Fixed {
+    entrance: Entrance,
+    pub(crate) ledger: Option<Ledger>,
+    audit: Option<AuditLayer>,
+    upload: Option<bartizan_ratelimit::UploadLayer>,
+    tap: Option<AuditTapLayer>,
+    pub(crate) migration: Option<Migration>,
+}
+
+/// What is in force.
+pub(crate) struct State {
+    pub(crate) config: Config,
+    pub(crate) places: Places,
+}
+
+impl Config {
+    /// Builds everything: opens the audit log, fetches the issuers' keys, and makes the layers.
+    /// From then on the file is followed, if it came from one.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if something cannot be built; also outside a tokio runtime.
+    pub async fn build(self) -> Result<Configured, ConfigError> {
+        let file = self.file.as_ref().map(|file| file.display().to_string());
+        let built = self.build_all().await.map_err(|problem| {
+            let error = ConfigError::one(problem);
+            match &file {
+                Some(file) => error.in_file(file),
+                None => error,
+            }
+        })?;
+        Follower::begin(&built);
+        Ok(built)
+    }
+
+    async fn build_all(mut self) -> Result<Configured, Problem> {
+        let root = &self.root;
+        let ledger = match &root.audit {
+            Some(audit) => Some(audit.open(&self.with)?),
+            None => None,
+        };
+        if let Some(ledger) = &ledger {
+            let observer = AuditObserver::new(ledger.clone());
+            self.with.observers.push(Arc::new(observer));
+        }
+        let with = &self.with;
+        let entrance = match &root.entrance {
+            Some(entrance) => entrance.build(with)?,
+            None => Entrance::new(),
+        };
+        let audit = match (&root.audit, &ledger) {
+            (Some(audit), Some(ledger)) => Some(audit.layer(ledger.clone(), &entrance)?),
+            _ => None,
+        };
+        let tap = root.audit.as_ref().is_some_and(|audit| audit.taps());
+        let upload = match &root.upload {
+            Some(upload) => Some(upload.build(with)?),
+            None => None,
+        };
+        let migration = match &root.peers {
+            Some(peers) => peers.migration()?,
+            None => None,
+        };
+        let places = Places::build(root, migration.as_ref(), with).await?;
+        let fixed = Fixed {
+            entrance,
+            ledger,
+            audit,
+            upload,
+            tap: tap.then(AuditTapLayer::new),
+            migration,
+        };
+        Ok(Configured(Arc::new(Live {
+            with: self.with.clone(),
+            placed: ArcSwap::from_pointee(places.placed(root)),
+            fixed,
+            state: Mutex::new(State {
+                config: self,
+                places,
+            }),
+            turn: tokio::sync::Mutex::new(()),
+            follower: Mutex::new(None),
+        })))
+    }
+}
+
+impl Configured {
+    /// The layers as one, for axum, tonic and hyper. On axum call `.layer` after the last route:
+    /// routes that are added later are not guarded.
+    pub fn layer(&self) -> ConfiguredLayer {
+        let fixed = &self.0.fixed;
+        let guards = GuardLayer::new(ConfiguredGuard(Arc::clone(&self.0)));
+        ConfiguredLayer {
+            audit: fixed.audit.clone(),
+            guards: guards.with_entrance(fixed.entrance.clone()),
+            upload: fixed.upload.clone(),
+            tap: fixed.tap,
+        }
+    }
+
+    /// The audit log, if there is one. Shut it down when the server has ended.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.0.fixed.ledger.as_ref()
+    }
+
+    /// The table of bans, if there is one. A reload that changes `[bans]` begins another.
+    pub fn bans(&self) -> Option<Bans> {
+        self.0.state().places.bans()
+    }
+
+    /// The list of revoked tokens, if `tokens.revocations` makes one. A reload that changes
+    /// `[tokens]` begins another.
+    pub fn revocations(&self) -> Option<RevocationList> {
+        self.0.state().places.revocations()
+    }
+
+    /// The plaintext that is taken, if it is.
+    pub fn migration(&self) -> Option<&Migration> {
+        self.0.fixed.migration.as_ref()
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Config {
+        self.0.state().config.clone()
+    }
+}
+
+impl Live {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Configured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Configured")
+            .field("ledger", &self.ledger().is_some())
+            .finish_non_exhaustive()
+    }
+}

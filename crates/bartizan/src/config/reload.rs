@@ -1,0 +1,269 @@
+//! What becomes of a configuration when its file changes.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, Weak};
+
+use bartizan_core::{Code, Event, LifecycleEvent, LifecycleKind};
+use bartizan_source::{FileSet, FileSource, FileSourceBuilder};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use crate::config::configured::{Configured, Live, State};
+use crate::config::document::Config;
+use crate::config::places::{Before, Places};
+use crate::config::problem::{ConfigError, Problem};
+use crate::config::root::Root;
+
+/// The component's name in events.
+const LAYER: &str = "config";
+
+/// A changed file is in force, but for what needs a restart.
+const RELOADED: Code = Code::new("config.reloaded");
+/// A changed file is not in force: it cannot be read or built. What was before stays.
+const REFUSED: Code = Code::new("config.refused");
+
+/// How large the file and those of its secrets may be.
+const LARGEST: usize = 4 * 1024 * 1024;
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Reload {
+    changed: Vec<&'static str>,
+    restart: Vec<&'static str>,
+}
+
+impl Reload {
+    /// The tables that changed and are in force.
+    pub fn changed(&self) -> &[&'static str] {
+        &self.changed
+    }
+
+    /// The tables that changed and need a restart: until then they are as they were.
+    pub fn needs_restart(&self) -> &[&'static str] {
+        &self.restart
+    }
+
+    /// What lies between two configurations.
+    pub fn between(before: &Config, after: &Config) -> Self {
+        Self::of(&before.root, &after.root)
+    }
+
+    fn of(before: &Root, after: &Root) -> Self {
+        let mut it = Self::default();
+        let plaintext = |root: &Root| root.peers.as_ref().map(|it| it.insecure_plaintext.clone());
+        let plaintext = plaintext(before).flatten() != plaintext(after).flatten();
+        for (differs, section) in [
+            (before.exempt != after.exempt, "exempt"),
+            (before.bans != after.bans, "bans"),
+            (before.intake != after.intake, "intake"),
+            (before.deadline != after.deadline, "deadline"),
+            (before.load != after.load, "load"),
+            (before.address_limit != after.address_limit, "address_limit"),
+            (before.peers != after.peers, "peers"),
+            (before.peer_limit != after.peer_limit, "peer_limit"),
+            (before.tokens != after.tokens, "tokens"),
+            (
+                before.principal_limit != after.principal_limit,
+                "principal_limit",
+            ),
+            (before.rules != after.rules, "rules"),
+            (before.redis != after.redis, "redis"),
+        ] {
+            if differs {
+                it.changed.push(section);
+            }
+        }
+        for (differs, section) in [
+            (
+                before.reload_interval != after.reload_interval,
+                "reload_interval",
+            ),
+            (before.entrance != after.entrance, "entrance"),
+            (before.listener != after.listener, "listener"),
+            (plaintext, "peers.insecure_plaintext"),
+            (before.audit != after.audit, "audit"),
+            (before.upload != after.upload, "upload"),
+        ] {
+            if differs {
+                it.restart.push(section);
+            }
+        }
+        it
+    }
+}
+
+impl fmt::Display for Reload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.changed.as_slice(), self.restart.as_slice()) {
+            ([], []) => f.write_str("nothing changed"),
+            (changed, []) => write!(f, "in force: {}", changed.join(", ")),
+            ([], restart) => write!(f, "needs a restart: {}", restart.join(", ")),
+            (changed, restart) => write!(
+                f,
+                "in force: {}; needs a restart: {}",
+                changed.join(", "),
+                restart.join(", ")
+            ),
+        }
+    }
+}
+
+impl Configured {
+    /// Reads the file now, and puts in force what can be changed while requests are served: all or
+    /// nothing. For a signal handler; the file is followed besides.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the file cannot be read or built. What was in force before stays.
+    pub async fn reload(&self) -> Result<Reload, ConfigError> {
+        let Some(file) = self.config().file else {
+            return Err(ConfigError::whole("was not read from a file"));
+        };
+        match Config::load(&file) {
+            Ok(config) => self.0.apply(config).await,
+            Err(error) => {
+                self.0.tell(REFUSED, LifecycleKind::SourceFailed, &error);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Live {
+    /// Puts another configuration in force.
+    pub(crate) async fn apply(&self, config: Config) -> Result<Reload, ConfigError> {
+        let _turn = self.turn.lock().await;
+        match self.build(config).await {
+            Ok(reload) => {
+                self.tell(RELOADED, LifecycleKind::PolicyChanged, &reload);
+                Ok(reload)
+            }
+            Err(problem) => {
+                let error = ConfigError::one(problem);
+                self.tell(REFUSED, LifecycleKind::SourceFailed, &error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn build(&self, mut config: Config) -> Result<Reload, Problem> {
+        let (before, places) = {
+            let state = self.state();
+            (state.config.root.clone(), state.places.clone())
+        };
+        let reload = Reload::of(&before, &config.root);
+        // What cannot be changed stays what it is, also for what is made of it.
+        config.root.entrance.clone_from(&before.entrance);
+        config.root.listener.clone_from(&before.listener);
+        config.root.audit.clone_from(&before.audit);
+        config.root.upload.clone_from(&before.upload);
+        config.with = self.with.clone();
+        let kept = Before {
+            root: &before,
+            places: &places,
+        };
+        let migration = self.fixed.migration.as_ref();
+        let root = &config.root;
+        let places = Places::build_after(root, migration, &self.with, Some(kept)).await?;
+        places.set_rates(root);
+        self.placed.store(Arc::new(places.placed(root)));
+        *self.state() = State { config, places };
+        Ok(reload)
+    }
+
+    fn tell(&self, code: Code, kind: LifecycleKind, detail: &(dyn fmt::Display + Sync)) {
+        let event = LifecycleEvent::new(LAYER, kind, code).with_detail(detail);
+        self.with.tell(&Event::Lifecycle(event));
+    }
+}
+
+/// Follows the file, for as long as somebody uses what it configures.
+pub(crate) struct Follower(AbortHandle);
+
+impl Follower {
+    pub(crate) fn begin(built: &Configured) {
+        let config = built.config();
+        let (Some(file), Ok(runtime)) = (config.file, Handle::try_current()) else {
+            return;
+        };
+        if config.root.reload_interval.is_zero() {
+            return;
+        }
+        let task = runtime.spawn(follow(Arc::downgrade(&built.0), file));
+        let follower = built.0.follower.lock();
+        *follower.unwrap_or_else(PoisonError::into_inner) = Some(Self(task.abort_handle()));
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Until the file names other secrets, one source follows it and theirs.
+async fn follow(live: Weak<Live>, file: PathBuf) {
+    loop {
+        let Some((source, secrets)) = live.upgrade().and_then(|live| live.source(&file)) else {
+            return;
+        };
+        let published = source.published();
+        let mut changes = published.subscribe();
+        loop {
+            if changes.next().await.is_none() {
+                return;
+            }
+            let Some(live) = live.upgrade() else {
+                return;
+            };
+            let version = published.load();
+            let Some(config) = version.map(|version| version.value().clone()) else {
+                continue;
+            };
+            // The observer was told.
+            let _ = live.apply(config).await;
+            if live.state().config.secrets != secrets {
+                break;
+            }
+        }
+    }
+}
+
+impl Live {
+    fn source(&self, file: &PathBuf) -> Option<(FileSource<Config>, Vec<PathBuf>)> {
+        let config = self.state().config.clone();
+        let mut source = FileSourceBuilder::new("config")
+            .add_file(file)
+            .with_interval(config.root.reload_interval)
+            .with_file_limit(LARGEST)
+            .with_clock(self.with.clock.clone());
+        for secret in &config.secrets {
+            source = source.add_file(secret);
+        }
+        if let Some(observer) = self.with.observer() {
+            source = source.with_observer(observer);
+        }
+        let path = file.clone();
+        let parse = move |files: &FileSet| {
+            let bytes = files.get(&path).unwrap_or_default();
+            let text = std::str::from_utf8(bytes);
+            let text = text.map_err(|_| ConfigError::whole("is not UTF-8"))?;
+            let config = Config::of_file(&path, text)?;
+            Ok::<_, ConfigError>(Config {
+                file: Some(path.clone()),
+                ..config
+            })
+        };
+        let source = source.start(parse).ok()?;
+        Some((source, config.secrets))
+    }
+}
+
+impl Configured {
+    /// Ends the following of the file; [`reload`](Self::reload) still works.
+    pub fn stop_following(&self) {
+        let follower = self.0.follower.lock();
+        *follower.unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}

@@ -1,0 +1,139 @@
+//! The file as a whole, in the order of the stack.
+
+use std::time::Duration;
+
+use bartizan_core::TrustedProxies;
+
+use crate::config::audit::Audit;
+use crate::config::entrance::{Entrance, Exempt};
+use crate::config::limits::{Limit, LimitPlace, Redis, Store};
+use crate::config::listener::Listener;
+use crate::config::peers::Peers;
+use crate::config::problem::Problem;
+use crate::config::requests::{Bans, Deadline, Intake, Load, Upload};
+use crate::config::rules::Rules;
+use crate::config::section::section;
+use crate::config::surroundings::Surroundings;
+use crate::config::tokens::Tokens;
+
+section! {
+    /// The stack of a service. A table that is not there leaves its place empty; without `[rules]`
+    /// every request is refused.
+    Root {
+        /// How often this file is looked at for changes. `0s` never.
+        reload_interval: Duration = "10s",
+        /// The outside: trusted proxies and routes.
+        entrance: Option<Entrance>,
+        /// Where connections are taken, with mutual TLS.
+        listener: Option<Listener>,
+        /// The audit log, around everything.
+        audit: Option<Audit>,
+        /// Routes that nothing decides about.
+        exempt: Option<Exempt>,
+        /// Bans.
+        bans: Option<Bans>,
+        /// The heads of requests.
+        intake: Option<Intake>,
+        /// How long requests may take.
+        deadline: Option<Deadline>,
+        /// How many requests are served at once.
+        load: Option<Load>,
+        /// How often each address may call.
+        address_limit: Option<Limit>,
+        /// Which workloads may call.
+        peers: Option<Peers>,
+        /// How often each workload may call.
+        peer_limit: Option<Limit>,
+        /// Whose tokens are accepted.
+        tokens: Option<Tokens>,
+        /// How often each principal may call.
+        principal_limit: Option<Limit>,
+        /// Who may call what.
+        rules: Option<Rules>,
+        /// The bodies of requests, while they are read.
+        upload: Option<Upload>,
+        /// The store that a fleet shares.
+        redis: Option<Redis>,
+    }
+}
+
+impl Root {
+    /// The limits, each with its place.
+    pub(crate) fn limits(&self) -> impl Iterator<Item = (LimitPlace, &Limit)> {
+        [
+            (LimitPlace::Address, &self.address_limit),
+            (LimitPlace::Peer, &self.peer_limit),
+            (LimitPlace::Principal, &self.principal_limit),
+        ]
+        .into_iter()
+        .filter_map(|(place, limit)| Some((place, limit.as_ref()?)))
+    }
+
+    pub(crate) fn proxies(&self) -> Result<TrustedProxies, Problem> {
+        match &self.entrance {
+            Some(entrance) => entrance.proxies(),
+            None => Ok(TrustedProxies::none()),
+        }
+    }
+
+    /// Everything that is wrong, as far as it is known without keys, identities and the network.
+    pub(crate) fn check(&self, with: &Surroundings) -> Vec<Problem> {
+        let with = &with.dry();
+        let mut problems = Vec::new();
+        let mut note = |checked: Result<(), Problem>| problems.extend(checked.err());
+        if let Some(it) = &self.entrance {
+            note(it.build(with).map(drop));
+        }
+        if let Some(it) = &self.listener {
+            note(it.check());
+            if self.peers.is_none() {
+                let message = "takes [peers] beside it: nobody is allowed who is not named there";
+                note(Err(Problem::new(it.stands.0, "listener", message)));
+            }
+        }
+        if let Some(it) = &self.audit {
+            note(it.check());
+        }
+        if let Some(it) = &self.exempt {
+            note(it.check());
+        }
+        if let Some(it) = &self.bans {
+            let built = self.proxies().and_then(|proxies| it.build(&proxies, with));
+            note(built.map(drop));
+        }
+        if let Some(it) = &self.intake {
+            note(it.rules().map(drop));
+        }
+        if let Some(it) = &self.upload {
+            note(it.rules().map(drop));
+        }
+        if let Some(it) = &self.deadline {
+            note(it.build(with).map(drop));
+        }
+        if let Some(it) = &self.load {
+            note(it.build(with).map(drop));
+        }
+        if let Some(it) = &self.redis {
+            note(it.check());
+        }
+        for (place, limit) in self.limits() {
+            // What is wrong with the store is told once.
+            let known = limit.store == Store::Memory || self.redis.is_none();
+            let redis = self.redis.as_ref().filter(|redis| redis.check().is_ok());
+            if known || redis.is_some() {
+                note(limit.build(place, redis, with).map(drop));
+            }
+        }
+        if let Some(it) = &self.peers {
+            let built = it.migration().and_then(|end| it.build(end.as_ref(), with));
+            note(built.map(drop));
+        }
+        if let Some(it) = &self.tokens {
+            note(it.config(with).map(drop));
+        }
+        if let Some(it) = &self.rules {
+            note(it.check().map(drop));
+        }
+        problems
+    }
+}

@@ -1,0 +1,62 @@
+//! What layers are given beside what the file says.
+
+use std::sync::Arc;
+
+use bartizan_core::{Clock, Event, Observe, SystemClock};
+
+/// What layers are given beside what the file says.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observers: Vec<Arc<dyn Observe>>,
+    /// Nothing is kept: layers are built to see whether they can be, and take no memory.
+    pub(crate) dry: bool,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            observers: Vec::new(),
+            dry: false,
+        }
+    }
+}
+
+impl Surroundings {
+    /// The same, for seeing whether layers can be built.
+    pub(crate) fn dry(&self) -> Self {
+        Self {
+            clock: Arc::clone(&self.clock),
+            observers: Vec::new(),
+            dry: true,
+        }
+    }
+
+    /// Whom layers tell, if anybody.
+    pub(crate) fn observer(&self) -> Option<Arc<dyn Observe>> {
+        match self.observers.as_slice() {
+            [] => None,
+            [one] => Some(Arc::clone(one)),
+            several => Some(Arc::new(Everybody(several.into()))),
+        }
+    }
+
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        for observer in &self.observers {
+            observer.observe(event);
+        }
+    }
+}
+
+/// Several observers as one.
+#[derive(Debug)]
+struct Everybody(Box<[Arc<dyn Observe>]>);
+
+impl Observe for Everybody {
+    fn observe(&self, event: &Event<'_>) {
+        for observer in &self.0 {
+            observer.observe(event);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What becomes of a running service when its file changes.
+
+use std::sync::{Arc, Mutex};
+
+use bartizan::config::Config;
+use bartizan::core::{Event, observe_fn};
+use bartizan_testkit::Host;
+
+use crate::sample::Folder;
+use crate::service::{built, call};
+
+const OPEN: &str = "[[rules.rule]]\nname = 'all'\neffect = 'allow'\n";
+
+fn limited(rate: &str) -> String {
+    format!("{OPEN}[[address_limit.policy]]\nname = 'a'\nrate = '{rate}'\n")
+}
+
+async fn send(configured: &bartizan::config::Configured, address: &str) -> Option<String> {
+    let call = call(address, None, None);
+    let answer = Host::Hyper.send(&configured.layer(), &call).await.unwrap();
+    answer.code()
+}
+
+#[tokio::test]
+async fn rules_are_in_force_as_soon_as_they_are_read() {
+    let folder = Folder::new();
+    let configured = built(&folder, OPEN).await;
+    // A service that was built before goes on with what is in force.
+    let layer = configured.layer();
+    assert_eq!(send(&configured, "192.0.2.1").await, None);
+    folder.write("bartizan.toml", "");
+    let reload = configured.reload().await.unwrap();
+    assert_eq!(reload.to_string(), "in force: rules");
+    assert_eq!(
+        send(&configured, "192.0.2.1").await.as_deref(),
+        Some("authz.denied")
+    );
+    let answer = Host::Hyper
+        .send(&layer, &call("192.0.2.1", None, None))
+        .await
+        .unwrap();
+    assert_eq!(answer.code().as_deref(), Some("authz.denied"));
+}
+
+#[tokio::test]
+async fn the_last_good_file_stays_and_an_event_says_why() {
+    let folder = Folder::new();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let observer = observe_fn(move |event: &Event<'_>| {
+        if let Event::Lifecycle(event) = event {
+            let detail = event.detail().map(ToString::to_string).unwrap_or_default();
+            heard
+                .lock()
+                .unwrap()
+                .push(format!("{} {detail}", event.code().as_str()));
+        }
+    });
+    let config = Config::load(folder.write("bartizan.toml", OPEN)).unwrap();
+    let configured = config
+        .add_observer(Arc::new(observer))
+        .build()
+        .await
+        .unwrap();
+    configured.stop_following();
+    told.lock().unwrap().clear();
+    for (text, expected) in [
+        ("[rules]\nfle = 'a'", "unknown option, did you mean `file`?"),
+        ("[rules]\nfile = 'nowhere.toml'", "nowhere.toml"),
+    ] {
+        folder.write("bartizan.toml", text);
+        let error = configured.reload().await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        let last = told.lock().unwrap().pop().unwrap();
+        assert!(
+            last.starts_with("config.refused ") && last.contains(expected),
+            "{last}"
+        );
+        assert_eq!(send(&configured, "192.0.2.1").await, None);
+    }
+    folder.write("bartizan.toml", &format!("{OPEN}[bans]\n[upload]\n"));
+    configured.reload().await.unwrap();
+    let last = told.lock().unwrap().pop().unwrap();
+    assert_eq!(
+        last,
+        "config.reloaded in force: bans; needs a restart: upload"
+    );
+}
+
+#[tokio::test]
+async fn limits_keep_what_was_spent_when_only_their_rates_change() {
+    let folder = Folder::new();
+    let configured = built(&folder, &limited("2/h")).await;
+    assert_eq!(send(&configured, "192.0.2.1").await, None);
+    assert_eq!(send(&configured, "192.0.2.1").await, None);
+    let exceeded = Some("ratelimit.exceeded".to_owned());
+    assert_eq!(send(&configured, "192.0.2.1").await, exceeded);
+    // Two of two were spent; with three there is one left.
+    folder.write("bartizan.toml", &limited("3/h burst 3"));
+    let reload = configured.reload().await.unwrap();
+    assert_eq!(reload.changed(), ["address_limit"]);
+    assert_eq!(send(&configured, "192.0.2.2").await, None);
+    // What does not change at all stays as it is, whatever else does.
+    folder.write(
+        "bartizan.toml",
+        &format!("{}[intake]\n", limited("3/h burst 3")),
+    );
+    assert_eq!(configured.reload().await.unwrap().changed(), ["intake"]);
+    assert_eq!(send(&configured, "192.0.2.2").await, None);
+    assert_eq!(send(&configured, "192.0.2.2").await, None);
+    assert_eq!(send(&configured, "192.0.2.2").await, exceeded);
+}
+
+#[tokio::test]
+async fn bans_hold_while_other_tables_change() {
+    use bartizan::ratelimit::BanSubject;
+    let folder = Folder::new();
+    let text = format!("{OPEN}[bans]\nmode = 'enforce'\n");
+    let configured = built(&folder, &text).await;
+    let subject = BanSubject::address("192.0.2.1".parse().unwrap());
+    configured.bans().unwrap().ban(&subject).unwrap();
+    let banned = Some("ratelimit.banned".to_owned());
+    assert_eq!(send(&configured, "192.0.2.1").await, banned);
+    folder.write("bartizan.toml", &format!("{text}[intake]\n"));
+    configured.reload().await.unwrap();
+    assert_eq!(send(&configured, "192.0.2.1").await, banned);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_file_is_followed_while_somebody_uses_it() {
+    let folder = Folder::new();
+    let configured = built(&folder, OPEN).await;
+    let layer = configured.layer();
+    drop(configured);
+    folder.write("bartizan.toml", "");
+    let call = call("192.0.2.1", None, None);
+    // It is looked at every ten seconds, on a clock that does not wait.
+    let mut refused = None;
+    for _ in 0..600 {
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        tokio::task::yield_now().await;
+        refused = Host::Hyper.send(&layer, &call).await.unwrap().code();
+        if refused.is_some() {
+            break;
+        }
+        // Reading takes a thread of its own, and real time.
+        std::thread::yield_now();
+    }
+    assert_eq!(refused.as_deref(), Some("authz.denied"));
+}

@@ -1,0 +1,188 @@
+//! A configuration in front of real services.
+
+use std::net::SocketAddr;
+
+use bartizan::config::{Config, Configured, Listening};
+use bartizan::core::{Connection, Peer, PeerIdentity, VerifiedCertificate, WallTime};
+use bartizan_testkit::{Call, Host};
+use http::Method;
+
+use crate::sample::{Folder, WHOLE};
+
+const WEB: &str = "spiffe://example.org/web";
+
+pub(crate) fn call(address: &str, id: Option<&str>, token: Option<&str>) -> Call {
+    let remote = SocketAddr::new(address.parse().unwrap(), 4000);
+    let mut connection = Connection::from_remote(remote);
+    if let Some(id) = id {
+        connection = connection.with_peer(Peer::assert_verified(VerifiedCertificate {
+            identity: PeerIdentity::Spiffe(id.parse().unwrap()),
+            certificate_sha256: [7; 32],
+            serial: vec![1].into(),
+            not_after: WallTime::from_unix_seconds(40_000_000_000),
+        }));
+    }
+    let call = Call::echo("hello").with_connection(connection);
+    match token {
+        Some(token) => call.with_bearer(token).unwrap(),
+        None => call,
+    }
+}
+
+pub(crate) async fn built(folder: &Folder, text: &str) -> Configured {
+    let file = folder.write("bartizan.toml", text);
+    Config::load(file).unwrap().build().await.unwrap()
+}
+
+#[track_caller]
+fn code_of(answer: &bartizan_testkit::Answer) -> Option<String> {
+    answer.code()
+}
+
+#[tokio::test]
+async fn one_file_guards_every_host() {
+    let folder = Folder::new();
+    let configured = built(&folder, WHOLE).await;
+    let good = folder
+        .mint
+        .token()
+        .audience("orders")
+        .scope("echo")
+        .sign()
+        .unwrap();
+    for (number, host) in Host::WITHOUT_SOCKETS.into_iter().enumerate() {
+        let address = format!("192.0.2.{number}");
+        let call = call(&address, Some(WEB), Some(&good));
+        let answer = host.send(&configured.layer(), &call).await.unwrap();
+        assert!(answer.is_success(), "{host:?} {:?}", answer.code());
+    }
+    let other = folder
+        .mint
+        .token()
+        .audience("orders")
+        .scope("other")
+        .sign()
+        .unwrap();
+    let evil = folder.mint.token().audience("orders").scope("echo");
+    let evil = evil
+        .claim("groups", serde_json::json!(["evil"]))
+        .sign()
+        .unwrap();
+    for (number, (id, token, expected)) in [
+        (None, Some(&good), "mtls.no_peer"),
+        (
+            Some("spiffe://example.org/other"),
+            Some(&good),
+            "mtls.peer_not_allowed",
+        ),
+        (Some(WEB), None, "jwt.missing"),
+        (Some(WEB), Some(&other), "authz.denied"),
+        (Some(WEB), Some(&evil), "authz.denied"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let call = call(
+            &format!("198.51.100.{number}"),
+            id,
+            token.map(String::as_str),
+        );
+        let answer = Host::Hyper.send(&configured.layer(), &call).await.unwrap();
+        assert_eq!(code_of(&answer).as_deref(), Some(expected));
+    }
+    let ledger = configured.ledger().unwrap();
+    let report = ledger.shutdown(std::time::Duration::from_secs(5)).await;
+    assert!(report.totals.durable > 10, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_failed_authentication_charges_the_address() {
+    let folder = Folder::new();
+    let configured = built(&folder, WHOLE).await;
+    let send = async |token: Option<&str>| {
+        let call = call("192.0.2.77", Some(WEB), token);
+        code_of(&Host::Hyper.send(&configured.layer(), &call).await.unwrap())
+    };
+    let good = folder
+        .mint
+        .token()
+        .audience("orders")
+        .scope("echo")
+        .sign()
+        .unwrap();
+    assert_eq!(send(None).await.as_deref(), Some("jwt.missing"));
+    // One for the request and two for the failure, of three in an hour.
+    assert_eq!(
+        send(Some(&good)).await.as_deref(),
+        Some("ratelimit.exceeded")
+    );
+}
+
+#[tokio::test]
+async fn nothing_decides_about_exempt_paths_in_their_one_spelling() {
+    let folder = Folder::new();
+    let text = "[exempt]\npaths = ['/echo']";
+    let configured = built(&folder, text).await;
+    for (method, path, passes) in [
+        (Method::GET, "/echo", true),
+        (Method::HEAD, "/echo", true),
+        (Method::GET, "/echo?verbose", true),
+        (Method::POST, "/echo", false),
+        (Method::GET, "/echo/", false),
+        (Method::GET, "/Echo", false),
+        (Method::GET, "/%65cho", false),
+        (Method::GET, "//echo", false),
+        (Method::GET, "/echo/../echo", false),
+        (Method::GET, "/orders", false),
+    ] {
+        let call = call("192.0.2.1", None, None).with_http_method(method.clone());
+        let call = call.with_http_path(path);
+        let answer = Host::Hyper.send(&configured.layer(), &call).await.unwrap();
+        assert_eq!(
+            answer.code().is_none(),
+            passes,
+            "{method} {path}: {:?}",
+            answer.code()
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_empty_file_refuses_everything() {
+    let folder = Folder::new();
+    let configured = built(&folder, "").await;
+    for host in Host::WITHOUT_SOCKETS {
+        let call = call("192.0.2.1", Some(WEB), None);
+        let answer = host.send(&configured.layer(), &call).await.unwrap();
+        assert_eq!(answer.code().as_deref(), Some("authz.denied"), "{host:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_listener_is_as_strict_as_the_file() {
+    let folder = Folder::new();
+    let configured = built(&folder, WHOLE).await;
+    let listening = configured.listen().await.unwrap();
+    assert!(matches!(listening, Listening::Strict(_)), "{listening:?}");
+    assert_ne!(listening.local_addr().port(), 0);
+    drop(configured);
+
+    let other = Folder::new();
+    let open = WHOLE.replace("[peers]", "[peers]\nallow_no_certificate = true");
+    let configured = built(&other, &open).await;
+    let listening = configured.listen().await.unwrap();
+    assert!(matches!(listening, Listening::Open(_)), "{listening:?}");
+}
+
+#[tokio::test]
+async fn files_are_read_when_they_are_checked() {
+    let folder = Folder::new();
+    let config = Config::load(folder.write("bartizan.toml", WHOLE)).unwrap();
+    config.check_files().unwrap();
+    folder.write("keys.json", "{}");
+    folder.write("orders-key.pem", "no key");
+    let error = config.check_files().unwrap_err().to_string();
+    assert!(error.contains("tokens.issuer.key_file"), "{error}");
+    assert!(error.contains("line 6, column 1: listener: "), "{error}");
+    assert!(!folder.path().join("audit").exists());
+}
