@@ -75,9 +75,9 @@
 //! 4. Its HMAC-SHA256 is the one that is kept of it, compared in constant time. A key that is
 //!    unknown is compared all the same, with nothing: it takes as long and is refused in the same
 //!    words as a wrong secret.
-//! 5. If it is neither, a source is asked once more, at most once per cool-down; requests whose key
-//!    is known do not wait for that. If the source cannot be asked, the key may be one that was
-//!    made a moment ago: 503.
+//! 5. If it is neither, a source is asked once more, for all who wait and at most once per
+//!    cool-down; requests whose key is known do not wait for that. If the source cannot be asked in
+//!    time, the key may be one that was made a moment ago: 503.
 //! 6. The key was not revoked, has begun, has not expired, and was not made for longer than
 //!    [allowed](ApiKeyConfigBuilder::require_max_lifetime). Only who has proven to have the key is
 //!    told about that.

@@ -9,7 +9,7 @@ use bartizan_source::{
     BoxError, FileSet, FileSource, FileSourceBuilder, Forced, Published, RefreshAhead,
     RefreshAheadBuilder, SourceError, Status,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::file;
 use crate::source::{KeyRead, KeySource};
@@ -33,11 +33,11 @@ pub(crate) enum Keys {
 /// What an attempt to get newer keys came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Renewal {
+    /// The store was asked after the request had come: a key that is not among its own does not
+    /// exist.
+    Current,
     /// The store could not be asked, or did not answer in time.
     Failed,
-    /// The store was asked after the request had come, or so short a time before that it may not
-    /// be asked again.
-    Recent,
 }
 
 impl Keys {
@@ -81,16 +81,19 @@ impl Keys {
 
 async fn renew(keys: &RefreshAhead<KeyTable>, arrived: MonotonicTime) -> Renewal {
     loop {
-        match keys.force().await {
-            Err(_) => return Renewal::Failed,
+        let Ok(forced) = keys.force().await else {
+            return Renewal::Failed;
+        };
+        let is_current = || keys.asked_at().is_some_and(|asked| asked >= arrived);
+        match forced {
             // The last attempt was made a moment ago, and failed.
-            Ok(Forced::RateLimited { .. }) if keys.status().is_failing() => return Renewal::Failed,
-            Ok(Forced::RateLimited { .. }) => return Renewal::Recent,
-            Ok(_) if keys.asked_at().is_some_and(|asked| asked >= arrived) => {
-                return Renewal::Recent;
-            }
+            Forced::RateLimited { .. } if keys.status().is_failing() => return Renewal::Failed,
+            _ if is_current() => return Renewal::Current,
+            // The key may have been made since the store was last asked: it is asked again as soon
+            // as it may be, once for all who wait.
+            Forced::RateLimited { retry_after } => sleep(retry_after).await,
             // A reading was joined that had begun before the request came: once more.
-            Ok(_) => {}
+            _ => {}
         }
     }
 }
