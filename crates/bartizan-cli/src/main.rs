@@ -7,6 +7,7 @@
 //! command prints a key, a passphrase or a value.
 
 mod audit;
+mod check;
 mod kek;
 mod keys;
 mod output;
@@ -34,6 +35,7 @@ struct Arguments {
 enum Group {
     /// The audit log of a service: verify it, prove entries, print them
     Audit(audit::Audit),
+    Check(check::Check),
     /// Keys of field encryption, in a keyset file
     ///
     /// A keyset file belongs to one process at a time: stop the service that uses it before
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
     let print = |output: Output| output.print(arguments.json).map(|()| ExitCode::SUCCESS);
     let outcome = match arguments.group {
         Group::Audit(audit) => audit.run(arguments.json),
+        Group::Check(check) => check.run(arguments.json),
         Group::Keys(keys) => keys.run().and_then(print),
     };
     match outcome {
