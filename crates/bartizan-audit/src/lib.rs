@@ -111,6 +111,7 @@
 //! |---|---|---|
 //! | `nats` | `NatsSink`: a stream of NATS JetStream, acknowledged, duplicates removed | no |
 //! | `postgres` | `PostgresSink`: a table of PostgreSQL, with each entry once, and what proofs are made of | no |
+//! | `syslog` | `SyslogSink`: a receiver of syslog, RFC 5424 over TLS | no |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
@@ -172,6 +173,8 @@ pub use self::sink::{
 pub use self::sink::{NatsSink, NatsSinkBuilder};
 #[cfg(feature = "postgres")]
 pub use self::sink::{PostgresSink, PostgresSinkBuilder};
+#[cfg(feature = "syslog")]
+pub use self::sink::{SyslogSink, SyslogSinkBuilder};
 pub use self::tail::{Deliver, LineSink, SyncedFile, Tail};
 pub use self::verify::{Finding, FindingKind, Place, Severity, Verdict, Verification, Verifier};
 pub use self::witness::{

@@ -13,9 +13,13 @@ use std::str::FromStr;
 use crate::read::StoredEntry;
 use crate::record::RecordError;
 
-#[cfg(any(feature = "nats", feature = "postgres"))]
+#[cfg(any(feature = "nats", feature = "postgres", feature = "syslog"))]
 pub(crate) use self::json::hex;
 pub use self::line::escaped;
+#[cfg(feature = "syslog")]
+pub(crate) use self::line::is_unsafe;
+#[cfg(feature = "syslog")]
+pub(crate) use self::time::rfc3339;
 
 /// A form that entries are rendered in.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]

@@ -1,5 +1,7 @@
 //! Brings a ledger to where people look for it: sinks, and what runs them beside a service.
 
+#[cfg(any(feature = "nats", feature = "syslog"))]
+mod address;
 mod blocking;
 mod config;
 mod delivery;
@@ -10,9 +12,11 @@ mod nats;
 mod postgres;
 mod run;
 mod status;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "syslog"))]
 mod summary;
-#[cfg(any(feature = "nats", feature = "postgres"))]
+#[cfg(feature = "syslog")]
+mod syslog;
+#[cfg(any(feature = "nats", feature = "postgres", feature = "syslog"))]
 mod tls;
 
 use std::pin::Pin;
@@ -28,6 +32,8 @@ pub use self::nats::{NatsSink, NatsSinkBuilder};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresSink, PostgresSinkBuilder};
 pub use self::status::{DeliveryFailure, DeliveryState, DeliveryStatus};
+#[cfg(feature = "syslog")]
+pub use self::syslog::{SyslogSink, SyslogSinkBuilder};
 
 /// Where entries go, when getting them there means to wait for somebody else.
 ///
@@ -83,7 +89,7 @@ impl<'a> Batch<'a> {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Accepted {
-    /// How many of them the other side refuses to have, now and later.
+    /// How many of them the other side refuses to have, now and later, or cannot have whole.
     pub rejected: u64,
     /// What it says, of that or else.
     pub remark: Option<String>,

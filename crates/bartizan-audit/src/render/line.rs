@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::ser::{Formatter, Serializer};
 
 /// Whether a character could end a line, steer a terminal, or make text look like another.
-pub(super) fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
             // Line and paragraph separators; marks and overrides of direction; characters without

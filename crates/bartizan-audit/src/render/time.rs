@@ -1,7 +1,7 @@
 //! Dates.
 
 /// Nanoseconds since 1970 as `2027-01-15T08:00:00.123456789Z` (RFC 3339).
-pub(super) fn rfc3339(nanoseconds: u64) -> String {
+pub(crate) fn rfc3339(nanoseconds: u64) -> String {
     let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = date(days);

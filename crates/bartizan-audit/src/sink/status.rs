@@ -20,8 +20,8 @@ pub struct DeliveryStatus {
     /// How many entries were pruned from the ledger before the sink got them, as far as was found
     /// since the delivery was started.
     pub missed: u64,
-    /// How many entries the other side refused to have, now and later, since the delivery was
-    /// started.
+    /// How many entries the other side refused to have, now and later, or could not have whole,
+    /// since the delivery was started.
     pub rejected: u64,
     /// How many attempts failed since the delivery was started.
     pub retries: u64,

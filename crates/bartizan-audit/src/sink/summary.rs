@@ -84,4 +84,24 @@ impl<'a> Summary<'a> {
         self.grpc_status = request.grpc_status;
         self.trace = request.trace;
     }
+
+    /// Whether it tells that something was refused, went wrong or was lost.
+    #[cfg(feature = "syslog")]
+    pub(super) fn severity(&self) -> Severity {
+        match (self.kind, self.outcome) {
+            (Kind::Fault | Kind::Loss, _) => Severity::Error,
+            (Kind::Recovered, _) => Severity::Warning,
+            (_, Some(Outcome::Denied | Outcome::CouldNotDecide)) => Severity::Warning,
+            _ => Severity::Information,
+        }
+    }
+}
+
+/// How much an entry asks for attention.
+#[cfg(feature = "syslog")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Severity {
+    Error,
+    Information,
+    Warning,
 }

@@ -11,8 +11,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::render::hex;
+use crate::sink::address::Address;
 use crate::sink::error::{SinkError, SinkErrorKind};
-use crate::sink::nats::config::{Login, Server, Settings};
+use crate::sink::nats::config::{Login, Settings};
 use crate::sink::nats::link::Link;
 use crate::sink::nats::protocol::{Info, LONGEST_LINE, Line, acknowledged};
 
@@ -49,7 +50,7 @@ enum Said {
 }
 
 impl Client {
-    pub(super) async fn connect(server: &Server, settings: &Settings) -> Result<Self, SinkError> {
+    pub(super) async fn connect(server: &Address, settings: &Settings) -> Result<Self, SinkError> {
         let connecting = timeout(CONNECT_TIMEOUT, Self::introduce(server, settings));
         connecting.await.unwrap_or_else(|_| {
             let late = format_args!("no connection to {} in time", server.host);
@@ -57,7 +58,7 @@ impl Client {
         })
     }
 
-    async fn introduce(server: &Server, settings: &Settings) -> Result<Self, SinkError> {
+    async fn introduce(server: &Address, settings: &Settings) -> Result<Self, SinkError> {
         let tcp = TcpStream::connect((server.host.as_str(), server.port)).await?;
         tcp.set_nodelay(true)?;
         // Plaintext stays on this machine, whatever the name server says of "localhost".
@@ -215,7 +216,7 @@ impl Client {
     }
 }
 
-async fn secure(link: Link, server: &Server, settings: &Settings) -> Result<Link, SinkError> {
+async fn secure(link: Link, server: &Address, settings: &Settings) -> Result<Link, SinkError> {
     let (Link::Plain(tcp), Some(config)) = (link, &settings.tls) else {
         return Err(refused("no roots are set"));
     };
