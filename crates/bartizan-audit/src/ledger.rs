@@ -3,6 +3,7 @@
 mod buffer;
 mod config;
 mod intake;
+mod keeper;
 mod receipt;
 mod refusals;
 mod run;
@@ -20,8 +21,9 @@ use std::time::Duration;
 use bartizan_core::{Clock, Code, Event, LifecycleEvent, LifecycleKind, Observe};
 
 use self::buffer::Buffer;
-pub use self::config::LedgerBuilder;
+pub use self::config::{LedgerBuilder, Retention};
 use self::config::LedgerSettings;
+use self::keeper::Keeper;
 pub(crate) use self::receipt::Receipt;
 use self::receipt::Waiters;
 use self::run::Run;
@@ -59,6 +61,8 @@ struct Shared {
     begun: AtomicU64,
     published: Mutex<(u64, Arc<str>)>,
     spare: Option<Spare>,
+    keeper: Keeper,
+    disk: Disk,
     end: Mutex<End>,
     ended: Condvar,
 }
@@ -138,32 +142,43 @@ impl Ledger {
             begun: AtomicU64::new(0),
             published: Mutex::new((0, Arc::from(""))),
             spare: kept.as_ref().map(|(spare, _)| spare.clone()),
+            keeper: Keeper::default(),
+            disk: disk.clone(),
             end: Mutex::new(End::default()),
             ended: Condvar::new(),
         });
         let now = nanoseconds(&*shared.clock);
-        let (mut writer, recovered) = Writer::open(disk, builder.writer, now)?;
+        let (mut writer, recovered) = Writer::open(disk.clone(), builder.writer, now)?;
         if let Some((spare, _)) = &kept {
-            let spare = spare.clone();
-            writer.set_spare(Box::new(move || spare.take()));
+            let (spare, keeper) = (spare.clone(), shared.keeper.clone());
+            writer.set_spare(Box::new(move || {
+                keeper.wake();
+                spare.take()
+            }));
         }
         shared.publish(&writer);
-        let thread = Arc::clone(&shared);
-        std::thread::Builder::new()
+        let began = shared.keeper.begin(Arc::clone(&shared), disk);
+        began.map_err(OpenError::Io)?;
+        let (thread, keeper) = (Arc::clone(&shared), shared.keeper.clone());
+        let spawned = std::thread::Builder::new()
             .name("audit-ledger".to_owned())
             .spawn(move || {
                 // Whoever waits for the end learns of it, also if this panics.
                 let over = Over(&thread);
                 let report = Run::new(&thread, writer).run(recovered);
                 // Whoever learns of the end may open the ledger again at once.
+                thread.keeper.end();
                 if let Some((spare, lock)) = kept {
                     spare.end();
                     drop(lock);
                 }
                 thread.end(report);
                 drop(over);
-            })
-            .map_err(OpenError::Io)?;
+            });
+        spawned.map_err(|error| {
+            keeper.end();
+            OpenError::Io(error)
+        })?;
         Ok(Self(Arc::new(Handle { shared })))
     }
 

@@ -137,6 +137,7 @@ mod service;
 mod sink;
 mod storage;
 mod tail;
+mod tile;
 mod verify;
 mod witness;
 mod writer;
@@ -147,7 +148,9 @@ pub use self::config::{AuditConfig, AuditConfigBuilder};
 pub use self::error::ConfigError;
 pub use self::future::AuditFuture;
 pub use self::layer::{AuditLayer, AuditTapLayer};
-pub use self::ledger::{Ledger, LedgerBuilder, LedgerError, LedgerErrorKind, LedgerReport};
+pub use self::ledger::{
+    Ledger, LedgerBuilder, LedgerError, LedgerErrorKind, LedgerReport, Retention,
+};
 pub use self::merkle::{
     EMPTY_ROOT, Hash, ProofError, Tree, consistency_proof, inclusion_proof, leaf_hash, node_hash,
     verify_consistency, verify_inclusion, verify_subtree_consistency, verify_subtree_inclusion,
@@ -160,7 +163,8 @@ pub use self::prove::{EntryProof, EntryProofError, Prover};
 pub use self::read::{LedgerReader, StoredEntry};
 pub use self::record::{
     DecisionRecord, Durability, Ending, EpochRecord, ErasedRecord, FaultRecord, Kind,
-    LONGEST_ENTRY, Level, LifecycleRecord, LossRecord, Record, RecordError, RecoveredRecord,
+    LONGEST_ENTRY, Level, LifecycleRecord, LossRecord, PrunedRecord, Record, RecordError,
+    RecoveredRecord,
     RefusalsRecord, RequestRecord, Sealed, Stage, StartRecord, StopRecord, Totals, Trace,
 };
 pub use self::render::{Format, Renderer, UnknownFormat, escaped};
@@ -176,7 +180,9 @@ pub use self::sink::{PostgresSink, PostgresSinkBuilder};
 #[cfg(feature = "syslog")]
 pub use self::sink::{SyslogSink, SyslogSinkBuilder};
 pub use self::tail::{Deliver, LineSink, SyncedFile, Tail};
-pub use self::verify::{Finding, FindingKind, Place, Severity, Verdict, Verification, Verifier};
+pub use self::verify::{
+    Finding, FindingKind, Place, Severity, Verdict, Verification, Verifier, Witnessed,
+};
 pub use self::witness::{
     AddCheckpoint, AddKey, CosignerKey, Witness, WitnessBuilder, WitnessError, WitnessKey,
 };

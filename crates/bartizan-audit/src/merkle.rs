@@ -90,12 +90,21 @@ impl Tree {
 
     /// Appends a leaf.
     pub fn push(&mut self, leaf: Hash) {
-        let (mut hash, mut size) = (leaf, self.size);
+        self.push_noting(leaf, |_, _| {});
+    }
+
+    /// Appends a leaf, and tells of every subtree that it completes: the leaf itself at height 0,
+    /// then those above it, each twice as wide.
+    pub(crate) fn push_noting(&mut self, leaf: Hash, mut note: impl FnMut(u32, Hash)) {
+        let (mut hash, mut size, mut height) = (leaf, self.size, 0);
+        note(height, hash);
         while size & 1 == 1 {
             if let Some(left) = self.heads.pop() {
                 hash = node_hash(&left, &hash);
             }
             size >>= 1;
+            height += 1;
+            note(height, hash);
         }
         self.heads.push(hash);
         self.size += 1;

@@ -1,85 +1,17 @@
 //! Proofs about a ledger, for somebody who has no more of it than a checkpoint.
 
+mod prover;
+
 use std::fmt::Write as _;
-use std::io;
-use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::checkpoint::{Checkpoint, decimal};
-use crate::merkle::{
-    Hash, ProofError, consistency_proof, inclusion_proof, leaf_hash, verify_inclusion,
-};
+use crate::merkle::{Hash, ProofError, leaf_hash, verify_inclusion};
 use crate::note::{Note, NoteError, VerifierKey};
-use crate::read::LedgerReader;
 
-/// The hashes of all entries of a ledger: 32 bytes each.
-#[derive(Clone, Debug)]
-pub struct Prover {
-    first: u64,
-    leaves: Vec<Hash>,
-}
-
-impl Prover {
-    /// Reads the ledger in a folder.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be read, or its beginning is missing.
-    pub fn load(folder: impl AsRef<Path>) -> io::Result<Self> {
-        let mut reader = LedgerReader::open(folder)?;
-        let mut prover = Self {
-            first: reader.position(),
-            leaves: Vec::new(),
-        };
-        if prover.first != 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                "the beginning of the ledger is missing",
-            ));
-        }
-        loop {
-            let batch = reader.next_batch()?;
-            if batch.is_empty() {
-                return Ok(prover);
-            }
-            prover.leaves.extend(batch.iter().map(|entry| entry.hash));
-        }
-    }
-
-    /// How many entries there are.
-    #[must_use]
-    pub fn size(&self) -> u64 {
-        self.leaves.len() as u64
-    }
-
-    /// Proves that the entry at `index` is in the tree of the first `size` entries; `None` if
-    /// there are no such.
-    #[must_use]
-    pub fn inclusion(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
-        inclusion_proof(index, self.first(size)?)
-    }
-
-    /// Proves that the tree of the first `new` entries continues that of the first `old`; `None`
-    /// if there are no such.
-    #[must_use]
-    pub fn consistency(&self, old: u64, new: u64) -> Option<Vec<Hash>> {
-        consistency_proof(old, self.first(new)?)
-    }
-
-    /// The root of the tree of the first `size` entries.
-    #[must_use]
-    pub fn root(&self, size: u64) -> Option<Hash> {
-        let mut tree = crate::merkle::Tree::new();
-        self.first(size)?.iter().for_each(|leaf| tree.push(*leaf));
-        Some(tree.root())
-    }
-
-    fn first(&self, size: u64) -> Option<&[Hash]> {
-        self.leaves.get(..usize::try_from(size).ok()?)
-    }
-}
+pub use self::prover::Prover;
 
 /// The first line of a proof's text form.
 const TITLE: &str = "c2sp.org/tlog-proof@v1";

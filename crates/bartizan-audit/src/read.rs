@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::merkle::{Hash, leaf_hash};
 use crate::record::{Kind, Record, RecordError};
 use crate::segment::{At, Header, read_frame, segment_name, segment_number};
+use crate::tile::EpochChange;
 
 /// How much is read at once, unless a batch is larger.
 const CHUNK: u64 = 256 * 1024;
@@ -58,6 +59,16 @@ pub struct LedgerReader {
     segment: Option<Position>,
     index: u64,
     origin: String,
+    seals: Seals,
+}
+
+/// What checkpoints said that were read.
+#[derive(Debug, Default)]
+pub(crate) struct Seals {
+    /// The last one, as a signed note.
+    pub(crate) last: Option<String>,
+    /// Those that end an epoch, with the change in front of them.
+    pub(crate) changes: Vec<EpochChange>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +103,7 @@ impl LedgerReader {
             segment: None,
             index: 0,
             origin: String::new(),
+            seals: Seals::default(),
         };
         // The last segment that begins at or in front of the entry.
         for number in numbers {
@@ -131,6 +143,11 @@ impl LedgerReader {
     #[must_use]
     pub fn position(&self) -> u64 {
         self.index
+    }
+
+    /// What the checkpoints said that were read since this was asked last.
+    pub(crate) fn take_seals(&mut self) -> Seals {
+        std::mem::take(&mut self.seals)
     }
 
     /// The next entries; none if there are no more for now.
@@ -194,6 +211,8 @@ impl LedgerReader {
                     ));
                 }
                 self.index += found.entries.len() as u64;
+                self.seals.last = found.seals.last.or_else(|| self.seals.last.take());
+                self.seals.changes.extend(found.seals.changes);
                 self.segment = Some(Position {
                     offset: position.offset + found.length as u64,
                     ..position
@@ -223,6 +242,7 @@ impl LedgerReader {
             if frame.kind == Kind::Checkpoint {
                 found.entries.append(&mut entries);
                 found.length = at;
+                found.seal(self.index, frame.entry.get(2..).unwrap_or_default());
                 continue;
             }
             entries.push(StoredEntry {
@@ -265,13 +285,25 @@ impl LedgerReader {
 struct Found {
     entries: Vec<StoredEntry>,
     length: usize,
+    seals: Seals,
 }
 
 impl Found {
+    /// Notes a checkpoint behind the entries so far, of which `index` were there before.
+    fn seal(&mut self, index: u64, note: &[u8]) {
+        let size = index + self.entries.len() as u64;
+        self.seals.last = String::from_utf8(note.to_vec()).ok();
+        let last = self.entries.last();
+        let change = last.and_then(|last| EpochChange::of(size, &last.bytes, note));
+        self.seals.changes.extend(change);
+    }
+
     /// Keeps the first `most` entries.
     fn cut(&mut self, bytes: &[u8], most: u64) {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         self.entries.truncate(most);
+        // They may be about entries that are cut off.
+        self.seals = Seals::default();
         let (mut kept, mut at) = (0, 0);
         while kept < most
             && let At::Frame(frame) = read_frame(bytes.get(at..).unwrap_or_default())

@@ -13,8 +13,8 @@ use bartizan_core::{Enforcement, Outcome, Protocol};
 pub(crate) use self::encoder::{Head, RequestEncoder, Tag};
 pub use self::request::{DecisionRecord, RequestRecord, Sealed, Trace};
 pub use self::system::{
-    EpochRecord, ErasedRecord, FaultRecord, LifecycleRecord, LossRecord, RecoveredRecord,
-    RefusalsRecord, StartRecord, StopRecord, Totals,
+    EpochRecord, ErasedRecord, FaultRecord, LifecycleRecord, LossRecord, PrunedRecord,
+    RecoveredRecord, RefusalsRecord, StartRecord, StopRecord, Totals,
 };
 pub use self::wire::RecordError;
 pub(crate) use self::wire::{Input, put_short_text, shortened, text};
@@ -43,6 +43,8 @@ pub enum Kind {
     Lifecycle,
     /// Events were lost, and counted.
     Loss,
+    /// The bodies of old entries were removed.
+    Pruned,
     /// The ledger was continued after a run that did not end in order.
     Recovered,
     /// Refusals of callers who had not proven who they are, counted together.
@@ -68,6 +70,7 @@ impl Kind {
             Self::Fault => 7,
             Self::Loss => 8,
             Self::Erased => 9,
+            Self::Pruned => 10,
             Self::Request => 16,
             Self::Refusals => 17,
             Self::Lifecycle => 18,
@@ -84,6 +87,7 @@ impl Kind {
             Self::Heartbeat => "heartbeat",
             Self::Lifecycle => "lifecycle",
             Self::Loss => "loss",
+            Self::Pruned => "pruned",
             Self::Recovered => "recovered",
             Self::Refusals => "refusals",
             Self::Request => "request",
@@ -116,6 +120,7 @@ impl Kind {
             7 => Self::Fault,
             8 => Self::Loss,
             9 => Self::Erased,
+            10 => Self::Pruned,
             16 => Self::Request,
             17 => Self::Refusals,
             18 => Self::Lifecycle,
@@ -143,6 +148,8 @@ pub enum Record<'a> {
     Lifecycle(LifecycleRecord<'a>),
     /// Events were lost, and counted.
     Loss(LossRecord),
+    /// The bodies of old entries were removed.
+    Pruned(PrunedRecord),
     /// The ledger was continued after a run that did not end in order.
     Recovered(RecoveredRecord),
     /// Refusals of callers who had not proven who they are, counted together.
@@ -178,6 +185,7 @@ impl<'a> Record<'a> {
             Kind::Heartbeat => Self::Heartbeat { time: input.u64()? },
             Kind::Lifecycle => Self::Lifecycle(LifecycleRecord::read(input)?),
             Kind::Loss => Self::Loss(LossRecord::read(input)?),
+            Kind::Pruned => Self::Pruned(PrunedRecord::read(input)?),
             Kind::Recovered => Self::Recovered(RecoveredRecord::read(input)?),
             Kind::Refusals => Self::Refusals(RefusalsRecord::read(input)?),
             Kind::Request => Self::Request(Box::new(RequestRecord::read(input)?)),
@@ -198,6 +206,7 @@ impl<'a> Record<'a> {
             Self::Heartbeat { time } => out.extend(time.to_le_bytes()),
             Self::Lifecycle(record) => record.write(out),
             Self::Loss(record) => record.write(out),
+            Self::Pruned(record) => record.write(out),
             Self::Recovered(record) => record.write(out),
             Self::Refusals(record) => record.write(out),
             Self::Request(record) => record.write(out),
@@ -215,6 +224,7 @@ impl<'a> Record<'a> {
             Self::Heartbeat { .. } => Kind::Heartbeat,
             Self::Lifecycle(_) => Kind::Lifecycle,
             Self::Loss(_) => Kind::Loss,
+            Self::Pruned(_) => Kind::Pruned,
             Self::Recovered(_) => Kind::Recovered,
             Self::Refusals(_) => Kind::Refusals,
             Self::Request(_) => Kind::Request,
@@ -232,6 +242,7 @@ impl<'a> Record<'a> {
             Self::Heartbeat { time } => *time,
             Self::Lifecycle(record) => record.time,
             Self::Loss(record) => record.time,
+            Self::Pruned(record) => record.time,
             Self::Recovered(record) => record.time,
             Self::Refusals(record) => record.second.saturating_mul(1_000_000_000),
             Self::Request(record) => record.time,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::checkpoint::Checkpoint;
-use crate::merkle::Tree;
+use crate::merkle::{Hash, Tree};
 use crate::note::{Note, VerifierKey};
 use crate::record::{Kind, Record};
 use crate::segment::{At, Frame, Header, read_frame};
@@ -59,6 +59,9 @@ pub(crate) struct Scan {
     pub(crate) key: [u8; 32],
     /// An epoch whose change is not sealed yet.
     pub(crate) next: Option<(u32, [u8; 32])>,
+    /// The hashes that belong into tiles, with their height, since somebody took them; `None` if
+    /// nobody wants them.
+    pub(crate) noted: Option<Vec<(u32, Hash)>>,
 }
 
 impl Scan {
@@ -69,6 +72,19 @@ impl Scan {
             epoch: header.epoch,
             key: header.key,
             next: None,
+            noted: None,
+        }
+    }
+
+    /// Takes the next leaf.
+    pub(crate) fn push(&mut self, leaf: Hash) {
+        match &mut self.noted {
+            Some(noted) => self.tree.push_noting(leaf, |height, hash| {
+                if height.is_multiple_of(8) {
+                    noted.push((height, hash));
+                }
+            }),
+            None => self.tree.push(leaf),
         }
     }
 
@@ -85,7 +101,7 @@ impl Scan {
         if self.next.is_some() {
             return Err(Damage::Epoch);
         }
-        self.tree.push(frame.hash);
+        self.push(frame.hash);
         if frame.kind == Kind::Epoch {
             let Ok(Record::Epoch(change)) = Record::decode(frame.entry) else {
                 return Err(Damage::Epoch);

@@ -30,6 +30,12 @@ pub(crate) trait Storage: Send + 'static {
     fn sync_names(&self) -> io::Result<()>;
     /// Puts a file in place in one step: durable once it returns, and old or new before.
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Reads the beginning of a file: so many bytes at most.
+    fn read_start(&self, name: &str, most: u64) -> io::Result<Vec<u8>>;
+    /// Puts a file in place, which is not durable yet, and may be torn by a crash.
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Makes these files durable, and their names.
+    fn persist(&self, names: &[String]) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Whether the file still has a name.
@@ -208,8 +214,52 @@ impl Storage for Disk {
         write_atomically(&path, bytes, FileMode::PRIVATE)
     }
 
+    fn read_start(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(self.path(name))?
+            .take(most)
+            .read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let path = self.path(name);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, FileMode::PRIVATE.bits());
+        options.open(path)?.write_all(bytes)
+    }
+
+    fn persist(&self, names: &[String]) -> io::Result<()> {
+        let mut folders = std::collections::BTreeSet::new();
+        for name in names {
+            let path = self.path(name);
+            File::open(&path)?.sync_all()?;
+            let within = |folder: &&Path| folder.starts_with(&self.folder);
+            folders.extend(path.ancestors().skip(1).take_while(within).map(Path::to_owned));
+        }
+        if cfg!(unix) {
+            for folder in folders {
+                File::open(folder)?.sync_all()?;
+            }
+        }
+        Ok(())
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path(name))
+        let path = self.path(name);
+        fs::remove_file(&path)?;
+        if name.contains('/')
+            && let Some(folder) = path.parent()
+        {
+            // Fails if there is something left in it, which is right.
+            let _ = fs::remove_dir(folder);
+        }
+        Ok(())
     }
 
     #[cfg(unix)]

@@ -2,6 +2,8 @@
 
 mod finding;
 mod pass;
+mod tiles;
+mod witnesses;
 
 use std::io;
 use std::path::Path;
@@ -14,8 +16,11 @@ use crate::segment::{segment_name, segment_number};
 use crate::storage::{Disk, Storage};
 use crate::writer::{CHECKPOINT_FILE, VERIFIER_FILE};
 
+pub use self::witnesses::Witnessed;
+
 pub use self::finding::{Finding, FindingKind, Place, Severity, Verdict};
 use self::pass::Pass;
+use self::witnesses::Witnesses;
 
 /// How a ledger is verified: against which key, and against which checkpoints.
 ///
@@ -27,6 +32,7 @@ use self::pass::Pass;
 pub struct Verifier {
     key: Option<VerifierKey>,
     checkpoints: Vec<Checkpoint>,
+    witnesses: Witnesses,
     running: bool,
 }
 
@@ -57,6 +63,10 @@ pub struct Verification {
     pub lost: u64,
     /// The time of the last entry that has one.
     pub last_time: u64,
+    /// How many entries were pruned.
+    pub pruned: u64,
+    /// The largest checkpoint that enough witnesses cosigned, if witnesses were named.
+    pub witnessed: Option<Witnessed>,
 }
 
 impl Verification {
@@ -146,7 +156,14 @@ impl Verifier {
                 "the folder has no segment",
             ));
         }
-        let mut pass = Pass::new(running, self.checkpoints.clone());
+        let (word, findings) = self.witnesses.word(storage);
+        let mut committed = self.checkpoints.clone();
+        committed.extend(word.committed);
+        let mut pass = Pass::new(storage, running, committed);
+        pass.report.witnessed = word.witnessed;
+        for kind in findings {
+            pass.find(Place::default(), kind);
+        }
         let own = own_key(storage);
         pass.set_key(self.key.clone(), own);
         pass.set_published(own_checkpoint(storage));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use bartizan::audit::{
     Checkpoint, EntryProof, Finding, Format, Hash, LedgerReader, LineSink, Note, Prover, Renderer,
     Severity, Tail, Verdict, Verification, Verifier, VerifierKey, escaped,
@@ -261,10 +261,7 @@ fn prove(ledger: &Path, index: u64, file: Option<&Path>) -> anyhow::Result<Outpu
     let own = ledger.join("checkpoint");
     let (checkpoint, note) = checkpoint(file.unwrap_or(&own))?;
     let prover = Prover::load(ledger)?;
-    let hashes = prover.inclusion(index, checkpoint.size).ok_or_else(|| {
-        let size = checkpoint.size;
-        anyhow!("there is no entry {index} among the first {size}")
-    })?;
+    let hashes = prover.inclusion(index, checkpoint.size)?;
     let proof = EntryProof::new(index, hashes, &note).to_string();
     let json = json!({"index": index, "size": checkpoint.size, "proof": proof});
     Ok(Output::line(proof.trim_end(), json))
@@ -272,11 +269,8 @@ fn prove(ledger: &Path, index: u64, file: Option<&Path>) -> anyhow::Result<Outpu
 
 fn consistency(ledger: &Path, old: u64, new: u64) -> anyhow::Result<Output> {
     let prover = Prover::load(ledger)?;
-    let proof = prover.consistency(old, new);
-    let roots = prover.root(old).zip(prover.root(new));
-    let (proof, (old_root, new_root)) = proof
-        .zip(roots)
-        .ok_or_else(|| anyhow!("there are {} entries", prover.size()))?;
+    let proof = prover.consistency(old, new)?;
+    let (old_root, new_root) = (prover.root(old)?, prover.root(new)?);
     let mut lines = vec![
         format!("old {old} {}", hex(&old_root)),
         format!("new {new} {}", hex(&new_root)),

@@ -18,6 +18,7 @@ use crate::writer::WriterSettings;
 /// | buffer | 16 MiB | 100 ms of half a million events a second: a disk may be away for as long |
 /// | flush | 5 ms | what a killed process can lose of class buffered; far above what a sync takes |
 /// | heartbeat | 60 s | how long silence takes to be noticed |
+/// | retention | for ever | what has to be kept, and for how long, only the user can know |
 /// | epoch | 1 day or 10 million entries | how far back somebody who breaks in can forge |
 #[derive(Clone)]
 #[must_use = "call open to get the ledger"]
@@ -35,6 +36,41 @@ pub(super) struct LedgerSettings {
     pub(super) spare_segments: usize,
     pub(super) flush_interval: Duration,
     pub(super) heartbeat: Duration,
+    pub(super) retention: Retention,
+}
+
+/// How long the bodies of entries are kept; their hashes are kept for ever, 32 bytes each.
+///
+/// Whole segments are removed, the oldest first, once all of their entries are older than they may
+/// be, or the segments are more bytes than they may be. That is looked at every minute and with
+/// each new segment. The segment that is being written stays in any case.
+///
+/// A sink that has not had the entries yet will not get them: keep them for longer than the longest
+/// time that one may be away.
+#[derive(Clone, Debug, Default)]
+#[must_use = "give it to a ledger"]
+pub struct Retention {
+    pub(super) age: Option<Duration>,
+    pub(super) bytes: Option<u64>,
+}
+
+impl Retention {
+    /// Keeps everything for ever.
+    pub fn forever() -> Self {
+        Self::default()
+    }
+
+    /// Keeps no entries that are older than this.
+    pub fn with_age(mut self, age: Duration) -> Self {
+        self.age = Some(age);
+        self
+    }
+
+    /// Keeps no more than so many bytes of finished segments.
+    pub fn with_bytes(mut self, bytes: u64) -> Self {
+        self.bytes = Some(bytes);
+        self
+    }
 }
 
 /// The smallest segment, in bytes: a header, the longest record and a checkpoint.
@@ -60,6 +96,7 @@ impl LedgerBuilder {
                 spare_segments: 1,
                 flush_interval: Duration::from_millis(5),
                 heartbeat: Duration::from_secs(60),
+                retention: Retention::forever(),
             },
             clock: Arc::new(SystemClock),
             observer: None,
@@ -119,6 +156,12 @@ impl LedgerBuilder {
         self
     }
 
+    /// Replaces how long the bodies of entries are kept.
+    pub fn with_retention(mut self, retention: Retention) -> Self {
+        self.settings.retention = retention;
+        self
+    }
+
     /// Replaces the clock.
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -144,6 +187,8 @@ impl LedgerBuilder {
     /// changed in a way that no crash explains.
     pub fn open(self) -> Result<Ledger, LedgerError> {
         let zero = self.settings.flush_interval.is_zero() || self.settings.heartbeat.is_zero();
+        let retention = &self.settings.retention;
+        let zero = zero || retention.age.is_some_and(|age| age.is_zero());
         if zero || self.writer.epoch_leaves == 0 || self.writer.epoch_nanoseconds == 0 {
             return Err(LedgerError::setting("an interval is zero"));
         }

@@ -22,7 +22,7 @@ impl Waiters {
         list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_done(&self, batch: u64) -> bool {
+    pub(super) fn is_done(&self, batch: u64) -> bool {
         self.done.load(Ordering::Acquire) >= batch
     }
 

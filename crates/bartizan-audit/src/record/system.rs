@@ -136,6 +136,47 @@ impl EpochRecord {
     }
 }
 
+/// The bodies of old entries are removed; their hashes are kept, so that everything that was proven
+/// stays proven.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct PrunedRecord {
+    /// When.
+    pub time: u64,
+    /// The first segment that is kept.
+    pub segment: u64,
+    /// Its first entry: the bodies of so many entries are removed, from the first on.
+    pub entries: u64,
+    /// The length of the last segment that is removed.
+    pub length: u64,
+}
+
+impl PrunedRecord {
+    pub(crate) const fn new(time: u64, segment: u64, entries: u64, length: u64) -> Self {
+        Self {
+            time,
+            segment,
+            entries,
+            length,
+        }
+    }
+
+    pub(super) fn read(input: &mut Input<'_>) -> Result<Self, RecordError> {
+        Ok(Self {
+            time: input.u64()?,
+            segment: input.u64()?,
+            entries: input.u64()?,
+            length: input.u64()?,
+        })
+    }
+
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        for number in [self.time, self.segment, self.entries, self.length] {
+            out.extend(number.to_le_bytes());
+        }
+    }
+}
+
 /// The ledger was continued after a run that did not end in order.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]

@@ -95,6 +95,7 @@ fn every_kind_reads_as_it_was_written() {
             detail: "rotated",
         }),
         Record::Loss(LossRecord::new(1, 2, 3, 4)),
+        Record::Pruned(PrunedRecord::new(1, 2, 3, 4)),
         Record::Recovered(RecoveredRecord::new(1, 2, 3, 4)),
         Record::Refusals(RefusalsRecord::new(1, 2, None, "jwt", "jwt.missing")),
         Record::Request(Box::new(request())),

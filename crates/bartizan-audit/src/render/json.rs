@@ -37,6 +37,9 @@ pub(super) fn facts(record: &Record<'_>) -> Value {
         Record::Loss(it) => json!({
             "lossy": it.lossy, "buffered": it.buffered, "durable": it.durable,
         }),
+        Record::Pruned(it) => json!({
+            "segment": it.segment, "entries": it.entries,
+        }),
         Record::Recovered(it) => json!({
             "segment": it.segment, "unsealed": it.unsealed, "torn_bytes": it.torn_bytes,
         }),

@@ -14,6 +14,7 @@ const SECTOR: usize = 512;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Operation {
     Create,
+    Persist,
     Remove,
     Rename,
     Replace,
@@ -271,6 +272,38 @@ impl Storage for FragileDisk {
             self.put(name, bytes.to_vec());
         }
         Ok(())
+    }
+
+    fn read_start(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = self.read(name)?;
+        bytes.truncate(usize::try_from(most).unwrap());
+        Ok(bytes)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        // Contents and length are as good as unwritten until they are synced.
+        let effective = self.perform(Operation::Write)?;
+        let mut state = self.0.lock().unwrap();
+        let mut inode = Inode::default();
+        if effective {
+            inode.content = bytes.to_vec();
+            inode.dirty = (0..bytes.len().div_ceil(SECTOR)).collect();
+        }
+        state.inodes.push(inode);
+        let index = state.inodes.len() - 1;
+        state.names.insert(name.to_owned(), index);
+        Ok(())
+    }
+
+    fn persist(&self, names: &[String]) -> io::Result<()> {
+        if !self.perform(Operation::Persist)? {
+            return Ok(());
+        }
+        for name in names {
+            let index = *self.0.lock().unwrap().names.get(name).unwrap();
+            self.sync(&index)?;
+        }
+        self.sync_names()
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -48,8 +48,13 @@ impl fmt::Display for Place {
 pub enum FindingKind {
     /// A change of epochs does not follow the epoch before, or is not sealed by its key.
     BadEpoch,
+    /// The cosigned checkpoint in the ledger's folder, or one that was given, cannot be read, or
+    /// holds a signature that claims to be of a witness and is none.
+    BadCosignature,
     /// The key in the ledger's folder cannot be read, or is not the one that was pinned.
     BadKey,
+    /// A tile does not fit the entries, is missing, or cannot be read.
+    BadTile,
     /// A frame is not whole: bytes of it were changed, or a crash tore it.
     BrokenFrame,
     /// The clock went back by so many nanoseconds.
@@ -70,6 +75,9 @@ pub enum FindingKind {
     NoKey,
     /// The last run has no end.
     NotStopped,
+    /// The bodies of the first entries were removed, as a record says. Their hashes are there, and
+    /// lead to what is signed.
+    Pruned(u64),
     /// The ledger was continued after a crash; so many bytes were torn.
     Recovered(u64),
     /// The storage failed, and the service went on elsewhere.
@@ -87,6 +95,13 @@ pub enum FindingKind {
     Unpinned,
     /// Entries at the end that no checkpoint covers.
     Unsealed(u64),
+    /// No checkpoint was cosigned by as many witnesses as it takes, or not lately enough.
+    Unwitnessed {
+        /// How many cosigned the best one.
+        found: usize,
+        /// How many it takes.
+        wanted: usize,
+    },
     /// The root is not the one that a checkpoint commits to: an entry was changed, left out, put
     /// in or moved.
     WrongRoot,
@@ -97,8 +112,10 @@ impl FindingKind {
     #[must_use]
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::BadEpoch
+            Self::BadCosignature
+            | Self::BadEpoch
             | Self::BadKey
+            | Self::BadTile
             | Self::BrokenFrame
             | Self::ForeignSignature
             | Self::Header
@@ -108,10 +125,13 @@ impl FindingKind {
             | Self::Trailing
             | Self::Truncated { .. }
             | Self::WrongRoot => Severity::Tampered,
-            Self::NoKey | Self::NotStopped | Self::Unsealed(_) => Severity::Incomplete,
+            Self::NoKey | Self::NotStopped | Self::Unsealed(_) | Self::Unwitnessed { .. } => {
+                Severity::Incomplete
+            }
             Self::ClockWentBack(_)
             | Self::Leftover(_)
             | Self::Lost(_)
+            | Self::Pruned(_)
             | Self::Recovered(_)
             | Self::StorageFault
             | Self::Unpinned => Severity::Note,
@@ -122,8 +142,10 @@ impl FindingKind {
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
+            Self::BadCosignature => "bad_cosignature",
             Self::BadEpoch => "bad_epoch",
             Self::BadKey => "bad_key",
+            Self::BadTile => "bad_tile",
             Self::BrokenFrame => "broken_frame",
             Self::ClockWentBack(_) => "clock_went_back",
             Self::ForeignSignature => "foreign_signature",
@@ -134,6 +156,7 @@ impl FindingKind {
             Self::MissingSegment(_) => "missing_segment",
             Self::NoKey => "no_key",
             Self::NotStopped => "not_stopped",
+            Self::Pruned(_) => "pruned",
             Self::Recovered(_) => "recovered",
             Self::StorageFault => "storage_fault",
             Self::Sum => "sum",
@@ -141,6 +164,7 @@ impl FindingKind {
             Self::Truncated { .. } => "truncated",
             Self::Unpinned => "unpinned",
             Self::Unsealed(_) => "unsealed",
+            Self::Unwitnessed { .. } => "unwitnessed",
             Self::WrongRoot => "wrong_root",
         }
     }
@@ -149,8 +173,10 @@ impl FindingKind {
 impl fmt::Display for FindingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::BadCosignature => f.write_str("a cosigned checkpoint cannot be read or verified"),
             Self::BadEpoch => f.write_str("a change of epochs does not follow the one before"),
             Self::BadKey => f.write_str("the key in the folder is damaged, or another than the pinned"),
+            Self::BadTile => f.write_str("the tiles of the tree do not fit its entries"),
             Self::BrokenFrame => f.write_str("a record is not whole: changed or torn"),
             Self::ClockWentBack(by) => write!(f, "the clock went back by {by} ns"),
             Self::ForeignSignature => {
@@ -165,6 +191,9 @@ impl fmt::Display for FindingKind {
             Self::MissingSegment(number) => write!(f, "segment {number} is missing"),
             Self::NoKey => f.write_str("there is no key to verify with"),
             Self::NotStopped => f.write_str("the last run has no end"),
+            Self::Pruned(entries) => {
+                write!(f, "the first {entries} entries were pruned; their hashes are there, and fit")
+            }
             Self::Recovered(torn) => {
                 write!(f, "continued after a crash; {torn} bytes were torn")
             }
@@ -176,6 +205,10 @@ impl fmt::Display for FindingKind {
             }
             Self::Unpinned => f.write_str("verified by the key in the ledger's own folder"),
             Self::Unsealed(entries) => write!(f, "no checkpoint covers the last {entries} entries"),
+            Self::Unwitnessed { found, wanted } => write!(
+                f,
+                "no checkpoint is cosigned by as many witnesses as it takes: {found} of {wanted}"
+            ),
             Self::WrongRoot => f.write_str(
                 "the entries are not those that a checkpoint commits to: changed, left out, put in or moved",
             ),

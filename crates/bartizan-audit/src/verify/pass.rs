@@ -1,5 +1,6 @@
 //! One pass over all segments.
 
+use super::tiles::{Pruned, TileCheck};
 use super::{Finding, FindingKind, Place, Verification};
 use crate::checkpoint::Checkpoint;
 use crate::merkle::{EMPTY_ROOT, Tree};
@@ -7,6 +8,7 @@ use crate::note::VerifierKey;
 use crate::record::{Kind, Record, Totals};
 use crate::recovery::{Damage, Scan};
 use crate::segment::{At, Frame, Header, read_frame};
+use crate::storage::Storage;
 
 /// How many findings are kept.
 const MOST_FINDINGS: usize = 1000;
@@ -14,25 +16,28 @@ const MOST_FINDINGS: usize = 1000;
 /// Clocks are set by so much without anybody meaning harm, in nanoseconds.
 const CLOCK_SLACK: u64 = 1_000_000_000;
 
-pub(super) struct Pass {
+pub(super) struct Pass<'s, S: Storage> {
     running: bool,
-    key: Option<VerifierKey>,
+    pub(super) key: Option<VerifierKey>,
     /// What the ledger has to contain, the largest first.
     committed: Vec<Checkpoint>,
     /// The checkpoint in the folder, until it is found in the ledger.
-    published: Option<(Option<u64>, Vec<u8>)>,
-    scan: Option<Scan>,
+    pub(super) published: Option<(Option<u64>, Vec<u8>)>,
+    pub(super) scan: Option<Scan>,
+    pub(super) tiles: TileCheck<'s, S>,
+    /// What is missing in front, and the records that say that it should be.
+    pub(super) pruned: Pruned,
     /// Number and length of the segment before.
     previous: Option<(u64, u64)>,
     /// Whether something did not fit, so that what follows in this segment proves nothing.
     lost_track: bool,
     unsealed: u64,
     stopped: bool,
-    report: Verification,
+    pub(super) report: Verification,
 }
 
-impl Pass {
-    pub(super) fn new(running: bool, mut committed: Vec<Checkpoint>) -> Self {
+impl<'s, S: Storage> Pass<'s, S> {
+    pub(super) fn new(storage: &'s S, running: bool, mut committed: Vec<Checkpoint>) -> Self {
         committed.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.size));
         Self {
             running,
@@ -40,6 +45,8 @@ impl Pass {
             committed,
             published: None,
             scan: None,
+            tiles: TileCheck::new(storage),
+            pruned: Pruned::default(),
             previous: None,
             lost_track: false,
             unsealed: 0,
@@ -56,6 +63,8 @@ impl Pass {
                 totals: Totals::default(),
                 lost: 0,
                 last_time: 0,
+                pruned: 0,
+                witnessed: None,
             },
         }
     }
@@ -158,9 +167,13 @@ impl Pass {
                 }
             }
             _ if number == 0 => self.begin_first(&header, place),
-            _ => self.find(place, FindingKind::MissingSegment(0)),
+            _ => return self.begin_pruned(header, place),
         }
-        self.scan = Some(Scan::new(&header));
+        // Tiles are held against a tree that was followed from its first leaf on.
+        self.tiles.set_whole(number == 0);
+        let mut scan = Scan::new(&header);
+        scan.noted = (number == 0).then(Vec::new);
+        self.scan = Some(scan);
     }
 
     fn begin_first(&mut self, header: &Header, place: Place) {
@@ -215,6 +228,11 @@ impl Pass {
             return;
         };
         let taken = scan.take(frame);
+        let size = scan.tree.size();
+        let noted = scan.noted.iter_mut().flat_map(|noted| noted.drain(..));
+        if !self.tiles.take(noted, &scan.tree) {
+            self.find(place, FindingKind::BadTile);
+        }
         if let Err(damage) = taken {
             let kind = match damage {
                 Damage::Epoch | Damage::Header => FindingKind::BadEpoch,
@@ -230,9 +248,14 @@ impl Pass {
         if frame.kind == Kind::Checkpoint {
             self.report.checkpoints += 1;
             self.unsealed = 0;
-            self.meet_published(frame.entry.get(2..).unwrap_or_default());
+            let note = frame.entry.get(2..).unwrap_or_default();
+            self.meet_published(note);
+            if !self.tiles.meet_change(note) {
+                self.find(place, FindingKind::BadTile);
+            }
             return;
         }
+        self.tiles.set_change(frame, size);
         self.unsealed += 1;
         self.stopped = frame.kind == Kind::Stop;
         self.meet_committed(place);
@@ -264,6 +287,7 @@ impl Pass {
             Record::Recovered(recovered) => {
                 self.find(place, FindingKind::Recovered(recovered.torn_bytes));
             }
+            Record::Pruned(pruned) => self.pruned.record(*pruned),
             Record::Start(_) => self.report.runs += 1,
             Record::Stop(stop) => {
                 let Totals {
@@ -284,7 +308,7 @@ impl Pass {
     }
 
     /// Holds the tree against the checkpoints of its size that it has to fit.
-    fn meet_committed(&mut self, place: Place) {
+    pub(super) fn meet_committed(&mut self, place: Place) {
         let Some(size) = self
             .scan
             .as_ref()
@@ -327,6 +351,15 @@ impl Pass {
             offset: self.previous.map_or(0, |(_, length)| length),
             entry: size,
         };
+        let origin = self.scan.as_ref().map_or("", |scan| scan.origin.as_str());
+        if !self.tiles.reached(origin, size) {
+            self.find(place, FindingKind::BadTile);
+        }
+        match self.pruned.verdict() {
+            Some(true) => self.find(place, FindingKind::Pruned(self.report.pruned)),
+            Some(false) => self.find(place, FindingKind::MissingSegment(0)),
+            None => {}
+        }
         for checkpoint in std::mem::take(&mut self.committed) {
             let committed = checkpoint.size;
             self.find(place, FindingKind::Truncated { committed });
@@ -353,7 +386,7 @@ impl Pass {
         self.report
     }
 
-    fn place(&self, segment: u64, offset: usize) -> Place {
+    pub(super) fn place(&self, segment: u64, offset: usize) -> Place {
         Place {
             segment,
             offset: offset as u64,
@@ -361,7 +394,7 @@ impl Pass {
         }
     }
 
-    fn find(&mut self, place: Place, kind: FindingKind) {
+    pub(super) fn find(&mut self, place: Place, kind: FindingKind) {
         if self.report.findings.len() < MOST_FINDINGS {
             self.report.findings.push(Finding { place, kind });
         }

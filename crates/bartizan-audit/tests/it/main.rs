@@ -14,6 +14,7 @@ mod ledger;
 mod ocsf;
 mod people;
 mod sockets;
+mod pruned;
 mod support;
 mod tail;
 mod tap;
