@@ -11,6 +11,7 @@ mod check;
 mod kek;
 mod keys;
 mod output;
+mod policy;
 mod terminal;
 
 use std::io::Write;
@@ -41,6 +42,8 @@ enum Group {
     /// A keyset file belongs to one process at a time: stop the service that uses it before
     /// changing it here. It may be read at any time.
     Keys(keys::Keys),
+    /// What a policy decides and why; policies from logs, and from and for other systems
+    Policy(policy::PolicyCommand),
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused or failed; 2 not understood (audit: 3).";
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Group::Audit(audit) => audit.run(arguments.json),
         Group::Check(check) => check.run(arguments.json),
         Group::Keys(keys) => keys.run().and_then(print),
+        Group::Policy(policy) => policy.run(arguments.json),
     };
     match outcome {
         Ok(code) => code,

@@ -44,8 +44,12 @@ impl Output {
     }
 }
 
-/// Columns as wide as their widest cell.
 fn table(out: &mut impl Write, rows: &[Vec<String>]) -> io::Result<()> {
+    table_lines(rows).try_for_each(|line| writeln!(out, "{line}"))
+}
+
+/// Columns as wide as their widest cell.
+pub(crate) fn table_lines(rows: &[Vec<String>]) -> impl Iterator<Item = String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let cell = |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
     let width = |column| {
@@ -56,10 +60,10 @@ fn table(out: &mut impl Write, rows: &[Vec<String>]) -> io::Result<()> {
     let widths: Vec<_> = (0..columns)
         .map(|column| width(column).unwrap_or(0))
         .collect();
-    for row in rows {
+    rows.iter().map(move |row| {
         let padded = widths.iter().enumerate();
         let padded = padded.map(|(column, width)| format!("{:width$}", cell(row, column)));
-        writeln!(out, "{}", padded.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
-    Ok(())
+        let padded: Vec<_> = padded.collect();
+        padded.join("  ").trim_end().to_owned()
+    })
 }

@@ -5,4 +5,5 @@
 mod audit;
 mod check;
 mod keys;
+mod policy;
 mod support;
