@@ -320,12 +320,13 @@ fn bodies(runtime: &tokio::runtime::Runtime, keyring: &Keyring, keys: &Prepared,
         Ok::<_, Infallible>(response.body(Full::new(body)).unwrap())
     });
     let mut service = EncryptLayer::new(config.build().unwrap()).layer(echo);
+    // Whoever verified the token remembers for whom it stands.
+    let principal = Principal::builder(Scheme::Jwt, "https://issuer.example", "caller");
+    let principal = principal.with_scopes(["pii:read"]).assert_verified();
     let through = |body: &str| {
         let request = Request::put("/p/17").header("content-type", "application/json");
         let context = SecurityContext::new("/p/17".parse().unwrap());
-        let principal = Principal::builder(Scheme::Jwt, "https://issuer.example", "caller");
-        let principal = principal.with_scopes(["pii:read"]).assert_verified();
-        context.set_principal(principal).unwrap();
+        context.set_principal(principal.clone()).unwrap();
         let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
         let response = service.call(request.extension(context).body(body).unwrap());
         block_on(runtime, async {

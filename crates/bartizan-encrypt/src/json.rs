@@ -2,6 +2,7 @@
 
 mod path;
 mod scan;
+mod text;
 
 pub(crate) use self::path::Paths;
 pub(crate) use self::scan::{Fate, rewrite, text_of};

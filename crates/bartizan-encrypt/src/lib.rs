@@ -293,6 +293,7 @@ mod protobuf;
 mod remote;
 mod reseal;
 mod rules;
+mod salts;
 mod scope_keys;
 mod service;
 mod store;

@@ -8,12 +8,13 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroize;
 
 use crate::ciphertext::Ciphertext;
-use crate::cobblestone::{Failure, SALT, sealed_length};
+use crate::cobblestone::{Failure, sealed_length};
 use crate::context::{Context, Place};
 use crate::error::{EncryptError, EncryptErrorKind};
-use crate::key::{KeyPurpose, KeyScope, random};
+use crate::key::{KeyPurpose, KeyScope};
 use crate::padding::{Padding, unpad};
 use crate::reseal::StoredValue;
+use crate::salts::Salts;
 use crate::scope_keys::ScopeKeys;
 use crate::suite::Suite;
 use crate::value::{Encrypted, Field, Plain, to_json};
@@ -166,10 +167,21 @@ impl Prepared {
         content: &[u8],
         padding: Padding,
     ) -> Result<Ciphertext, EncryptError> {
+        let mut salts = Salts::expecting(1);
+        self.seal_with(&mut salts, (place, field), content, padding)
+    }
+
+    /// The same for one value of several.
+    pub(crate) fn seal_with(
+        &self,
+        salts: &mut Salts,
+        (place, field): (&Place, FieldName<'_>),
+        content: &[u8],
+        padding: Padding,
+    ) -> Result<Ciphertext, EncryptError> {
         let key = self.keys(place)?.sealing()?;
         let context = self.context(place, field).encode(self.suite, key.id)?;
-        let mut salt = [0; SALT];
-        random(&mut salt)?;
+        let salt = salts.draw()?;
         let length = padding.length(content.len());
         let header = Ciphertext::header(self.suite, key.id);
         let mut sealed = Vec::with_capacity(header.len() + sealed_length(length));

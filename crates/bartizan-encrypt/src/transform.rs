@@ -13,6 +13,7 @@ use crate::json::Fate;
 use crate::key::{KeyPurpose, KeyScope};
 use crate::prepared::{FieldName, Prepared};
 use crate::rules::{FieldRule, PlaintextPolicy, Shown};
+use crate::salts::Salts;
 use crate::wiped::WipedBytes;
 
 /// The fields of a collection.
@@ -93,11 +94,11 @@ impl Fields {
         body: &[u8],
         report: &mut Report,
     ) -> Result<WipedBytes, EncryptError> {
-        let mut met = 0;
+        let (mut met, mut salts) = (0, Salts::expecting(self.rules.len()));
         self.selection.rewrite(body, &mut |number, token, out| {
             self.count(&mut met)?;
             let rule = self.rule(number)?;
-            let done = self.seal_one(keys, place, rule, token, out);
+            let done = self.seal_one(keys, &mut salts, (place, rule), token, out);
             match done {
                 Ok(Some(key)) => report.add(number, "sealed", Some(key)),
                 Ok(None) => report.add(number, "passed", None),
@@ -200,8 +201,8 @@ impl Fields {
     fn seal_one(
         &self,
         keys: &Prepared,
-        place: &Place,
-        rule: &FieldRule,
+        salts: &mut Salts,
+        (place, rule): (&Place, &FieldRule),
         token: Token<'_>,
         out: &mut WipedBytes,
     ) -> Result<Option<KeyId>, EncryptError> {
@@ -211,8 +212,8 @@ impl Fields {
             }
             return Err(EncryptErrorKind::CiphertextInjected.into());
         }
-        let name = self.name(rule);
-        let sealed = keys.seal_content(place, name, token.bytes(), rule.padding)?;
+        let field = (place, self.name(rule));
+        let sealed = keys.seal_with(salts, field, token.bytes(), rule.padding)?;
         self.selection.write_ciphertext(&sealed, out);
         Ok(Some(sealed.key_id()))
     }
@@ -227,7 +228,8 @@ impl Fields {
         out: &mut WipedBytes,
     ) -> Result<Fate, EncryptError> {
         if matches!(shown, Shown::Ciphertext) {
-            self.seal_one(keys, place, rule, token, out)?;
+            let mut salts = Salts::expecting(1);
+            self.seal_one(keys, &mut salts, (place, rule), token, out)?;
             return Ok(Fate::Replace);
         }
         self.show(keys, place, shown, token, out)

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{EncryptError, EncryptErrorKind};
 use crate::json::path::{Paths, Step};
+use crate::json::text::plain;
 use crate::wiped::WipedBytes;
 
 /// How deep arrays and objects may nest: deeper than any sane document, and no danger to a stack.
@@ -228,8 +229,7 @@ impl<'s> Scanner<'s, '_> {
         let begin = self.at;
         loop {
             let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-            let special = |&byte: &u8| byte == b'"' || byte == b'\\' || byte < 0x20;
-            let Some(plain) = rest.iter().position(special) else {
+            let Some(plain) = plain(rest) else {
                 return malformed();
             };
             self.at += plain;
