@@ -28,6 +28,9 @@ pub enum ConfigError {
         /// The most that is accepted.
         most: usize,
     },
+    /// A database cannot be used as it is described.
+    #[error("the database: {0}")]
+    InvalidDatabase(String),
     /// The name of the store is empty, too long, or holds control characters.
     #[error("{0:?} is no name of a store of keys: 1 to 256 characters that can be printed")]
     InvalidIssuer(String),

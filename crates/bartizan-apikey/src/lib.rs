@@ -120,6 +120,14 @@
 //! Keys that are made here are overwritten with zeros when they are dropped. What a client sent is
 //! in the host's buffers, which are not ours; `ring` does not wipe what it makes of peppers.
 //!
+//! # Features
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `postgres` | `PostgresKeys`: keys in PostgreSQL, which all instances of a service share |
+//!
+//! It is off by default.
+//!
 //! [`Code`]: bartizan_core::Code
 //! [`Principal`]: bartizan_core::Principal
 //! [`SecurityContext`]: bartizan_core::SecurityContext
@@ -139,6 +147,8 @@ mod guard;
 mod hash;
 mod layer;
 mod origin;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod record;
 mod source;
 mod table;
@@ -154,6 +164,8 @@ pub use self::format::{KeyFormat, KeyId, KeyIdError, NewKey, NoRandomness};
 pub use self::guard::{ApiKeyGuard, ApiKeyInquiry, ApiKeyPass};
 pub use self::hash::{KeyHash, KeyHashError, Pepper, Peppers};
 pub use self::layer::{ApiKey, ApiKeyLayer};
+#[cfg(feature = "postgres")]
+pub use self::postgres::{PostgresKeys, PostgresKeysBuilder};
 pub use self::record::{KeyRecord, KeyRecordBuilder, KeyState, RecordError, Rotation};
 pub use self::source::{KeyAnswer, KeyRead, KeySource, KeySourceError, KeyUse};
 pub use self::usage::UsesFile;
