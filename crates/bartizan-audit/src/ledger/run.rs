@@ -62,6 +62,7 @@ impl<'l, S: Storage> Run<'l, S> {
         let now = nanoseconds(&*self.shared.clock);
         let totals = self.shared.buffer().totals();
         let complete = !self.shared.buffer().failing && self.writer.close(totals, now).is_ok();
+        self.shared.publish(&self.writer);
         LedgerReport {
             totals,
             complete,

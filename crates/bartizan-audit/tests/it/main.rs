@@ -6,6 +6,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod corpora;
 mod delivery;
 mod hosts;
 mod killed;
@@ -13,8 +14,9 @@ mod layer;
 mod ledger;
 mod ocsf;
 mod people;
-mod sockets;
 mod pruned;
+mod secrets;
+mod sockets;
 mod support;
 mod tail;
 mod tap;

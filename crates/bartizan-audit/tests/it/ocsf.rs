@@ -19,7 +19,8 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{Folder, ORIGIN, authenticate, end, get, ok};
 
-fn vectors() -> Option<PathBuf> {
+/// The published vectors, where they are at hand.
+pub(crate) fn vectors() -> Option<PathBuf> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors");
     let folder = std::env::var_os("BARTIZAN_VECTORS").map_or_else(|| beside.into(), PathBuf::from);
     folder.is_dir().then_some(folder)
@@ -170,7 +171,8 @@ for line in sys.stdin:
 print('validated', seen, 'bad', bad)
 "#;
 
-fn validate(events: &[Value]) {
+/// Holds events against the compiled schema.
+pub(crate) fn validate(events: &[Value]) {
     let Some(schemas) = vectors()
         .map(|it| it.join("ocsf/1.8.0"))
         .filter(|it| it.is_dir())

@@ -1,7 +1,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use bartizan_audit::{AuditConfig, AuditLayer, Ending, Kind, Privacy, open_person, person_handle};
+use bartizan_audit::{
+    AuditConfig, AuditLayer, Ending, EntryProof, Kind, Privacy, Prover, VerifierKey, open_person,
+    person_handle,
+};
 use bartizan_core::{
     KeyRequest, KeyState, KeyringAnswer, KeyringUnavailable, Subject, SubjectKey, SubjectKeyring,
     WallTime,
@@ -111,6 +114,16 @@ async fn a_person_is_sealed_and_can_be_forgotten_while_proofs_stay() {
     });
     assert!(folder.kinds().contains(&Kind::Erased));
     let all = folder.entries();
+    // What was sealed for somebody who is forgotten is proven as before.
+    let (size, note) = ledger.checkpoint();
+    let vkey = std::fs::read_to_string(folder.path().join("log.vkey")).unwrap();
+    let vkey = VerifierKey::parse(vkey.trim_end()).unwrap();
+    let prover = Prover::load(folder.path()).unwrap();
+    for entry in &all {
+        let hashes = prover.inclusion(entry.index, size).unwrap();
+        let proof = EntryProof::new(entry.index, hashes, &note);
+        assert_eq!(proof.verify(&entry.bytes, &vkey).unwrap().size, size);
+    }
     let named = all
         .iter()
         .any(|entry| entry.bytes.windows(5).any(|it| it == b"alice"));
