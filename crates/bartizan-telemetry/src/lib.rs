@@ -169,6 +169,6 @@ pub use self::span::{
 pub use self::trace_parent::TraceParent;
 
 /// The README's snippets compile, or the doctests fail.
-#[cfg(all(doctest, feature = "metrics"))]
+#[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -18,6 +18,7 @@ pub mod dev_dependencies;
 pub mod directions;
 pub mod entrance_hall;
 pub mod manifests;
+pub mod pages;
 pub mod rooms;
 pub mod size;
 
@@ -56,6 +57,8 @@ pub struct Tree {
     pub sources: Vec<Source>,
     /// The list of codes, if there is one.
     pub codes: Option<String>,
+    /// The pages of the documentation that a rule is about.
+    pub pages: Vec<pages::Page>,
 }
 
 impl Tree {
@@ -72,10 +75,19 @@ impl Tree {
             true => Some(std::fs::read_to_string(&list).context(codes::LIST)?),
             false => None,
         };
+        let pages = pages::PAGES
+            .into_iter()
+            .filter_map(|path| {
+                let text = std::fs::read_to_string(workspace.root.join(path)).ok()?;
+                let path = path.to_owned();
+                Some(pages::Page { path, text })
+            })
+            .collect();
         Ok(Self {
             workspace,
             sources,
             codes,
+            pages,
         })
     }
 }
@@ -84,7 +96,7 @@ impl Tree {
 pub type Rule = fn(&Tree) -> anyhow::Result<Vec<Violation>>;
 
 /// All rules by name.
-pub const RULES: [(&str, Rule); 11] = [
+pub const RULES: [(&str, Rule); 12] = [
     ("directions", |tree| Ok(directions::check(&tree.workspace))),
     ("dev-versions", |tree| {
         Ok(dev_dependencies::check_versions(&tree.workspace))
@@ -106,4 +118,5 @@ pub const RULES: [(&str, Rule); 11] = [
         Ok(violations)
     }),
     ("clock", |tree| Ok(banned::check_clock(&tree.sources))),
+    ("pages", |tree| Ok(pages::check(tree))),
 ];

@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use xtask::tidy::{RULES, Tree};
 
 /// The rules that a test below names.
-const OBEYED: [&str; 11] = [
+const OBEYED: [&str; 12] = [
     "directions",
     "dev-versions",
     "dev-use",
@@ -16,6 +16,7 @@ const OBEYED: [&str; 11] = [
     "manifests",
     "banned",
     "clock",
+    "pages",
 ];
 
 fn obeyed(name: &str) -> anyhow::Result<()> {
@@ -109,4 +110,9 @@ fn nothing_is_unfinished_or_silenced_without_a_reason() -> anyhow::Result<()> {
 #[test]
 fn the_time_is_read_in_one_place() -> anyhow::Result<()> {
     obeyed("clock")
+}
+
+#[test]
+fn the_documentation_names_what_is_there() -> anyhow::Result<()> {
+    obeyed("pages")
 }

@@ -4,6 +4,7 @@
 
 mod allocations;
 mod bounds;
+mod dashboards;
 mod decisions;
 mod lifecycle;
 mod requests;
