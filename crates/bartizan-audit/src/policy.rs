@@ -248,8 +248,13 @@ impl Rule {
         &self.response_fields
     }
 
-    /// Whether the rule can be kept, and lets no secret in.
-    fn check(&self) -> Result<(), ConfigError> {
+    /// Whether the rule can be kept, and lets no secret in. A configuration is built of such rules
+    /// alone; this is for looking at one before there is a ledger.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], naming what cannot be recorded.
+    pub fn check(&self) -> Result<(), ConfigError> {
         let requests = !self.request_headers.is_empty() || !self.request_fields.is_empty();
         let responses = !self.response_headers.is_empty() || !self.response_fields.is_empty();
         if (requests && self.level < Level::Request)
