@@ -110,6 +110,7 @@
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `nats` | `NatsSink`: a stream of NATS JetStream, acknowledged, duplicates removed | no |
+//! | `otlp` | `OtlpSink`: a collector of OpenTelemetry, OTLP over HTTPS in JSON | no |
 //! | `postgres` | `PostgresSink`: a table of PostgreSQL, with each entry once, and what proofs are made of | no |
 //! | `syslog` | `SyslogSink`: a receiver of syslog, RFC 5424 over TLS | no |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -175,6 +176,8 @@ pub use self::sink::{
 };
 #[cfg(feature = "nats")]
 pub use self::sink::{NatsSink, NatsSinkBuilder};
+#[cfg(feature = "otlp")]
+pub use self::sink::{OtlpSink, OtlpSinkBuilder};
 #[cfg(feature = "postgres")]
 pub use self::sink::{PostgresSink, PostgresSinkBuilder};
 #[cfg(feature = "syslog")]

@@ -13,7 +13,12 @@ use std::str::FromStr;
 use crate::read::StoredEntry;
 use crate::record::RecordError;
 
-#[cfg(any(feature = "nats", feature = "postgres", feature = "syslog"))]
+#[cfg(any(
+    feature = "nats",
+    feature = "otlp",
+    feature = "postgres",
+    feature = "syslog"
+))]
 pub(crate) use self::json::hex;
 pub use self::line::escaped;
 #[cfg(feature = "syslog")]

@@ -8,15 +8,22 @@ mod delivery;
 mod error;
 #[cfg(feature = "nats")]
 mod nats;
+#[cfg(feature = "otlp")]
+mod otlp;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod run;
 mod status;
-#[cfg(any(feature = "postgres", feature = "syslog"))]
+#[cfg(any(feature = "otlp", feature = "postgres", feature = "syslog"))]
 mod summary;
 #[cfg(feature = "syslog")]
 mod syslog;
-#[cfg(any(feature = "nats", feature = "postgres", feature = "syslog"))]
+#[cfg(any(
+    feature = "nats",
+    feature = "otlp",
+    feature = "postgres",
+    feature = "syslog"
+))]
 mod tls;
 
 use std::pin::Pin;
@@ -29,6 +36,8 @@ pub use self::delivery::Delivery;
 pub use self::error::{SinkConfigError, SinkError, SinkErrorKind};
 #[cfg(feature = "nats")]
 pub use self::nats::{NatsSink, NatsSinkBuilder};
+#[cfg(feature = "otlp")]
+pub use self::otlp::{OtlpSink, OtlpSinkBuilder};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresSink, PostgresSinkBuilder};
 pub use self::status::{DeliveryFailure, DeliveryState, DeliveryStatus};

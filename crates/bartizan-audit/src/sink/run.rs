@@ -163,6 +163,9 @@ impl Run {
             status.position = position.unwrap_or(status.position);
             status.delivered += count as u64;
             status.rejected += accepted.rejected;
+            if accepted.remark.is_some() {
+                status.last_remark.clone_from(&accepted.remark);
+            }
             status.last_success = Some(now);
         });
         self.recovered();

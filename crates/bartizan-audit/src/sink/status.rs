@@ -23,6 +23,8 @@ pub struct DeliveryStatus {
     /// How many entries the other side refused to have, now and later, or could not have whole,
     /// since the delivery was started.
     pub rejected: u64,
+    /// What the other side last said of entries that it took, of those it rejected or else.
+    pub last_remark: Option<String>,
     /// How many attempts failed since the delivery was started.
     pub retries: u64,
     /// How many of them in a row, until now; zero after a success.
@@ -71,6 +73,7 @@ impl DeliveryStatus {
             delivered: 0,
             missed,
             rejected: 0,
+            last_remark: None,
             retries: 0,
             failures: 0,
             last_failure: None,

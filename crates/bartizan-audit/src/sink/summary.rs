@@ -86,7 +86,7 @@ impl<'a> Summary<'a> {
     }
 
     /// Whether it tells that something was refused, went wrong or was lost.
-    #[cfg(feature = "syslog")]
+    #[cfg(any(feature = "otlp", feature = "syslog"))]
     pub(super) fn severity(&self) -> Severity {
         match (self.kind, self.outcome) {
             (Kind::Fault | Kind::Loss, _) => Severity::Error,
@@ -98,7 +98,7 @@ impl<'a> Summary<'a> {
 }
 
 /// How much an entry asks for attention.
-#[cfg(feature = "syslog")]
+#[cfg(any(feature = "otlp", feature = "syslog"))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Severity {
     Error,

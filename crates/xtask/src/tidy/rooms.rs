@@ -14,7 +14,9 @@ const PLUMBING: [&str; 10] = [
 ];
 
 /// Further rooms of plumbing, by crate.
-const MORE_PLUMBING: [(&str, &[&str]); 7] = [
+const MORE_PLUMBING: [(&str, &[&str]); 8] = [
+    // A sink that speaks HTTP.
+    ("bartizan-audit", &["sink"]),
     // The layer of what one route requires.
     ("bartizan-authz", &["require"]),
     // Key services elsewhere, which are spoken to over HTTPS.
