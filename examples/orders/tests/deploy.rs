@@ -50,7 +50,7 @@ fn text(node: &Node, path: &str) -> String {
             });
             format!("[{}]", items.collect::<Vec<_>>().join(", "))
         }
-        Some(other) => format!("{}", other.kind()),
+        Some(other) => other.kind().to_owned(),
         None => "absent".to_owned(),
     }
 }
