@@ -24,11 +24,11 @@
 //! What the file does not allow is refused, and a file that means nothing is none:
 //!
 //! ```
-//! use bartizan::config::Config;
-//! use bartizan::core::{Connection, Protocol};
+//! use bartizan::config::{Config, ConfiguredBody};
 //! use http::{Request, Response};
 //! use tower::{Layer, ServiceExt, service_fn};
 //!
+//! type Body = http_body_util::Empty<bytes::Bytes>;
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = Config::from_toml(r#"
@@ -37,12 +37,12 @@
 //!     effect = "allow"
 //!     to = [{ methods = ["GET"], paths = ["/catalogue/{item}"] }]
 //! "#, "")?;
-//! let service = service_fn(async |_: Request<_>| {
-//!     Ok::<_, std::convert::Infallible>(Response::new(http_body_util::Empty::new()))
+//! let service = service_fn(async |_: Request<ConfiguredBody<Body>>| {
+//!     Ok::<_, std::convert::Infallible>(Response::new(Body::new()))
 //! });
 //! let service = config.build().await?.layer().layer(service);
 //!
-//! let get = |path: &str| Request::get(path).body(http_body_util::Empty::<bytes::Bytes>::new());
+//! let get = |path: &str| Request::get(path).body(Body::new());
 //! assert_eq!(service.clone().oneshot(get("/catalogue/7")?).await?.status(), 200);
 //! assert_eq!(service.oneshot(get("/orders/7")?).await?.status(), 403);
 //!
@@ -69,6 +69,7 @@
 //!   by its children. Prefer files for secrets.
 //! * Buffers of ours that held a secret are wiped; the environment itself is not.
 
+mod api_keys;
 mod audit;
 mod configured;
 mod counted;
@@ -76,6 +77,9 @@ mod describe;
 mod document;
 mod effective;
 mod entrance;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod introspection;
 mod issuer;
@@ -112,7 +116,7 @@ pub use self::configured::Configured;
 pub use self::document::Config;
 pub use self::effective::{Effective, Entry};
 pub use self::guard::ConfiguredGuard;
-pub use self::layer::{Bounded, ConfiguredLayer, ConfiguredService, Kept, Tapped};
+pub use self::layer::{Bounded, ConfiguredBody, ConfiguredLayer, ConfiguredService, Kept};
 pub use self::listening::Listening;
 pub use self::optional::{OptionalBody, OptionalFuture, OptionalService};
 pub use self::problem::{ConfigError, Problem};

@@ -184,6 +184,10 @@ impl Audit {
         if self.address_bits_v4 > 32 || self.address_bits_v6 > 128 {
             return wrong("addresses have no more than 32 and 128 bits");
         }
+        for rule in &self.rule {
+            let checked = rule.build().check();
+            checked.map_err(|error| rule.refuse("audit.rule", &error))?;
+        }
         Ok(())
     }
 
@@ -208,12 +212,6 @@ impl Audit {
         let config = self.config_builder(ledger).build();
         let config = config.map_err(|error| self.refuse("audit", &error))?;
         Ok(AuditLayer::new(config).with_entrance(entrance.clone()))
-    }
-
-    /// Whether fields of bodies are read.
-    pub(crate) fn taps(&self) -> bool {
-        let mut rules = self.rule.iter();
-        rules.any(|rule| !rule.request_fields.is_empty() || !rule.response_fields.is_empty())
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use bartizan_audit::{AuditLayer, AuditObserver, AuditTapLayer, Ledger};
+use bartizan_audit::{AuditLayer, AuditObserver, Ledger};
 use bartizan_core::{Entrance, GuardLayer};
 use bartizan_jwt::RevocationList;
 use bartizan_mtls::Migration;
@@ -41,7 +41,6 @@ pub(crate) struct Fixed {
     pub(crate) ledger: Option<Ledger>,
     audit: Option<AuditLayer>,
     upload: Option<bartizan_ratelimit::UploadLayer>,
-    tap: Option<AuditTapLayer>,
     pub(crate) migration: Option<Migration>,
 }
 
@@ -90,7 +89,6 @@ impl Config {
             (Some(audit), Some(ledger)) => Some(audit.layer(ledger.clone(), &entrance)?),
             _ => None,
         };
-        let tap = root.audit.as_ref().is_some_and(|audit| audit.taps());
         let upload = match &root.upload {
             Some(upload) => Some(upload.build(with)?),
             None => None,
@@ -105,7 +103,6 @@ impl Config {
             ledger,
             audit,
             upload,
-            tap: tap.then(AuditTapLayer::new),
             migration,
         };
         Ok(Configured(Arc::new(Live {
@@ -132,7 +129,6 @@ impl Configured {
             audit: fixed.audit.clone(),
             guards: guards.with_entrance(fixed.entrance.clone()),
             upload: fixed.upload.clone(),
-            tap: fixed.tap,
         }
     }
 

@@ -58,7 +58,12 @@ impl Config {
             Some("yaml" | "yml") => yaml(text)?,
             _ => toml_text::read(text)?,
         };
-        Self::of_node(&node, folder, &|name| std::env::var(name).ok())
+        Self::of_node(
+            &node,
+            folder,
+            &|name| std::env::var(name).ok(),
+            Surroundings::default(),
+        )
     }
 
     /// Reads a text in TOML. Paths in it are relative to `folder`.
@@ -71,7 +76,8 @@ impl Config {
             return Err(ConfigError::whole(format!("more than {LARGEST} bytes")));
         }
         let environment: &Environment<'_> = &|name| std::env::var(name).ok();
-        Self::of_node(&toml_text::read(text)?, folder.as_ref(), environment)
+        let node = toml_text::read(text)?;
+        Self::of_node(&node, folder.as_ref(), environment, Surroundings::default())
     }
 
     /// The same in YAML.
@@ -82,16 +88,28 @@ impl Config {
     #[cfg(feature = "yaml")]
     pub fn from_yaml(text: &str, folder: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let environment: &Environment<'_> = &|name| std::env::var(name).ok();
-        Self::of_node(&yaml(text)?, folder.as_ref(), environment)
+        let node = yaml(text)?;
+        Self::of_node(&node, folder.as_ref(), environment, Surroundings::default())
+    }
+
+    /// Reads a text without the process's environment, and without any file.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn of_stranger(node: &Node) -> Result<Self, ConfigError> {
+        let with = Surroundings {
+            fileless: true,
+            ..Surroundings::default()
+        };
+        Self::of_node(node, Path::new(""), &|_| None, with)
     }
 
     fn of_node(
         node: &Node,
         folder: &Path,
         environment: &Environment<'_>,
+        with: Surroundings,
     ) -> Result<Self, ConfigError> {
-        let with = Surroundings::default();
         let mut reader = Reader::new(environment, folder, Root::description);
+        reader.set_fileless(with.fileless);
         let root = Root::read(node, &mut reader);
         let (mut problems, shown, secrets) = reader.finish();
         match root {
@@ -148,10 +166,13 @@ impl Config {
             problems.extend(listener.check_files(&self.with.dry()).err());
         }
         if let Some(tokens) = &self.root.tokens {
-            problems.extend(tokens.check_files());
+            problems.extend(tokens.check_files(&self.with));
+        }
+        if let Some(keys) = &self.root.api_keys {
+            problems.extend(keys.check_file().err());
         }
         if let Some(rules) = &self.root.rules {
-            problems.extend(rules.check_file().err());
+            problems.extend(rules.check_file(&self.with).err());
         }
         if problems.is_empty() {
             return Ok(());

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::config::describe::Description;
 use crate::config::reader::Shown;
 use crate::config::root::Root;
+use crate::config::schema::prose;
 
 /// What a configuration puts in force: every option with its value, outermost layer first.
 ///
@@ -96,7 +97,7 @@ impl fmt::Display for Effective {
                 continue;
             }
             place += 1;
-            let about = table.about.trim().replace('\n', " ");
+            let about = prose(table.about);
             let about = about
                 .split_once(". ")
                 .map_or(about.as_str(), |(first, _)| first);
@@ -134,8 +135,8 @@ fn warnings(root: &Root, entries: &[Entry]) -> Vec<String> {
     warn(rules.is_none(), "no [rules]: every request is refused");
     warn(root.audit.is_none(), "no [audit]: nothing is recorded");
     warn(
-        root.peers.is_none() && root.tokens.is_none(),
-        "neither [peers] nor [tokens]: nobody is authenticated",
+        root.peers.is_none() && root.tokens.is_none() && root.api_keys.is_none(),
+        "neither [peers] nor [tokens] nor [api_keys]: nobody is authenticated",
     );
     warn(
         root.address_limit.is_none(),

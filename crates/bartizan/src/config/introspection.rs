@@ -10,6 +10,7 @@ use crate::config::problem::Problem;
 use crate::config::secret::Secret;
 use crate::config::section::section;
 use crate::config::setting::{Url, choice};
+use crate::config::surroundings::Surroundings;
 
 section! {
     /// How opaque tokens are asked about.
@@ -64,7 +65,11 @@ choice! {
 
 impl IntrospectionEntry {
     /// How answers about tokens that must fulfil these rules are had.
-    pub(crate) fn build(&self, rules: Rules) -> Result<Introspection, Problem> {
+    pub(crate) fn build(
+        &self,
+        rules: Rules,
+        with: &Surroundings,
+    ) -> Result<Introspection, Problem> {
         let path = "tokens.issuer.introspection";
         let authentication = self.authentication()?;
         let mut settings = Introspection::builder(rules, &self.url.0, authentication)
@@ -73,7 +78,7 @@ impl IntrospectionEntry {
             .with_refusal_lifetime(self.refusal_lifetime)
             .with_concurrent_requests(self.concurrent_requests);
         if let Some(file) = &self.roots {
-            let roots = read_roots(file);
+            let roots = read_roots(file, with);
             settings = settings.with_roots(roots.map_err(|message| self.wrong(&message))?);
         }
         if self.allow_missing_issuer {

@@ -181,7 +181,7 @@ impl TokenIssuer {
         let Some(entry) = &self.introspection else {
             return self.keys(JwtConfig::builder(self.rules()?), with);
         };
-        let introspection = entry.build(self.rules()?)?;
+        let introspection = entry.build(self.rules()?, with)?;
         if entry.every_token {
             return Ok(JwtConfig::introspecting(introspection));
         }
@@ -223,7 +223,7 @@ impl TokenIssuer {
             config = config.with_key_location(location);
         }
         let roots = match &self.roots {
-            Some(path) => Some(read_roots(path).map_err(|message| self.wrong(&message))?),
+            Some(path) => Some(read_roots(path, with).map_err(|message| self.wrong(&message))?),
             None => None,
         };
         Ok(match (&self.fetch, roots) {
@@ -234,7 +234,7 @@ impl TokenIssuer {
     }
 
     /// Reads the key file once.
-    pub(crate) fn check_file(&self) -> Result<(), Problem> {
+    pub(crate) fn check_file(&self, with: &Surroundings) -> Result<(), Problem> {
         let Some(path) = &self.key_file else {
             return Ok(());
         };
@@ -242,10 +242,13 @@ impl TokenIssuer {
             let message = format!("{}: {message}", path.display());
             Problem::new(self.stands.0, "tokens.issuer.key_file", message)
         };
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let bytes = with.read(path);
+        let bytes = bytes
+            .map_err(|message| Problem::new(self.stands.0, "tokens.issuer.key_file", message))?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| wrong(error.to_string()))?;
         let keys = match self.trust_domain {
-            Some(_) => KeySet::from_spiffe_bundle(&text),
-            None => KeySet::from_json(&text),
+            Some(_) => KeySet::from_spiffe_bundle(text),
+            None => KeySet::from_json(text),
         };
         keys.map(drop).map_err(|error| wrong(error.to_string()))
     }
@@ -298,8 +301,7 @@ impl SecretEntry {
 }
 
 /// Certificate authorities of a file.
-pub(crate) fn read_roots(path: &Path) -> Result<Roots, String> {
-    let pem = std::fs::read(path);
-    let pem = pem.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+pub(crate) fn read_roots(path: &Path, with: &Surroundings) -> Result<Roots, String> {
+    let pem = with.read(path)?;
     Roots::from_pem(&pem).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -275,7 +275,7 @@ impl Limit {
                     message,
                 ));
             };
-            config = redis.share(config)?;
+            config = redis.share(config, with)?;
         }
         let config = config.build();
         let config = config.map_err(|error| self.refuse(section, &error))?;

@@ -1,5 +1,6 @@
 //! The layers of a configuration, each in its place; those that a reload leaves alone are kept.
 
+use bartizan_apikey::ApiKeyLayer;
 use bartizan_authz::AuthzLayer;
 use bartizan_jwt::{JwtLayer, RevocationList};
 use bartizan_mtls::{Migration, MtlsLayer};
@@ -24,6 +25,7 @@ pub(crate) struct Places {
     peers: Option<MtlsLayer>,
     peer_limit: Option<RateLimitLayer>,
     tokens: Option<(JwtLayer, Option<RevocationList>)>,
+    api_keys: Option<ApiKeyLayer>,
     principal_limit: Option<RateLimitLayer>,
     rules: Option<AuthzLayer>,
 }
@@ -86,6 +88,7 @@ impl Places {
             peers: place!(root, before, peers, |it| it.build(migration, with)?),
             peer_limit: place!(root, limits, peer_limit, |it| limit(LimitPlace::Peer, it)?),
             tokens: place!(root, before, tokens, |it| it.build(with).await?),
+            api_keys: place!(root, before, api_keys, |it| it.build(with).await?),
             principal_limit: place!(root, limits, principal_limit, |it| limit(
                 LimitPlace::Principal,
                 it
@@ -124,6 +127,9 @@ impl Places {
         }
         if let Some((layer, _)) = &self.tokens {
             stack = stack.with_tokens(layer);
+        }
+        if let Some(layer) = &self.api_keys {
+            stack = stack.with_keys(layer);
         }
         if let Some(layer) = &self.principal_limit {
             stack = stack.with_principal_limit(layer);

@@ -35,6 +35,7 @@ pub(crate) struct Reader<'e> {
     problems: Vec<Problem>,
     shown: Vec<Shown>,
     secrets: Vec<PathBuf>,
+    fileless: bool,
 }
 
 /// One table of the document while it is read.
@@ -57,7 +58,13 @@ impl<'e> Reader<'e> {
             problems: Vec::new(),
             shown: Vec::new(),
             secrets: Vec::new(),
+            fileless: false,
         }
+    }
+
+    /// Whether no file is read.
+    pub(crate) fn set_fileless(&mut self, fileless: bool) {
+        self.fileless = fileless;
     }
 
     /// What is wrong, what is in force, and the files that secrets were read from.
@@ -213,6 +220,9 @@ impl<'e> Reader<'e> {
                 return self.problem(node.at, "file: names no file");
             }
             let path = self.folder.join(path);
+            if self.fileless {
+                return self.problem(node.at, format!("{} is not read", path.display()));
+            }
             return match Secret::read(&path) {
                 Ok(secret) => {
                     self.secrets.push(path);

@@ -4,18 +4,20 @@ use bartizan_ratelimit::RateLimitConfigBuilder;
 
 use crate::config::limits::Redis;
 use crate::config::problem::Problem;
+use crate::config::surroundings::Surroundings;
 
 #[cfg(not(feature = "redis"))]
 impl Redis {
     pub(crate) fn share(
         &self,
         _: RateLimitConfigBuilder,
+        _: &Surroundings,
     ) -> Result<RateLimitConfigBuilder, Problem> {
         Err(self.lacks())
     }
 
     /// Is there a store at all?
-    pub(crate) fn check(&self) -> Result<(), Problem> {
+    pub(crate) fn check(&self, _: &Surroundings) -> Result<(), Problem> {
         Err(self.lacks())
     }
 
@@ -29,7 +31,7 @@ impl Redis {
 mod built {
     use bartizan_ratelimit::{FleetSecret, RedisStore, RedisStoreBuilder, Sharing};
 
-    use super::{Problem, RateLimitConfigBuilder, Redis};
+    use super::{Problem, RateLimitConfigBuilder, Redis, Surroundings};
     use crate::config::limits::RedisKind;
     use crate::config::secret::Secret;
 
@@ -37,8 +39,9 @@ mod built {
         pub(crate) fn share(
             &self,
             config: RateLimitConfigBuilder,
+            with: &Surroundings,
         ) -> Result<RateLimitConfigBuilder, Problem> {
-            Ok(config.with_store(self.store()?, self.sharing()))
+            Ok(config.with_store(self.store(with)?, self.sharing()))
         }
 
         pub(crate) fn sharing(&self) -> Sharing {
@@ -48,11 +51,11 @@ mod built {
                 .with_leases(self.leases)
         }
 
-        pub(crate) fn check(&self) -> Result<(), Problem> {
-            self.store().map(drop)
+        pub(crate) fn check(&self, with: &Surroundings) -> Result<(), Problem> {
+            self.store(with).map(drop)
         }
 
-        fn store(&self) -> Result<RedisStore, Problem> {
+        fn store(&self, with: &Surroundings) -> Result<RedisStore, Problem> {
             let secret = FleetSecret::new(self.secret.expose());
             let secret = secret.map_err(|error| self.refuse("redis.secret", &error))?;
             let addresses = self.addresses.clone();
@@ -80,11 +83,9 @@ mod built {
             let store = self.log_in(store)?;
             let store = match &self.tls_roots {
                 Some(path) => {
-                    let pem = std::fs::read(path).map_err(|error| {
-                        let message = format!("cannot read {}: {error}", path.display());
-                        self.wrong("redis.tls_roots", &message)
-                    })?;
-                    store.with_tls_roots(pem)
+                    let pem = with.read(path);
+                    let pem = pem.map_err(|message| self.wrong("redis.tls_roots", &message))?;
+                    store.with_tls_roots(pem.to_vec())
                 }
                 None => store,
             };

@@ -63,6 +63,7 @@ impl Reload {
             (before.peers != after.peers, "peers"),
             (before.peer_limit != after.peer_limit, "peer_limit"),
             (before.tokens != after.tokens, "tokens"),
+            (before.api_keys != after.api_keys, "api_keys"),
             (
                 before.principal_limit != after.principal_limit,
                 "principal_limit",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bartizan_core::TrustedProxies;
 
+use crate::config::api_keys::ApiKeys;
 use crate::config::audit::Audit;
 use crate::config::entrance::{Entrance, Exempt};
 use crate::config::limits::{Limit, LimitPlace, Redis, Store};
@@ -46,6 +47,8 @@ section! {
         peer_limit: Option<Limit>,
         /// Whose tokens are accepted.
         tokens: Option<Tokens>,
+        /// Whose API keys are accepted.
+        api_keys: Option<ApiKeys>,
         /// How often each principal may call.
         principal_limit: Option<Limit>,
         /// Who may call what.
@@ -114,12 +117,15 @@ impl Root {
             note(it.build(with).map(drop));
         }
         if let Some(it) = &self.redis {
-            note(it.check());
+            note(it.check(with));
         }
         for (place, limit) in self.limits() {
             // What is wrong with the store is told once.
             let known = limit.store == Store::Memory || self.redis.is_none();
-            let redis = self.redis.as_ref().filter(|redis| redis.check().is_ok());
+            let redis = self
+                .redis
+                .as_ref()
+                .filter(|redis| redis.check(with).is_ok());
             if known || redis.is_some() {
                 note(limit.build(place, redis, with).map(drop));
             }
@@ -129,6 +135,9 @@ impl Root {
             note(built.map(drop));
         }
         if let Some(it) = &self.tokens {
+            note(it.config(with).map(drop));
+        }
+        if let Some(it) = &self.api_keys {
             note(it.config(with).map(drop));
         }
         if let Some(it) = &self.rules {

@@ -209,14 +209,15 @@ impl Rules {
     }
 
     /// Reads the file once.
-    pub(crate) fn check_file(&self) -> Result<(), Problem> {
+    pub(crate) fn check_file(&self, with: &Surroundings) -> Result<(), Problem> {
         let Some(path) = &self.file else {
             return Ok(());
         };
         let wrong = |message: String| Problem::new(self.stands.0, "rules.file", message);
-        let text = std::fs::read_to_string(path);
+        let bytes = with.read(path).map_err(wrong)?;
+        let text = std::str::from_utf8(&bytes);
         let text = text.map_err(|error| wrong(format!("{}: {error}", path.display())))?;
-        let policy = Policy::from_toml(&text);
+        let policy = Policy::from_toml(text);
         let in_file = |error| wrong(format!("{}: {error}", path.display()).replace('\n', " "));
         policy.map(drop).map_err(in_file)
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 /// The largest secret, in bytes: far more than any key in PEM has.
-const LARGEST: u64 = 64 * 1024;
+const LARGEST: usize = 64 * 1024;
 
 /// A secret, and where it comes from. Wiped when it is dropped; `Debug` shows where from alone.
 #[derive(Clone)]
@@ -24,16 +24,7 @@ impl Secret {
 
     /// Reads a file up to its end, without the line end that editors leave there.
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
-        let about = |error: &dyn fmt::Display| format!("cannot read {}: {error}", path.display());
-        let file = File::open(path).map_err(|error| about(&error))?;
-        // Of its final size from the beginning: what grows leaves copies behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST as usize + 1));
-        let mut limited = file.take(LARGEST + 1);
-        let read = limited.read_to_end(&mut bytes);
-        read.map_err(|error| about(&error))?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(about(&format_args!("more than {LARGEST} bytes")));
-        }
+        let mut bytes = read_file(path, LARGEST)?;
         while bytes.last().is_some_and(|last| b"\r\n".contains(last)) {
             bytes.pop();
         }
@@ -71,4 +62,21 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret({})", self.origin)
     }
+}
+
+/// A whole file of at most so many bytes.
+pub(crate) fn read_file(path: &Path, largest: usize) -> Result<Zeroizing<Vec<u8>>, String> {
+    let about = |error: &dyn fmt::Display| format!("cannot read {}: {error}", path.display());
+    let file = File::open(path).map_err(|error| about(&error))?;
+    // Of its final size from the beginning: what grows leaves copies behind.
+    let size = file.metadata().map_or(0, |it| it.len());
+    let room = usize::try_from(size).unwrap_or(largest).min(largest);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room + 1));
+    let mut limited = file.take(largest as u64 + 1);
+    let read = limited.read_to_end(&mut bytes);
+    read.map_err(|error| about(&error))?;
+    if bytes.len() > largest {
+        return Err(about(&format_args!("more than {largest} bytes")));
+    }
+    Ok(bytes)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bartizan_core::{Enforcement, IpNetwork, SpiffeId, SpiffePattern, TrustDomain, WallTime};
 use bartizan_ratelimit::Rate;
+use http::HeaderName;
 
 use crate::config::describe::{Kind, Need};
 use crate::config::node::{Node, Value};
@@ -221,6 +222,7 @@ macro_rules! parsed {
 }
 
 parsed! {
+    HeaderName: "name of a header", "x-api-key";
     IpNetwork: "network", "10.0.0.0/8";
     Rate: "rate", "50/s burst 200";
     SocketAddr: "address and port", "0.0.0.0:8443";

@@ -1,8 +1,12 @@
 //! What layers are given beside what the file says.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_core::{Clock, Event, Observe, SystemClock};
+use zeroize::Zeroizing;
+
+use crate::config::secret::read_file;
 
 /// What layers are given beside what the file says.
 #[derive(Clone, Debug)]
@@ -11,7 +15,12 @@ pub(crate) struct Surroundings {
     pub(crate) observers: Vec<Arc<dyn Observe>>,
     /// Nothing is kept: layers are built to see whether they can be, and take no memory.
     pub(crate) dry: bool,
+    /// No file is read, and what would be in it is missing: for texts of strangers.
+    pub(crate) fileless: bool,
 }
+
+/// The largest file of certificates, rules or keys, in bytes.
+const LARGEST: usize = 4 * 1024 * 1024;
 
 impl Default for Surroundings {
     fn default() -> Self {
@@ -19,6 +28,7 @@ impl Default for Surroundings {
             clock: Arc::new(SystemClock),
             observers: Vec::new(),
             dry: false,
+            fileless: false,
         }
     }
 }
@@ -30,7 +40,16 @@ impl Surroundings {
             clock: Arc::clone(&self.clock),
             observers: Vec::new(),
             dry: true,
+            fileless: self.fileless,
         }
+    }
+
+    /// A file that the configuration names.
+    pub(crate) fn read(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+        if self.fileless {
+            return Err(format!("{} is not read", path.display()));
+        }
+        read_file(path, LARGEST)
     }
 
     /// Whom layers tell, if anybody.

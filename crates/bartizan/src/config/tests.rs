@@ -89,7 +89,19 @@ fn tokens_are_by_default_as_the_layer_has_it() {
     let entry = super::introspection::IntrospectionEntry::read(&node, &mut reader).unwrap();
     let secret = ClientAuthentication::basic("b", "s");
     let by_itself = Introspection::builder(rules(), url, secret);
-    check(entry.build(rules()).unwrap(), by_itself.build().unwrap());
+    check(
+        entry.build(rules(), &with).unwrap(),
+        by_itself.build().unwrap(),
+    );
+}
+
+#[test]
+fn api_keys_are_by_default_as_the_layer_has_it() {
+    use bartizan_apikey::ApiKeyConfig;
+    let with = Surroundings::default();
+    let keys: super::api_keys::ApiKeys = table("issuer = 'a'\nfile = 'b'");
+    let by_itself = ApiKeyConfig::builder("a").with_key_file("/nowhere/b");
+    check(keys.config(&with).unwrap(), by_itself.build().unwrap());
 }
 
 #[tokio::test]
@@ -151,7 +163,7 @@ fn a_store_is_by_default_as_it_is() {
         (redis.database, redis.connect_deadline),
         (0, Duration::from_secs(1))
     );
-    assert!(redis.check().is_ok());
+    assert!(redis.check(&Surroundings::default()).is_ok());
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl Tokens {
         for other in others {
             let path = "tokens.issuer";
             if let Some(introspection) = &other.introspection {
-                config = config.with_introspection(introspection.build(other.rules()?)?);
+                config = config.with_introspection(introspection.build(other.rules()?, with)?);
             }
             let other_config = other.keys(JwtConfig::builder(other.rules()?), with)?;
             let other_config = other_config.build();
@@ -127,8 +127,8 @@ impl Tokens {
     }
 
     /// Reads the issuers' key files once.
-    pub(crate) fn check_files(&self) -> Vec<Problem> {
-        let checked = self.issuer.iter().map(TokenIssuer::check_file);
+    pub(crate) fn check_files(&self, with: &Surroundings) -> Vec<Problem> {
+        let checked = self.issuer.iter().map(|issuer| issuer.check_file(with));
         checked.filter_map(Result::err).collect()
     }
 

@@ -194,7 +194,7 @@ fn the_stack_is_printed_outermost_first() {
         assert!(found > at || at == 0, "{section}\n{printed}");
         at = found;
     }
-    assert!(printed.contains("Not there: redis."), "{printed}");
+    assert!(printed.contains("Not there: api_keys, redis."), "{printed}");
 }
 
 #[cfg(feature = "yaml")]
