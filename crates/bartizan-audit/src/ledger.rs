@@ -226,6 +226,16 @@ impl Ledger {
             }
         })
         .await
+    /// Where it is.
+    pub(crate) fn folder(&self) -> &Path {
+        self.0.shared.disk.folder()
+    }
+
+    /// Tells the ledger's observer of something.
+    pub(crate) fn tell(&self, kind: LifecycleKind, code: Code, detail: &(dyn fmt::Display + Sync)) {
+        self.0.shared.tell(kind, code, detail);
+    }
+
     }
 
     /// As [`shutdown`](Self::shutdown), for a thread that may block.

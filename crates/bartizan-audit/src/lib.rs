@@ -113,6 +113,7 @@
 //! | `otlp` | `OtlpSink`: a collector of OpenTelemetry, OTLP over HTTPS in JSON | no |
 //! | `postgres` | `PostgresSink`: a table of PostgreSQL, with each entry once, and what proofs are made of | no |
 //! | `syslog` | `SyslogSink`: a receiver of syslog, RFC 5424 over TLS | no |
+//! | `witness` | `WitnessClient::https`: a witness over HTTPS, with the service's own mutual TLS | no |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
@@ -141,6 +142,7 @@ mod tail;
 mod tile;
 mod verify;
 mod witness;
+mod witnessing;
 mod writer;
 
 pub use self::body::{AuditBody, TapBody};
@@ -188,4 +190,8 @@ pub use self::verify::{
 };
 pub use self::witness::{
     AddCheckpoint, AddKey, CosignerKey, Witness, WitnessBuilder, WitnessError, WitnessKey,
+};
+pub use self::witnessing::{
+    Cosignature, SubmitError, SubmitErrorKind, WitnessClient, WitnessStatus, Witnessing,
+    WitnessingBuilder,
 };

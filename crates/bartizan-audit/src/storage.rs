@@ -130,6 +130,10 @@ impl Disk {
         false
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }

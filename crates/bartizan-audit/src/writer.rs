@@ -20,6 +20,8 @@ pub(crate) const KEY_FILE: &str = "keys";
 pub(crate) const VERIFIER_FILE: &str = "log.vkey";
 /// The file that holds a checkpoint: the latest of a run's begin, rotation, heartbeat or end.
 pub(crate) const CHECKPOINT_FILE: &str = "checkpoint";
+/// The file that holds the checkpoint that witnesses cosigned last.
+pub(crate) const COSIGNED_FILE: &str = "checkpoint.cosigned";
 
 /// Room for a checkpoint behind every chunk.
 const CHECKPOINT_ROOM: u64 = 1024;
@@ -107,6 +109,7 @@ impl<S: Storage> Writer<S> {
     pub(crate) fn commit(&mut self, frames: &mut [u8], now: u64) -> Result<(), Interrupted> {
         let mut written = 0;
         let result = self.commit_from(frames, &mut written, now);
+        let result = result.and_then(|()| self.end_epoch_if_due(now));
         result.map_err(|error| {
             if let Some(fault) = &mut self.fault {
                 fault.attempts = fault.attempts.saturating_add(1);
@@ -130,7 +133,7 @@ impl<S: Storage> Writer<S> {
             self.write_chunk(chunk, now)?;
             *written += chunk.len();
         }
-        self.end_epoch_if_due(now)
+        Ok(())
     }
 
     /// Writes one record of the ledger's own.
@@ -149,7 +152,12 @@ impl<S: Storage> Writer<S> {
 
     /// Ends the run in order.
     pub(crate) fn close(&mut self, totals: Totals, now: u64) -> io::Result<()> {
-        self.record(&Record::Stop(StopRecord::new(now, totals)), now)?;
+        let mut frame = Vec::with_capacity(64);
+        let stop = Record::Stop(StopRecord::new(now, totals));
+        put_frame(&mut frame, |out| stop.encode(out));
+        // Nothing follows it, also no change of epochs: by its last record a run is known to have
+        // ended in order.
+        self.commit_from(&mut frame, &mut 0, now)?;
         self.end_segment();
         self.publish()
     }

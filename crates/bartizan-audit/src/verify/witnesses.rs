@@ -7,9 +7,7 @@ use crate::checkpoint::Checkpoint;
 use crate::note::Note;
 use crate::storage::Storage;
 use crate::witness::CosignerKey;
-
-/// The file that holds the checkpoint that was cosigned last.
-pub(crate) const COSIGNED_FILE: &str = "checkpoint.cosigned";
+use crate::writer::COSIGNED_FILE;
 
 /// Which witnesses are asked, and what they said.
 #[derive(Clone, Debug, Default)]

@@ -44,28 +44,33 @@ fn worst(verification: &Verification) -> Vec<&FindingKind> {
 /// Which of the numbers from 1 on are in the ledger, in order.
 pub(crate) fn numbers(disk: &FragileDisk) -> Vec<u64> {
     let mut found = Vec::new();
+    entries(disk, |entry| {
+        if let Ok(Record::Heartbeat { time }) = Record::decode(entry) {
+            found.push(time - NOW);
+        }
+    });
+    found
+}
+
+/// Looks at every entry of the ledger, in order.
+pub(crate) fn entries(disk: &FragileDisk, mut look: impl FnMut(&[u8])) {
     let mut names: Vec<_> = disk.list().unwrap();
     names.retain(|name| crate::segment::segment_number(name).is_some());
-    let lengths: Vec<_> = names
+    let headers: Vec<_> = names
         .iter()
         .map(|name| Header::decode(&disk.read(name).unwrap()).unwrap().0)
         .collect();
     for (index, name) in names.iter().enumerate() {
         let bytes = disk.read(name).unwrap();
         let (_, mut at) = Header::decode(&bytes).unwrap();
-        let end = lengths.get(index + 1).map_or(bytes.len(), |next| {
+        let end = headers.get(index + 1).map_or(bytes.len(), |next| {
             usize::try_from(next.previous_length).unwrap()
         });
         while let crate::segment::At::Frame(frame) = crate::segment::read_frame(&bytes[at..end]) {
-            if frame.kind == Kind::Heartbeat
-                && let Ok(Record::Heartbeat { time }) = Record::decode(frame.entry)
-            {
-                found.push(time - NOW);
-            }
+            look(frame.entry);
             at += frame.length;
         }
     }
-    found
 }
 
 fn open(disk: &FragileDisk) -> (Writer<FragileDisk>, Option<crate::record::RecoveredRecord>) {
@@ -202,6 +207,24 @@ fn a_run_in_order_is_intact_and_the_next_one_continues_it() {
     );
     assert_eq!(verification.runs, 2);
     assert_eq!(numbers(&disk), (1..=100).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_end_of_a_run_is_its_last_record_also_when_an_epoch_is_over() {
+    let disk = FragileDisk::default();
+    let settings = WriterSettings {
+        epoch_leaves: 1,
+        ..settings()
+    };
+    for run in 0..3 {
+        let opened = Writer::open(disk.clone(), settings.clone(), NOW);
+        let (mut writer, recovered) = opened.unwrap();
+        assert_eq!(recovered, None, "run {run} found nothing to repair");
+        writer.close(Totals::default(), NOW).unwrap();
+        let verification = verify(&disk);
+        assert_eq!(worst(&verification), Vec::<&FindingKind>::new(), "{run}");
+    }
+    assert!(verify(&disk).epoch == 3);
 }
 
 /// Commits until it works, as the ledger's thread does.

@@ -20,3 +20,4 @@ mod sockets;
 mod support;
 mod tail;
 mod tap;
+mod witness;

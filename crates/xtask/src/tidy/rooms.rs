@@ -15,8 +15,8 @@ const PLUMBING: [&str; 10] = [
 
 /// Further rooms of plumbing, by crate.
 const MORE_PLUMBING: [(&str, &[&str]); 8] = [
-    // A sink that speaks HTTP.
-    ("bartizan-audit", &["sink"]),
+    // Sinks that speak HTTP, and the client of witnesses.
+    ("bartizan-audit", &["sink", "witnessing"]),
     // The layer of what one route requires.
     ("bartizan-authz", &["require"]),
     // Key services elsewhere, which are spoken to over HTTPS.
