@@ -50,6 +50,13 @@ impl<B> EncryptBody<B> {
     }
 }
 
+/// A body that passes as it is: of the same type as behind a layer, where there is none.
+impl<B> From<B> for EncryptBody<B> {
+    fn from(body: B) -> Self {
+        Self::inner(body)
+    }
+}
+
 /// An empty body: what tonic's interceptors answer with.
 impl<B> Default for EncryptBody<B> {
     fn default() -> Self {
