@@ -18,6 +18,7 @@ fn main() {
         "bartizan-mtls",
         "bartizan-jwt",
         "bartizan-ratelimit",
+        "bartizan-apikey",
     ] {
         let tree = Command::new(env!("CARGO"))
             .args([

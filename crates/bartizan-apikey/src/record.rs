@@ -153,6 +153,15 @@ impl KeyRecord {
         }
     }
 
+    /// The record of a key that was used at this moment, as far as it was not used later.
+    #[must_use]
+    pub fn used_at(&self, at: WallTime) -> Self {
+        Self {
+            last_used: Some(self.last_used.map_or(at, |last| last.max(at))),
+            ..self.clone()
+        }
+    }
+
     /// Whether the key may be used at this moment. What counts is that it was revoked, then that
     /// it has expired: at the very second that it names.
     pub fn state(&self, now: WallTime) -> KeyState {

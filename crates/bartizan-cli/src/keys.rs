@@ -18,6 +18,8 @@ use crate::keys::reseal::Reseal;
 use crate::keys::shown::{row, shown};
 use crate::output::{Output, Text};
 
+pub(crate) use crate::keys::shown::{date, printable};
+
 #[derive(Args, Debug)]
 pub(crate) struct Keys {
     /// The keyset file

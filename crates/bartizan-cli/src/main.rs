@@ -4,8 +4,9 @@
 //! or as one JSON document (`--json`); what went wrong goes to standard error. The exit code is 0
 //! when it was done, 1 when it was refused or failed, 2 when the command cannot be understood (for
 //! `audit`, which has more to say, 3). No
-//! command prints a key, a passphrase or a value.
+//! command prints a key, a passphrase or a value; but those that make an API key print that one.
 
+mod apikey;
 mod audit;
 mod check;
 mod kek;
@@ -34,6 +35,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Group {
+    /// API keys, in a file or a database: made, listed, rotated and revoked
+    Apikey(Box<apikey::ApiKeys>),
     /// The audit log of a service: verify it, prove entries, print them
     Audit(audit::Audit),
     Check(check::Check),
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     };
     let print = |output: Output| output.print(arguments.json).map(|()| ExitCode::SUCCESS);
     let outcome = match arguments.group {
+        Group::Apikey(keys) => keys.run(arguments.json),
         Group::Audit(audit) => audit.run(arguments.json),
         Group::Check(check) => check.run(arguments.json),
         Group::Keys(keys) => keys.run().and_then(print),

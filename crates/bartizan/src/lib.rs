@@ -75,6 +75,7 @@
 //! | `axum` | extractors and listeners for axum, in each module that has some | no |
 //! | `tonic` | the same for tonic | no |
 //! | `audit-nats`, `audit-otlp`, `audit-postgres`, `audit-syslog` | `audit` with sinks there | no |
+//! | `apikey-postgres` | `apikey` with keys in PostgreSQL | no |
 //! | `policy-file` | `authz` with policies in files | no |
 //! | `istio` | `authz` with policies of Istio, read and written | no |
 //! | `aws-kms`, `pkcs11`, `vault` | `encrypt` with keys that are wrapped there | no |

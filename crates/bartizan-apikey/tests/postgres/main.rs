@@ -1,7 +1,6 @@
 //! Keys in a real PostgreSQL.
 
 #![expect(
-    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "helpers of tests fail as tests do"

@@ -47,14 +47,14 @@ pub(super) fn row(key: &Value) -> Vec<String> {
 }
 
 /// Names are whatever tenants are called: control characters are not sent to a terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     text.chars().map(shown).collect()
 }
 
 /// The day of a moment, as ISO 8601 writes it: counted from the 1st of March of the year 0, so
 /// that a leap day ends a year.
-fn date(seconds: u64) -> String {
+pub(crate) fn date(seconds: u64) -> String {
     let days = seconds / 86_400 + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
