@@ -17,6 +17,9 @@ const MODELLED: [&str; 1] = ["bartizan-ratelimit"];
 /// Where the copy with minimal versions is, below the root.
 const MINIMAL: &str = "target/deep/minimal";
 
+/// What the image of examples/orders/deploy is built for.
+const STATIC: &str = "x86_64-unknown-linux-musl";
+
 /// What to do about a tool that is not there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Missing {
@@ -46,6 +49,7 @@ pub fn steps(workspace: &Workspace, missing: Missing) -> Vec<Step> {
         step("types", planner.external_types()),
         step("docsrs", planner.docs_rs()),
         step("package", planner.package()),
+        step("static", planner.static_binary()),
         step("loom", planner.loom()),
         step("fleet", planner.fleet()),
         step("coverage", planner.coverage()),
@@ -126,6 +130,24 @@ impl Planner<'_> {
     fn package(&self) -> Action {
         let package = Command::cargo(["package", "--target-dir", "target/deep/package"]);
         Action::Commands(vec![self.on_published(package)])
+    }
+
+    /// The binary of orders as its image has it: with nothing that it would have to find there. It
+    /// has no loader then, which `readelf` would name as its interpreter. Needs a C compiler for musl.
+    fn static_binary(&self) -> Action {
+        let folder = "target/deep/static";
+        let build = ["build", "--package", "orders", "--target", STATIC];
+        let build = Command::cargo(build).args(["--target-dir", folder]);
+        let check =
+            format!("! readelf --program-headers {folder}/{STATIC}/debug/orders | grep INTERP");
+        let commands = vec![build, Command::new("sh").args(["-c".to_owned(), check])];
+        let installed = Command::new("rustup").args(["target", "list", "--installed"]);
+        let present = self
+            .answer(&installed)
+            .is_ok_and(|list| list.contains(STATIC));
+        let install = Command::new("rustup").args(["target", "add", STATIC]);
+        let what = format!("the target {STATIC}");
+        self.given(present, install, &what, Action::Commands(commands))
     }
 
     /// Tries every order in which threads can meet, on the source that is shipped.
