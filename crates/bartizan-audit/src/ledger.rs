@@ -21,8 +21,8 @@ use std::time::Duration;
 use bartizan_core::{Clock, Code, Event, LifecycleEvent, LifecycleKind, Observe};
 
 use self::buffer::Buffer;
-pub use self::config::{LedgerBuilder, Retention};
 use self::config::LedgerSettings;
+pub use self::config::{LedgerBuilder, Retention};
 use self::keeper::Keeper;
 pub(crate) use self::receipt::Receipt;
 use self::receipt::Waiters;
@@ -130,23 +130,8 @@ impl Ledger {
         builder: LedgerBuilder,
         kept: Option<(Spare, File)>,
     ) -> Result<Self, LedgerError> {
-        let shared = Arc::new(Shared {
-            origin: builder.writer.origin.clone(),
-            buffer: Mutex::new(Buffer::new(builder.settings.buffer_bytes)),
-            wake: Condvar::new(),
-            waiters: Waiters::default(),
-            settings: builder.settings,
-            times: Times::new(&*builder.clock),
-            clock: builder.clock,
-            observer: builder.observer,
-            begun: AtomicU64::new(0),
-            published: Mutex::new((0, Arc::from(""))),
-            spare: kept.as_ref().map(|(spare, _)| spare.clone()),
-            keeper: Keeper::default(),
-            disk: disk.clone(),
-            end: Mutex::new(End::default()),
-            ended: Condvar::new(),
-        });
+        let spare = kept.as_ref().map(|(spare, _)| spare.clone());
+        let shared = Arc::new(Shared::new(&builder, disk.clone(), spare));
         let now = nanoseconds(&*shared.clock);
         let (mut writer, recovered) = Writer::open(disk.clone(), builder.writer, now)?;
         if let Some((spare, _)) = &kept {
@@ -226,16 +211,6 @@ impl Ledger {
             }
         })
         .await
-    /// Where it is.
-    pub(crate) fn folder(&self) -> &Path {
-        self.0.shared.disk.folder()
-    }
-
-    /// Tells the ledger's observer of something.
-    pub(crate) fn tell(&self, kind: LifecycleKind, code: Code, detail: &(dyn fmt::Display + Sync)) {
-        self.0.shared.tell(kind, code, detail);
-    }
-
     }
 
     /// As [`shutdown`](Self::shutdown), for a thread that may block.
@@ -248,12 +223,42 @@ impl Ledger {
         self.0.shared.close(patience);
     }
 
+    /// Where it is.
+    pub(crate) fn folder(&self) -> &Path {
+        self.0.shared.disk.folder()
+    }
+
+    /// Tells the ledger's observer of something.
+    pub(crate) fn tell(&self, kind: LifecycleKind, code: Code, detail: &(dyn fmt::Display + Sync)) {
+        self.0.shared.tell(kind, code, detail);
+    }
+
     fn waiters(&self) -> &Waiters {
         &self.0.shared.waiters
     }
 }
 
 impl Shared {
+    fn new(builder: &LedgerBuilder, disk: Disk, spare: Option<Spare>) -> Self {
+        Self {
+            origin: builder.writer.origin.clone(),
+            buffer: Mutex::new(Buffer::new(builder.settings.buffer_bytes)),
+            wake: Condvar::new(),
+            waiters: Waiters::default(),
+            settings: builder.settings.clone(),
+            times: Times::new(&*builder.clock),
+            clock: Arc::clone(&builder.clock),
+            observer: builder.observer.clone(),
+            begun: AtomicU64::new(0),
+            published: Mutex::new((0, Arc::from(""))),
+            spare,
+            keeper: Keeper::default(),
+            disk,
+            end: Mutex::new(End::default()),
+            ended: Condvar::new(),
+        }
+    }
+
     fn buffer(&self) -> MutexGuard<'_, Buffer> {
         // Whoever panicked while holding it had appended a whole frame or none.
         self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
@@ -443,3 +448,6 @@ impl std::error::Error for LedgerError {
         self.cause.as_ref().map(|cause| cause as _)
     }
 }
+
+#[cfg(test)]
+mod faults;
