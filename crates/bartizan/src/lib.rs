@@ -78,6 +78,7 @@
 //! | `apikey-postgres` | `apikey` with keys in PostgreSQL | no |
 //! | `policy-file` | `authz` with policies in files | no |
 //! | `istio` | `authz` with policies of Istio, read and written | no |
+//! | `cedar` | `authz` with policies in Cedar | no |
 //! | `aws-kms`, `pkcs11`, `vault` | `encrypt` with keys that are wrapped there | no |
 //! | `otel`, `tracing` | `telemetry` for OpenTelemetry, and as `tracing` events | no |
 //! | `postgres` | `encrypt` with keys in PostgreSQL | no |
