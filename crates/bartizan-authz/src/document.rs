@@ -105,6 +105,16 @@ impl Policy {
     /// Reads a policy from TOML. Members that are not known are an error, as is everything else
     /// that would leave a rule another meaning than the one that was written down.
     ///
+    /// | member | is |
+    /// |---|---|
+    /// | `version` | 1 |
+    /// | `allow_nothing` | takes a policy that allows [nothing](crate::PolicyBuilder::allow_nothing) |
+    /// | `[[rule]]` `name`, `effect` | its name, and `allow` or `deny` |
+    /// | `shadow`, `exact` | [`in_shadow`](Rule::in_shadow), [`exactly`](Rule::exactly); false unless said |
+    /// | `from` | who: `peers`, `trust_domains`, `issuers`, `subjects`, `clients`, `scopes` (all), `any_scope`, `roles`, `claims`, `networks`, `authenticated`, `when`, `except` |
+    /// | `to` | what: `methods`, `paths`, `except_paths`, `grpc`, `hosts`, `ports`, `when` |
+    /// | `when` | [conditions](crate::Condition): `header`, `claim` (the names that lead to it) or `fact` (such as `namespace`), with `one_of` and `none_of` |
+    ///
     /// ```
     /// use bartizan_authz::Policy;
     ///

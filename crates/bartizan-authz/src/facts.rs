@@ -81,6 +81,14 @@ impl<'r> Facts<'r> {
         holds
     }
 
+    /// Calls `tell` with each value of this claim.
+    #[cfg(feature = "cedar")]
+    pub(crate) fn visit_claim(&self, name: &str, tell: &mut dyn FnMut(&str)) {
+        if let (Some(claims), Some(context)) = (self.claims, self.context) {
+            claims.read(context, name, tell);
+        }
+    }
+
     /// Whether the claim that these names lead to has a value of which this is true.
     pub(crate) fn has_claim_like(&self, path: &[String], is: impl Fn(&str) -> bool) -> bool {
         let (Some(claims), Some(context)) = (self.claims, self.context) else {

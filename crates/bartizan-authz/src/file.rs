@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::{Clock, Observe, SystemClock};
-use bartizan_source::{FileSet, FileSource, FileSourceBuilder, Published, SourceError};
+use bartizan_source::{BoxError, FileSet, FileSource, FileSourceBuilder, Published, SourceError};
 
 use crate::engine::{EngineError, PolicyEngine, Ruling};
 use crate::error::PolicyError;
@@ -75,6 +75,27 @@ impl PolicyFile {
     /// If it cannot be read or is no policy ([`PolicyError`] is the source), or outside a tokio
     /// runtime.
     pub fn load(self) -> Result<FileSource<Policy>, SourceError> {
+        self.load_with(Policy::from_toml)
+    }
+
+    /// The same with policies in Cedar.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load); [`CedarError`](crate::CedarError) is the source of what is no
+    /// policy.
+    #[cfg(feature = "cedar")]
+    pub fn load_cedar(
+        self,
+        terms: crate::CedarBuilder,
+    ) -> Result<FileSource<crate::CedarEngine>, SourceError> {
+        self.load_with(move |text| terms.clone().build(text))
+    }
+
+    fn load_with<E: PolicyEngine, X: std::error::Error + Send + Sync + 'static>(
+        self,
+        parse: impl Fn(&str) -> Result<E, X> + Send + Sync + 'static,
+    ) -> Result<FileSource<E>, SourceError> {
         let source = FileSourceBuilder::new("authz.policy")
             .add_file(&self.path)
             .with_interval(self.interval)
@@ -87,20 +108,21 @@ impl PolicyFile {
         source.load(move |set: &FileSet| {
             let bytes = set.get(&path).unwrap_or_default();
             let text = std::str::from_utf8(bytes);
-            let text = text.map_err(|_| PolicyError::Document("not utf-8".to_owned()))?;
-            Policy::from_toml(text)
+            let text =
+                text.map_err(|_| BoxError::from(PolicyError::Document("not utf-8".to_owned())))?;
+            parse(text).map_err(BoxError::from)
         })
     }
 }
 
-impl PolicyEngine for Published<Policy> {
+impl<E: PolicyEngine> PolicyEngine for Published<E> {
     fn decide(
         &self,
         facts: &Facts<'_>,
         shadow: &mut dyn FnMut(&Arc<str>),
     ) -> Result<Ruling, EngineError> {
         self.read(|version| match version {
-            Some(version) => Ok(version.value().decide(facts, shadow)),
+            Some(version) => version.value().decide(facts, shadow),
             None => Ok(Ruling::NoPolicy),
         })
     }

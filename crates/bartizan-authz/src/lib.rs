@@ -46,6 +46,9 @@
 //! reads what they wrote into the request's context. The same policy can stand in a file, read
 //! again whenever it changes (feature `file`): see `Policy::from_toml` and `PolicyFile`.
 //!
+//! What callers and requests cannot say of themselves, conditions on single facts can
+//! ([`Condition`]): a header, a nested claim, the server name, the port that was connected to.
+//!
 //! A single route can ask for more, beside the policy: [`require_scope`], [`allow_peer`],
 //! [`require`].
 //!
@@ -59,25 +62,32 @@
 //!    segments are refused before any rule is asked, and routers that nest others change nothing.
 //! 5. A denial catches every spelling that a service might take for the same path: case and a
 //!    trailing slash make no difference to it. What is allowed is allowed as it is written.
-//! 6. Each decision names the rule. In shadow, the layer or a single denial records what it would
-//!    have refused.
+//! 6. What cannot be known, such as the client's address on a Unix socket, is held against the
+//!    request: a rule that allows does not apply, and one that denies does.
+//! 7. Each decision names the rule. In shadow, the layer or a single denial records what it would
+//!    have refused. [`Policy::explain`] says what every rule lacks.
 //!
 //! # What it does not protect against
 //!
 //! * What handlers do with what the path names: that order 7 is alice's is for the handler.
 //! * Proof. It believes the context: without a layer that proves peers and principals there are
 //!   none, and rules about them do not apply.
-//! * Hosts, ports and methods are what the client wrote.
+//! * Hosts, ports, methods and headers are what the client wrote. The port that was connected to
+//!   is a [fact](Fact::DestinationPort) of its own.
 //!
 //! # Features
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `cedar` | `CedarEngine`: policies in Cedar, validated when they are loaded; a policy that cannot be evaluated denies |
 //! | `file` | policies as TOML, and a file that is read again when it changes |
+//! | `istio` | `IstioImport`, `IstioExport` and `NetworkPolicyExport`: policies of Istio read and written, and network policies of Kubernetes |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod callers;
+#[cfg(feature = "cedar")]
+mod cedar;
 mod condition;
 mod config;
 #[cfg(feature = "file")]
@@ -102,6 +112,8 @@ mod rule;
 mod targets;
 
 pub use self::callers::Callers;
+#[cfg(feature = "cedar")]
+pub use self::cedar::{CedarBuilder, CedarEngine, CedarError};
 pub use self::condition::{Condition, Fact};
 pub use self::config::{AuthzConfigBuilder, ConfigError};
 pub use self::engine::{EngineError, LivePolicy, PolicyEngine, Ruling};

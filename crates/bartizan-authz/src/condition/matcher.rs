@@ -131,22 +131,37 @@ impl Matcher {
     }
 }
 
-/// Whether the namespace, which stands between `/ns/` and another slash, is one of these. Where
-/// that leaves a choice, one that matches is enough.
+/// Whether what stands between `/ns/` and a slash behind it is one of these. Where that leaves a
+/// choice, one that matches is enough.
+///
+/// It goes through bytes, because policies of meshes ask it of every rule.
 fn is_namespace(pattern: &TextPattern, id: &str) -> bool {
-    let mut left = id;
-    while let Some((_, behind)) = left.split_once("/ns/") {
-        let matches = behind
-            .match_indices('/')
-            .any(|(end, _)| match behind.get(..end) {
-                // Nothing may stand there, as the pattern has it, but not a name that is empty.
-                Some(name) => pattern.is(name),
-                None => false,
-            });
+    let mut left = id.as_bytes();
+    while let Some(at) = left.iter().position(|byte| *byte == b'/') {
+        left = left.get(at + 1..).unwrap_or_default();
+        let Some(behind) = left.strip_prefix(b"ns/") else {
+            continue;
+        };
+        let has_slash = |bytes: &[u8]| bytes.contains(&b'/');
+        let matches = match pattern {
+            TextPattern::Any => behind.get(1..).is_some_and(has_slash),
+            TextPattern::Exact(name) => behind
+                .strip_prefix(name.as_bytes())
+                .is_some_and(|rest| rest.first() == Some(&b'/')),
+            TextPattern::Prefix(begin) => {
+                behind.strip_prefix(begin.as_bytes()).is_some_and(has_slash)
+            }
+            TextPattern::Suffix(end) => {
+                let mut slashes = behind.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+                slashes.any(|(at, _)| {
+                    let name = behind.get(..at).unwrap_or_default();
+                    name.ends_with(end.as_bytes())
+                })
+            }
+        };
         if matches {
             return true;
         }
-        left = behind;
     }
     false
 }

@@ -39,7 +39,7 @@ pub enum Unmatched {
 /// | `request.auth.presenter`, `claims[azp]` · `claims[iss]` · `claims[sub]` · `claims[scope]` | its client · issuer · subject · scopes |
 /// | `request.auth.audiences` and other claims | [claims](crate::AuthzConfigBuilder::with_claims) |
 /// | `ipBlocks`, `source.ip` · `remoteIpBlocks`, `remote.ip` | far end of the connection · client behind trusted proxies |
-/// | `ports`, `destination.port` | the port that was connected to, not what the client writes |
+/// | `ports`, `destination.*` | what was connected to, not what the client writes; told by the listener, or by [`with_destination`](crate::AuthzConfigBuilder::with_destination) |
 /// | `hosts` | the authority as it was written |
 ///
 /// ```
