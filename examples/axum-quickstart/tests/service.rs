@@ -104,7 +104,11 @@ async fn whoever_has_a_token_gets_what_its_scopes_allow() {
     let service = town.start(false);
     let client = town.client(None);
     let good = town.token().scope("orders:read").sign().unwrap();
-    let writer = town.token().scope("orders:read orders:write").sign().unwrap();
+    let writer = town
+        .token()
+        .scope("orders:read orders:write")
+        .sign()
+        .unwrap();
     let poor = town.token().scope("other").sign().unwrap();
     let foreign = town.token().audience("other").sign().unwrap();
     for (method, path, token, status, says) in [
@@ -189,4 +193,15 @@ fn the_readme_shows_this_very_file() {
     let shown = readme.split("```rust\n").nth(1).unwrap();
     let shown = shown.split("```").next().unwrap();
     assert_eq!(shown, main);
+}
+
+#[test]
+fn whoever_forgets_the_issuer_is_told() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_axum-quickstart"));
+    let ended = command.env_remove("ISSUER").output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(
+        !ended.status.success() && said.contains("ISSUER is not set"),
+        "{said}"
+    );
 }

@@ -22,7 +22,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let peers = MtlsLayer::builder().allow_trust_domain("example.org".parse()?);
 
     // Whose tokens: any OpenID Connect provider's. Its keys are found by its name, and kept fresh.
-    let issuer = Rules::builder(&env::var("ISSUER")?, "orders").build()?;
+    let issuer = env::var("ISSUER").map_err(|_| "ISSUER is not set: whose tokens count?")?;
+    let issuer = Rules::builder(&issuer, "orders").build()?;
     let mut tokens = JwtConfig::builder(issuer);
     if let Ok(file) = env::var("ISSUER_CA") {
         // Only for an issuer whose own certificate comes from a private authority.

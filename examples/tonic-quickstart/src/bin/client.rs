@@ -16,7 +16,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let channel = connect(Path::new("."), "web", &address, server).await?;
 
     // The token of whoever we ask for goes with each call.
-    let token: MetadataValue<_> = format!("Bearer {}", env::var("TOKEN")?).parse()?;
+    let token = env::var("TOKEN").map_err(|_| "TOKEN is not set: whom do we ask for?")?;
+    let token: MetadataValue<_> = format!("Bearer {token}").parse()?;
     let mut stock = StockClient::with_interceptor(channel, move |mut request: Request<()>| {
         request
             .metadata_mut()
