@@ -1,5 +1,6 @@
 //! One value of a condition, and what it matches.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use bartizan_core::{CanonicalPath, IpNetwork, Peer, Principal};
@@ -7,7 +8,7 @@ use bartizan_core::{CanonicalPath, IpNetwork, Peer, Principal};
 use super::Fact;
 
 /// One value of a condition: as it was written, and what it means.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Matcher {
     text: Box<str>,
     meaning: Meaning,
@@ -128,6 +129,12 @@ impl Matcher {
             }
             _ => false,
         }
+    }
+}
+
+impl fmt::Debug for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
