@@ -162,7 +162,7 @@ impl LedgerBuilder {
         self
     }
 
-    /// Replaces the clock.
+    /// Replaces the clock. Requests read its monotonic side, and its wall at most every 10 ms.
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self

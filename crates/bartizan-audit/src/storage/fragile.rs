@@ -68,6 +68,9 @@ struct State {
     operations: usize,
     power_lasts: Option<usize>,
     ignores: Option<Operation>,
+    /// One operation of a kind that does nothing, after so many of them; and when that was.
+    omits: Option<(Operation, usize)>,
+    omitted: Option<usize>,
     planned: Vec<Planned>,
     longest_write: Option<usize>,
 }
@@ -85,6 +88,16 @@ impl FragileDisk {
     /// Makes one kind of operation succeed and do nothing.
     pub(crate) fn ignore(&self, operation: Operation) {
         self.0.lock().unwrap().ignores = Some(operation);
+    }
+
+    /// Makes one operation of this kind succeed and do nothing, after so many of them.
+    pub(crate) fn omit(&self, operation: Operation, skip: usize) {
+        self.0.lock().unwrap().omits = Some((operation, skip));
+    }
+
+    /// After how many operations one did nothing, if one has.
+    pub(crate) fn omitted(&self) -> Option<usize> {
+        self.0.lock().unwrap().omitted
     }
 
     pub(crate) fn plan(&self, planned: Planned) {
@@ -158,6 +171,18 @@ impl FragileDisk {
                 } else if planned.times > 0 {
                     planned.times -= 1;
                     return Err(planned.error.into());
+                }
+            }
+        }
+        if let Some((omitted, skip)) = &mut state.omits
+            && *omitted == operation
+        {
+            match skip.checked_sub(1) {
+                Some(fewer) => *skip = fewer,
+                None => {
+                    state.omits = None;
+                    state.omitted = Some(state.operations);
+                    return Ok(false);
                 }
             }
         }

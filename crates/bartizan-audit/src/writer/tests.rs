@@ -163,6 +163,48 @@ fn a_missing_sync_of_names_would_be_noticed() {
     assert_ne!(crashes(Some(Operation::SyncNames)).1, Vec::<String>::new());
 }
 
+/// Whether a crash soon after one sync of this kind was left out is noticed; `None` if there are
+/// not so many of them.
+fn is_noticed(operation: Operation, skip: usize) -> Option<bool> {
+    let whole = FragileDisk::default();
+    whole.omit(operation, skip);
+    write_until_the_power_is_gone(&whole, 1);
+    let begin = whole.omitted()?;
+    let crash = |operations: usize, luck: u64| {
+        let disk = FragileDisk::default();
+        disk.omit(operation, skip);
+        disk.cut_power_after(operations);
+        let acknowledged = write_until_the_power_is_gone(&disk, 1);
+        law_holds(&disk, luck, acknowledged).is_err()
+    };
+    let soon = begin..=(begin + 12).min(whole.operations());
+    Some(
+        soon.into_iter()
+            .any(|operations| (0..4).any(|luck| crash(operations, luck))),
+    )
+}
+
+#[test]
+fn each_single_sync_that_is_left_out_would_be_noticed() {
+    for (operation, least) in [(Operation::Sync, 12), (Operation::SyncNames, 1)] {
+        let noticed: Vec<bool> = (0..)
+            .map_while(|skip| is_noticed(operation, skip))
+            .collect();
+        assert!(noticed.len() >= least, "{operation:?}: {noticed:?}");
+        let unnoticed: Vec<usize> = (0..)
+            .zip(&noticed)
+            .filter(|it| !it.1)
+            .map(|it| it.0)
+            .collect();
+        assert_eq!(
+            unnoticed,
+            Vec::<usize>::new(),
+            "{operation:?} of {}",
+            noticed.len()
+        );
+    }
+}
+
 #[test]
 fn a_second_crash_while_recovering_loses_nothing_either() {
     let first = FragileDisk::default();
