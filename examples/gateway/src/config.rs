@@ -102,8 +102,8 @@ impl Default for Limits {
             // A page with its pictures, again and again, by one person.
             per_second: 50,
             burst: 200,
-            // Twice what a service with a hundred workers has in hand.
-            concurrent: 200,
+            // Streams and slow readers count, to their end.
+            concurrent: 2_000,
             body: 10 * 1024 * 1024,
             connections: 10_000,
             tunnels: 1_000,
@@ -231,11 +231,14 @@ impl Config {
             );
         }
         for route in &self.routes {
+            let upstream = self.upstreams.get(&route.upstream).with_context(|| {
+                let name = &route.upstream;
+                format!("route {:?}: there is no upstream {name:?}", route.paths)
+            })?;
             anyhow::ensure!(
-                self.upstreams.contains_key(&route.upstream),
-                "route {:?}: there is no upstream {:?}",
-                route.paths,
-                route.upstream
+                !(route.websocket && upstream.protocol == Protocol::Http2),
+                "route {:?}: websockets go to upstreams over http/1.1 alone",
+                route.paths
             );
         }
         Ok(())

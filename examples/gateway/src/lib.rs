@@ -23,6 +23,8 @@
 //! * Whoever reaches a service past the gateway can say what the gateway says. Let the service listen
 //!   on loopback, or ask for the gateway's certificate (`identity` of an upstream).
 //! * What is in a body, or a WebSocket's messages.
+//! * Clients that read slowly: each holds one place of `limits.concurrent` for as long as it likes to
+//!   read. There is a bound, and no hurry.
 //!
 //! [RFC 9110 §7.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
 

@@ -38,6 +38,7 @@ async fn a_file_that_cannot_be_meant_is_refused_with_a_reason() {
             "protocol = \"h2\"\npreserve_host = true",
             "http/1.1 alone",
         ),
+        ("idle_seconds = 10", "protocol = \"h2\"", "websockets"),
         ("name = \"gate\"", "name = \"a gate\"", "a gate"),
         (
             "name = \"gate\"",
