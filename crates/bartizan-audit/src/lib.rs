@@ -93,9 +93,41 @@
 //! beside a service, and never on the path of a request.
 //!
 //! # What it does not protect against
+//! # Witnesses
 //!
-//! * Whoever has the host can cut the ledger back to the last checkpoint that is kept elsewhere.
-//!   Send [`Ledger::checkpoint`] away, pin the first key (`log.vkey`), and verify with both.
+//! Whoever has the host and its keys can cut the ledger back, and sign what is left. What nobody
+//! can take back is what others have seen: a [`Witness`] remembers the largest tree that it saw of
+//! a ledger, and cosigns (C2SP tlog-witness) nothing that does not continue it. Services witness
+//! each other: each mounts a [`WitnessService`] on the listener that it has, and submits its own
+//! checkpoints by [`Witnessing`], every ten seconds, with a [`WitnessClient`] for each neighbour.
+//!
+//! 1. Who may speak of a log is said by SPIFFE ID, and nobody may unless it is said.
+//! 2. A witness is given the key of the log's first epoch. It follows to the next key along the tree
+//!    that it has cosigned itself, by a call of its own (`add-key`): see [`AddKey`].
+//! 3. What a witness cosigned is synced there before it says so. It answers one request about a
+//!    log after the other.
+//! 4. [`Verifier::add_witness`] holds a ledger against what its witnesses said: the cosigned
+//!    checkpoint beside it (`checkpoint.cosigned`), or one that the witness itself gives out
+//!    ([`Witness::checkpoint`]). A ledger that ends before it is [`Verdict::Tampered`], one that
+//!    too few have cosigned is [`Verdict::Incomplete`].
+//! 5. A ledger whose witness has seen more than there is, or something else, says so at once:
+//!    `audit.log_cut`, `audit.log_forked`.
+//!
+//! # What is kept, and for how long
+//!
+//! The hashes of finished segments are written into tiles (C2SP tlog-tiles), by a thread that takes
+//! at most a twentieth of one core. With them, the bodies of old entries can go: by [`Retention`],
+//! or [`Ledger::prune`]. That they went is a record of the ledger; proofs about all entries stay as
+//! they were, and [`Verifier`] follows tree and keys through the tiles to what is left.
+//!
+//!
+//! * Whoever has the host can cut the ledger back to what a witness has seen last, or to the last
+//!   checkpoint that is kept elsewhere. Have it [witnessed](Witnessing), or send
+//!   [`Ledger::checkpoint`] away; pin the first key (`log.vkey`); and verify with both.
+//! * Witnesses that one person controls are one witness. A witness says nothing about what the
+//!   entries say, only that they are still there.
+//! * Witnesses of others than this crate know logs of one key: they follow a ledger for one epoch.
+//! * What is pruned is gone; a sink that has not had it does not get it.
 //! * A process that is killed loses what is buffered: at most the flush interval, 5 ms. How much
 //!   that was cannot be told afterwards; that the run did not end in order can. Refusals that are
 //!   being counted are lost with it, at most a second of them.
@@ -174,6 +206,7 @@ pub use self::render::{Format, Renderer, UnknownFormat, escaped};
 pub use self::service::{Audit, AuditTap, AuditTapFuture, WitnessFuture, WitnessService};
 pub use self::sink::{
     Accepted, Batch, Blocking, Delivery, DeliveryBuilder, DeliveryFailure, DeliveryState,
+pub use self::recovery::Recovery;
     DeliveryStatus, Sink, SinkAnswer, SinkConfigError, SinkError, SinkErrorKind,
 };
 #[cfg(feature = "nats")]

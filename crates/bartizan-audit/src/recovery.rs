@@ -1,5 +1,7 @@
 //! Where a ledger's last segment ends, after whatever ended the run that wrote it.
 
+mod examined;
+
 use std::fmt;
 
 use crate::checkpoint::Checkpoint;
@@ -7,6 +9,8 @@ use crate::merkle::{Hash, Tree};
 use crate::note::{Note, VerifierKey};
 use crate::record::{Kind, Record};
 use crate::segment::{At, Frame, Header, read_frame};
+
+pub use self::examined::Recovery;
 
 /// What a ledger's last segment holds.
 #[derive(Debug)]

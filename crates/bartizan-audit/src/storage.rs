@@ -244,7 +244,12 @@ impl Storage for Disk {
             let path = self.path(name);
             File::open(&path)?.sync_all()?;
             let within = |folder: &&Path| folder.starts_with(&self.folder);
-            folders.extend(path.ancestors().skip(1).take_while(within).map(Path::to_owned));
+            folders.extend(
+                path.ancestors()
+                    .skip(1)
+                    .take_while(within)
+                    .map(Path::to_owned),
+            );
         }
         if cfg!(unix) {
             for folder in folders {

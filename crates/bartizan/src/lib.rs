@@ -86,6 +86,7 @@
 //! | `redis` | `ratelimit` with limits that a fleet shares | no |
 //! | `serve` | `mtls` with a server for any hyper service | no |
 //! | `spiffe-bundle` | `mtls` with trust bundles as JSON | no |
+//! | `witness` | `audit` with witnesses over HTTPS | no |
 //! | `workload-api` | `mtls` with the SPIFFE Workload API | no |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -198,6 +198,21 @@ impl Ledger {
         }
         shared.keeper.prune(shared, &shared.disk, index)
     }
+
+    /// Removes the bodies of what is older than it may be, once and now. As
+    /// [`prune`](Self::prune).
+    ///
+    /// # Errors
+    ///
+    /// As [`prune`](Self::prune).
+    pub fn prune_old(&self, retention: &Retention) -> io::Result<Option<PrunedRecord>> {
+        let shared = &self.0.shared;
+        let now = nanoseconds(&*shared.clock);
+        match retention.first_kept(&shared.disk, now)? {
+            Some(index) => self.prune(index),
+            None => Ok(None),
+        }
+    }
 }
 
 impl Retention {

@@ -4,6 +4,7 @@
 
 mod apikey;
 mod audit;
+mod audit_work;
 mod check;
 mod keys;
 mod policy;
