@@ -76,6 +76,7 @@ mod counted;
 mod describe;
 mod document;
 mod effective;
+mod encryption;
 mod entrance;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -116,9 +117,9 @@ pub use self::configured::Configured;
 pub use self::document::Config;
 pub use self::effective::{Effective, Entry};
 pub use self::guard::ConfiguredGuard;
-pub use self::layer::{Bounded, ConfiguredBody, ConfiguredLayer, ConfiguredService, Kept};
+pub use self::layer::{Bounded, ConfiguredBody, ConfiguredLayer, ConfiguredService, Kept, Sealed};
 pub use self::listening::Listening;
-pub use self::optional::{OptionalBody, OptionalFuture, OptionalService};
+pub use self::optional::{OptionalBody, OptionalFuture, OptionalService, Plain};
 pub use self::problem::{ConfigError, Problem};
 pub use self::reference::reference;
 pub use self::reload::Reload;

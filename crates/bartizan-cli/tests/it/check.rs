@@ -303,7 +303,7 @@ fn a_good_file_is_printed_with_what_is_in_force() {
     assert_eq!(said.code, Some(0), "{said:?}");
     for line in [
         "a.toml can be built.",
-        "realm <value> (line 2)",
+        "realm <${GIVEN}> (line 2)",
         "issuer[0].leeway 30s (default)",
         "warning: no [audit]: nothing is recorded",
     ] {

@@ -1,13 +1,15 @@
 //! `[audit]`: what is recorded.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_audit::{
-    AuditConfig, AuditConfigBuilder, AuditLayer, Durability, Ledger, LedgerBuilder, Rule,
+    AuditConfig, AuditConfigBuilder, AuditLayer, Durability, Ledger, LedgerBuilder, Privacy, Rule,
     RuleOutcome,
 };
 use bartizan_core::{Entrance, Protocol, SpiffePattern};
+use bartizan_encrypt::Keyring;
 
 use crate::config::problem::Problem;
 use crate::config::section::section;
@@ -48,6 +50,9 @@ section! {
         address_bits_v6: u8 = "128",
         /// Up to how many bytes of a body fields are read.
         largest_tap: Size = "64KiB",
+        /// Seals what is recorded about principals under keys of `[encryption]`, one for each
+        /// person: destroying it makes all of that unreadable.
+        privacy: bool = "false",
         /// What is recorded of which requests: the first that matches decides. Metadata of
         /// everything else.
         rule: Vec<AuditRule>,
@@ -208,8 +213,17 @@ impl Audit {
         config
     }
 
-    pub(crate) fn layer(&self, ledger: Ledger, entrance: &Entrance) -> Result<AuditLayer, Problem> {
-        let config = self.config_builder(ledger).build();
+    pub(crate) fn layer(
+        &self,
+        ledger: Ledger,
+        keyring: Option<&Keyring>,
+        entrance: &Entrance,
+    ) -> Result<AuditLayer, Problem> {
+        let mut config = self.config_builder(ledger);
+        if let (true, Some(keyring)) = (self.privacy, keyring) {
+            config = config.with_privacy(Privacy::new(Arc::new(keyring.clone())));
+        }
+        let config = config.build();
         let config = config.map_err(|error| self.refuse("audit", &error))?;
         Ok(AuditLayer::new(config).with_entrance(entrance.clone()))
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use bartizan_audit::{AuditLayer, AuditObserver, Ledger};
 use bartizan_core::{Entrance, GuardLayer};
+use bartizan_encrypt::{EncryptLayer, Keyring};
 use bartizan_jwt::RevocationList;
 use bartizan_mtls::Migration;
 use bartizan_ratelimit::Bans;
@@ -41,6 +42,8 @@ pub(crate) struct Fixed {
     pub(crate) ledger: Option<Ledger>,
     audit: Option<AuditLayer>,
     upload: Option<bartizan_ratelimit::UploadLayer>,
+    keyring: Option<Keyring>,
+    encryption: Option<EncryptLayer>,
     pub(crate) migration: Option<Migration>,
 }
 
@@ -85,8 +88,20 @@ impl Config {
             Some(entrance) => entrance.build(with)?,
             None => Entrance::new(),
         };
+        let (keyring, encryption) = match &root.encryption {
+            Some(encryption) => {
+                let keyring = encryption.keyring(with)?;
+                (
+                    Some(keyring.clone()),
+                    Some(encryption.layer(keyring, with)?),
+                )
+            }
+            None => (None, None),
+        };
         let audit = match (&root.audit, &ledger) {
-            (Some(audit), Some(ledger)) => Some(audit.layer(ledger.clone(), &entrance)?),
+            (Some(audit), Some(ledger)) => {
+                Some(audit.layer(ledger.clone(), keyring.as_ref(), &entrance)?)
+            }
             _ => None,
         };
         let upload = match &root.upload {
@@ -103,6 +118,8 @@ impl Config {
             ledger,
             audit,
             upload,
+            keyring,
+            encryption,
             migration,
         };
         Ok(Configured(Arc::new(Live {
@@ -129,6 +146,7 @@ impl Configured {
             audit: fixed.audit.clone(),
             guards: guards.with_entrance(fixed.entrance.clone()),
             upload: fixed.upload.clone(),
+            encryption: fixed.encryption.clone(),
         }
     }
 
@@ -146,6 +164,11 @@ impl Configured {
     /// `[tokens]` begins another.
     pub fn revocations(&self) -> Option<RevocationList> {
         self.0.state().places.revocations()
+    }
+
+    /// The keys of `[encryption]`, if there is one: for values that a handler seals or opens itself.
+    pub fn keyring(&self) -> Option<&Keyring> {
+        self.0.fixed.keyring.as_ref()
     }
 
     /// The plaintext that is taken, if it is.

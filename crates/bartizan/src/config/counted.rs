@@ -134,10 +134,11 @@ impl Setting for CountedBy {
         let text = reader.text(node, "a text such as \"address\"")?;
         match text.parse::<Self>() {
             Ok(by) => {
-                reader.show(node.at, text);
+                reader.show(node.at, node.written().to_owned());
                 Some(by)
             }
-            Err(error) => reader.problem(node.at, error.to_string()),
+            Err(error) if node.is_plain() => reader.problem(node.at, error.to_string()),
+            Err(_) => reader.problem(node.at, "names no key"),
         }
     }
 }

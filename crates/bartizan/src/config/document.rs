@@ -168,6 +168,12 @@ impl Config {
         if let Some(tokens) = &self.root.tokens {
             problems.extend(tokens.check_files(&self.with));
         }
+        if let Some(encryption) = &self.root.encryption {
+            let with = &self.with.dry();
+            let keyring = encryption.keyring(with);
+            let layer = keyring.and_then(|keyring| encryption.layer(keyring, with));
+            problems.extend(layer.err());
+        }
         if let Some(keys) = &self.root.api_keys {
             problems.extend(keys.check_file().err());
         }

@@ -30,7 +30,7 @@ impl Entry {
         &self.path
     }
 
-    /// Its value, as it would be written without quotes.
+    /// Its value, as it would be written without quotes: environment variables by their names.
     pub fn value(&self) -> &str {
         &self.value
     }

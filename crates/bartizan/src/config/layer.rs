@@ -2,11 +2,12 @@
 
 use bartizan_audit::{Audit, AuditLayer, AuditTap, AuditTapLayer, TapBody};
 use bartizan_core::{GuardLayer, Guarded};
+use bartizan_encrypt::{Encrypt, EncryptBody, EncryptLayer};
 use bartizan_ratelimit::{Measured, Upload, UploadBody, UploadLayer};
 use tower_layer::Layer;
 
 use crate::config::guard::ConfiguredGuard;
-use crate::config::optional::{OptionalService, optional};
+use crate::config::optional::{OptionalService, Plain, optional};
 
 /// The layers of a [`Configured`](crate::config::Configured) stack, in their order, as one layer.
 ///
@@ -18,13 +19,17 @@ pub struct ConfiguredLayer {
     pub(crate) audit: Option<AuditLayer>,
     pub(crate) guards: GuardLayer<ConfiguredGuard>,
     pub(crate) upload: Option<UploadLayer>,
+    pub(crate) encryption: Option<EncryptLayer>,
 }
 
 /// The body that requests have behind a [`ConfiguredLayer`], whatever the file says.
-pub type ConfiguredBody<B> = TapBody<UploadBody<B>>;
+pub type ConfiguredBody<B> = TapBody<EncryptBody<UploadBody<B>>>;
 
-/// A service whose uploads may be measured, and whose bodies the audit log may look into.
-pub type Bounded<S> = OptionalService<Upload<AuditTap<S>>, Measured<AuditTap<S>>>;
+/// A service of whose bodies fields may be sealed, and the audit log may see some.
+pub type Sealed<S> = OptionalService<Encrypt<AuditTap<S>>, Plain<AuditTap<S>>>;
+
+/// A service whose uploads may be measured.
+pub type Bounded<S> = OptionalService<Upload<Sealed<S>>, Measured<Sealed<S>>>;
 
 /// A service behind the guards of a configuration.
 pub type Kept<S> = Guarded<Bounded<S>, ConfiguredGuard>;
@@ -38,9 +43,13 @@ impl<S> Layer<S> for ConfiguredLayer {
     fn layer(&self, inner: S) -> ConfiguredService<S> {
         // It does nothing for requests that no audit log asks about.
         let tapped = AuditTapLayer::new().layer(inner);
+        let sealed = match &self.encryption {
+            Some(encryption) => OptionalService::With(encryption.layer(tapped)),
+            None => OptionalService::Without(Plain::new(tapped)),
+        };
         let bounded = match &self.upload {
-            Some(upload) => OptionalService::With(upload.layer(tapped)),
-            None => OptionalService::Without(Measured::new(tapped)),
+            Some(upload) => OptionalService::With(upload.layer(sealed)),
+            None => OptionalService::Without(Measured::new(sealed)),
         };
         optional(self.audit.as_ref(), self.guards.layer(bounded))
     }

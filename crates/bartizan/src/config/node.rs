@@ -57,6 +57,20 @@ impl Node {
         }
     }
 
+    /// A text as it was written, with the names of environment variables in place of what they
+    /// hold: what messages quote.
+    pub(crate) fn written(&self) -> &str {
+        match &self.value {
+            Value::Text(text) => text,
+            _ => "",
+        }
+    }
+
+    /// Whether nothing is put into it.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.written().contains('$')
+    }
+
     /// What kind of value it is, with its article.
     pub(crate) fn kind(&self) -> &'static str {
         match &self.value {

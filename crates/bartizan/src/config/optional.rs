@@ -4,6 +4,7 @@ use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bartizan_encrypt::EncryptBody;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -58,6 +59,34 @@ where
                 future: service.call(request),
             },
         }
+    }
+}
+
+/// A service that gets its requests with the body that they have behind encryption, where there is
+/// none.
+#[derive(Clone, Debug)]
+pub struct Plain<S>(S);
+
+impl<S> Plain<S> {
+    pub(crate) const fn new(service: S) -> Self {
+        Self(service)
+    }
+}
+
+impl<S, B> Service<Request<B>> for Plain<S>
+where
+    S: Service<Request<EncryptBody<B>>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> S::Future {
+        self.0.call(request.map(EncryptBody::from))
     }
 }
 

@@ -13,8 +13,9 @@ const LONGEST_QUOTE: usize = 64;
 
 /// One thing that is wrong with a configuration file.
 ///
-/// It never quotes what an environment variable or a file holds, and never what stands where a
-/// secret belongs.
+/// It never quotes a secret, nor what stands where one belongs. Values are quoted as they are
+/// written, with the names of environment variables and not with what they hold; what a layer says
+/// of a value that it refuses can quote it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Problem {
     at: At,

@@ -85,6 +85,7 @@ impl Reload {
             (plaintext, "peers.insecure_plaintext"),
             (before.audit != after.audit, "audit"),
             (before.upload != after.upload, "upload"),
+            (before.encryption != after.encryption, "encryption"),
         ] {
             if differs {
                 it.restart.push(section);
@@ -159,6 +160,7 @@ impl Live {
         config.root.listener.clone_from(&before.listener);
         config.root.audit.clone_from(&before.audit);
         config.root.upload.clone_from(&before.upload);
+        config.root.encryption.clone_from(&before.encryption);
         config.with = self.with.clone();
         let kept = Before {
             root: &before,

@@ -6,6 +6,7 @@ use bartizan_core::TrustedProxies;
 
 use crate::config::api_keys::ApiKeys;
 use crate::config::audit::Audit;
+use crate::config::encryption::Encryption;
 use crate::config::entrance::{Entrance, Exempt};
 use crate::config::limits::{Limit, LimitPlace, Redis, Store};
 use crate::config::listener::Listener;
@@ -55,6 +56,8 @@ section! {
         rules: Option<Rules>,
         /// The bodies of requests, while they are read.
         upload: Option<Upload>,
+        /// Fields of bodies, sealed and shown by scope.
+        encryption: Option<Encryption>,
         /// The store that a fleet shares.
         redis: Option<Redis>,
     }
@@ -95,6 +98,13 @@ impl Root {
             }
         }
         if let Some(it) = &self.audit {
+            note(it.check());
+            if it.privacy && self.encryption.is_none() {
+                let message = "`privacy` takes [encryption], whose keys seal";
+                note(Err(Problem::new(it.stands.0, "audit.privacy", message)));
+            }
+        }
+        if let Some(it) = &self.encryption {
             note(it.check());
         }
         if let Some(it) = &self.exempt {

@@ -7,7 +7,8 @@ use crate::config::node::{Node, Value as Literal};
 use crate::config::root::Root;
 
 /// Where the schema is published.
-const ID: &str = "https://bartizan-rs.github.io/bartizan/bartizan.schema.json";
+const ID: &str =
+    "https://raw.githubusercontent.com/bartizan-rs/bartizan/main/docs/bartizan.schema.json";
 
 /// The JSON Schema (draft 2020-12) of the configuration file, for editors.
 ///

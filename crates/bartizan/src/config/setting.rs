@@ -103,7 +103,7 @@ impl Setting for Size {
         let Some(bytes) = units::size(&text) else {
             let message = format!(
                 "{} is no size, such as \"64KiB\": a whole number and B, KiB, MiB or GiB",
-                quoted(&text)
+                quoted(node.written())
             );
             return reader.problem(node.at, message);
         };
@@ -120,7 +120,7 @@ impl Setting for Duration {
         let Some(span) = units::span(&text) else {
             let message = format!(
                 "{} is no duration, such as \"30s\": a whole number and ns, us, ms, s, min, h or d",
-                quoted(&text)
+                quoted(node.written())
             );
             return reader.problem(node.at, message);
         };
@@ -140,7 +140,7 @@ impl Setting for String {
         if text.contains(char::is_control) {
             return reader.problem(node.at, "has control characters");
         }
-        reader.show(node.at, text.clone());
+        reader.show(node.at, node.written().to_owned());
         Some(text)
     }
 }
@@ -151,7 +151,10 @@ impl Setting for Url {
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         let text = String::read(node, reader)?;
         if !(text.starts_with("https://") || text.starts_with("http://")) {
-            let message = format!("{} is no URL: it begins with https://", quoted(&text));
+            let message = format!(
+                "{} is no URL: it begins with https://",
+                quoted(node.written())
+            );
             return reader.problem(node.at, message);
         }
         Some(Self(text))
@@ -186,11 +189,11 @@ impl Setting for WallTime {
         let Some(moment) = units::moment(&text) else {
             let message = format!(
                 "{} is no moment, such as \"2027-03-01T00:00:00Z\"",
-                quoted(&text)
+                quoted(node.written())
             );
             return reader.problem(node.at, message);
         };
-        reader.show(node.at, text);
+        reader.show(node.at, node.written().to_owned());
         Some(moment)
     }
 }
@@ -204,15 +207,19 @@ macro_rules! parsed {
                 let text = reader.text(node, concat!("a text such as \"", $example, "\""))?;
                 match text.parse::<Self>() {
                     Ok(value) => {
-                        reader.show(node.at, text);
+                        reader.show(node.at, node.written().to_owned());
                         Some(value)
                     }
                     Err(error) => {
-                        let message = format!(
-                            concat!("{} is no ", $what, ", such as \"", $example, "\": {}"),
-                            quoted(&text),
-                            whole_message(&error),
-                        );
+                        let no = concat!("is no ", $what, ", such as \"", $example, "\"");
+                        let message = match node.is_plain() {
+                            true => {
+                                let error = whole_message(&error);
+                                format!("{} {no}: {error}", quoted(node.written()))
+                            }
+                            // What the error quotes is what a variable holds.
+                            false => format!("{} {no}", quoted(node.written())),
+                        };
                         reader.problem(node.at, message)
                     }
                 }
@@ -295,7 +302,8 @@ macro_rules! choice {
                     reader.show(node.at, word);
                     return Some(Self::$variant);
                 })+
-                let message = crate::config::setting::no_choice(&word, &[$($word),+]);
+                let written = node.written();
+                let message = crate::config::setting::no_choice(written, &[$($word),+]);
                 reader.problem(node.at, message)
             }
         }

@@ -96,6 +96,22 @@ fn tokens_are_by_default_as_the_layer_has_it() {
 }
 
 #[test]
+fn encryption_is_by_default_as_the_layer_has_it() {
+    use bartizan_encrypt::{KeyBytes, KeyFile, Keyring, LocalKek};
+    let with = Surroundings::default();
+    let text = "application = 'a'\ncollection = 'b'\nkey_file = 'c'\nkek_env = 'D'\n\
+                field = [{ path = '/e' }]";
+    let encryption: super::encryption::Encryption = table(text);
+    encryption.check().unwrap();
+    let path = std::env::temp_dir().join(format!("bartizan-keys-{}", std::process::id()));
+    let kek = LocalKek::new(&KeyBytes::generate().unwrap());
+    let file = KeyFile::create(&path, kek.clone()).unwrap();
+    let _ = std::fs::remove_file(&path);
+    let configured = encryption.keyring_builder(file.clone(), kek.clone(), &with);
+    check(configured, Keyring::builder("a", file, kek));
+}
+
+#[test]
 fn api_keys_are_by_default_as_the_layer_has_it() {
     use bartizan_apikey::ApiKeyConfig;
     let with = Surroundings::default();
@@ -178,6 +194,7 @@ fn every_default_is_written_as_it_is_shown() {
             Kind::Text(..) => read::<String>(&node).1,
             Kind::Choice(words) => {
                 assert!(words.iter().any(|(word, _)| *word == text), "{text}");
+                assert_eq!(node.kind(), "a text", "{text}");
                 return Some(text.to_owned());
             }
             _ => return None,

@@ -58,8 +58,14 @@ fn environment_variables_are_put_into_texts_and_never_into_keys() {
     let realm = entries
         .find(|entry| entry.path() == "tokens.realm")
         .unwrap();
-    assert_eq!(realm.value(), format!("<{path}> $"));
-    assert_eq!(realm.line(), Some(2));
+    // Who reads it learns what it is called, and not what it holds.
+    assert_eq!((realm.value(), realm.line()), ("<${PATH}> $$", Some(2)));
+    let long = "first = '${PATH}'\nexempt = ['${PATH}']\nmode = '${PATH}'";
+    let error = Config::from_toml(&format!("[bans]\n{long}"), "")
+        .unwrap_err()
+        .to_string();
+    assert_eq!(error.lines().count(), 3, "{error}");
+    assert!(!error.contains(&path), "{error}");
     for (text, expected) in [
         (
             "'${BARTIZAN_NOT_SET}'",
@@ -194,7 +200,10 @@ fn the_stack_is_printed_outermost_first() {
         assert!(found > at || at == 0, "{section}\n{printed}");
         at = found;
     }
-    assert!(printed.contains("Not there: api_keys, redis."), "{printed}");
+    assert!(
+        printed.contains("Not there: api_keys, encryption, redis."),
+        "{printed}"
+    );
 }
 
 #[cfg(feature = "yaml")]
