@@ -32,7 +32,8 @@ pub enum SinkErrorKind {
     /// The other side does not want them: a wrong password, a missing table or stream. It will not
     /// help to try again soon.
     Refused,
-    /// They are too large together; fewer are offered the next time.
+    /// They are too large together; fewer are offered the next time. One that is too large by
+    /// itself is offered until the other side has changed its mind: nothing is skipped.
     TooLarge,
     /// The other side cannot be reached, did not answer in time, or says that it cannot at
     /// present.

@@ -44,6 +44,12 @@ pub(super) struct Run {
     rejecting: bool,
 }
 
+/// What came of looking for entries.
+enum Step {
+    Nothing,
+    Offered,
+}
+
 impl Run {
     pub(super) fn new(
         place: (PathBuf, PathBuf),
@@ -73,17 +79,17 @@ impl Run {
         self.tell_missed(missed);
         loop {
             match self.step().await {
-                Ok(0) if self.is_stopping() => break,
-                Ok(0) => self.wait(self.settings.poll).await,
-                Ok(_) => {}
+                Ok(Step::Nothing) if self.is_stopping() => break,
+                Ok(Step::Nothing) => self.wait(self.settings.poll).await,
+                Ok(Step::Offered) => {}
                 Err(error) => self.pause(&error).await,
             }
         }
         over.complete = true;
     }
 
-    /// Delivers one batch, and says how many entries it was.
-    async fn step(&mut self) -> Result<usize, SinkError> {
+    /// Offers one batch.
+    async fn step(&mut self) -> Result<Step, SinkError> {
         let tail = match self.tail.take() {
             Some(tail) if tail.has_more() => tail,
             tail => self.read(tail).await?,
@@ -94,7 +100,7 @@ impl Run {
             self.tail = Some(tail);
             self.recovered();
             self.shared.set(|status| status.state = DeliveryState::Idle);
-            return Ok(0);
+            return Ok(Step::Nothing);
         }
         self.shared
             .set(|status| status.state = DeliveryState::Delivering);
@@ -108,15 +114,19 @@ impl Run {
             Ok(accepted) => accepted,
             Err(error) => {
                 self.tail = Some(tail);
-                if error.kind() == SinkErrorKind::TooLarge {
-                    self.entries = (count / 2).max(1);
+                if error.kind() != SinkErrorKind::TooLarge || count == 1 {
+                    return Err(error);
                 }
-                return Err(error);
+                // Nothing is wrong with the sink: the next batch is half of this one.
+                self.entries = count / 2;
+                let now = self.settings.clock.wall();
+                self.shared.set(|status| status.retried(&error, now));
+                return Ok(Step::Offered);
             }
         };
         self.keep(tail, count).await?;
         self.succeeded(count, &accepted);
-        Ok(count)
+        Ok(Step::Offered)
     }
 
     /// Reads more, from a tail that is opened again if the last one failed.
@@ -169,7 +179,9 @@ impl Run {
             status.last_success = Some(now);
         });
         self.recovered();
-        self.entries = self.entries.saturating_mul(2).min(self.settings.entries);
+        // Slowly back to where it was, so that a limit is not run into at every other batch.
+        let more = self.entries.saturating_add(self.entries / 16 + 1);
+        self.entries = more.min(self.settings.entries);
         // Told when it begins: told each time, it would feed itself through the log.
         let rejecting = accepted.rejected > 0;
         if rejecting && !self.rejecting {
@@ -199,10 +211,11 @@ impl Run {
             self.tell(LifecycleKind::SourceFailed, FAILED, error);
         }
         let pause = match error.kind() {
-            // Fewer may be taken at once.
-            SinkErrorKind::TooLarge if self.entries > 1 => Duration::ZERO,
             // Somebody has to do something first.
-            SinkErrorKind::Conflict | SinkErrorKind::Refused | SinkErrorKind::Unreadable => {
+            SinkErrorKind::Conflict
+            | SinkErrorKind::Refused
+            | SinkErrorKind::TooLarge
+            | SinkErrorKind::Unreadable => {
                 bartizan_source::spread(self.settings.longest_wait, random())
             }
             _ => self.backoff.next(random()),

@@ -83,8 +83,13 @@ impl DeliveryStatus {
 
     pub(super) fn failed(&mut self, error: &SinkError, at: WallTime) {
         self.state = DeliveryState::Waiting;
-        self.retries += 1;
         self.failures += 1;
+        self.retried(error, at);
+    }
+
+    /// An attempt that the next one makes good at once.
+    pub(super) fn retried(&mut self, error: &SinkError, at: WallTime) {
+        self.retries += 1;
         self.last_failure = Some(DeliveryFailure {
             kind: error.kind(),
             message: error.to_string(),

@@ -177,13 +177,18 @@ async fn pauses_grow_and_are_as_long_as_the_other_side_asks() {
 async fn a_batch_that_is_too_large_is_halved_until_it_is_not() {
     let (folder, size) = ledger_of(98).await;
     let sink = Memory::with(&[Plan::TooLargeAbove(13); 20]);
-    let running = delivery(&folder, &sink).start().unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let running = delivery(&folder, &sink)
+        .with_observer(Arc::new(noting(&told)))
+        .start()
+        .unwrap();
     let status = running.wait_for(|status| status.position == size).await;
     assert_eq!(sink.indexes(), (0..size).collect::<Vec<_>>());
     let sizes = sink.sizes.lock().unwrap().clone();
     assert!(sizes.iter().all(|size| *size <= 13), "{sizes:?}");
-    assert_eq!(sizes[0], 12, "of 100: 50, 25, 12");
+    assert_eq!(sizes[..2], [12, 13], "of 100: 50, 25, 12, and slowly back");
     assert_eq!(status.last_failure.unwrap().kind, SinkErrorKind::TooLarge);
+    assert!(told.lock().unwrap().is_empty(), "nothing was wrong with it");
 }
 
 #[tokio::test(start_paused = true)]
@@ -455,4 +460,74 @@ async fn what_cannot_work_is_said_at_the_start() {
         nowhere.join().unwrap(),
         SinkConfigError::NoRuntime
     ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocking_sink_that_hangs_takes_one_thread_and_no_more() {
+    let (folder, size) = ledger_of(3).await;
+    let (release, hangs) = std::sync::mpsc::channel::<()>();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let sink = Blocking::new(move |_: &[StoredEntry]| {
+        if counted.fetch_add(1, Ordering::Relaxed) == 0 {
+            // Until it is released, whatever the clock says.
+            let _ = hangs.recv();
+        }
+        Ok(())
+    });
+    let running = Delivery::builder(folder.path(), "blocking", sink)
+        .with_deadline(Duration::from_millis(50))
+        .with_backoff(Duration::from_millis(1), Duration::from_millis(10))
+        .start()
+        .unwrap();
+    // Threads that block hold the paused clock: it is moved by hand.
+    while calls.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    while running.status().failures < 20 {
+        tokio::time::advance(Duration::from_millis(60)).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    release.send(()).unwrap();
+    running.wait_for(|status| status.position == size).await;
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_pruned_while_a_sink_hangs_is_counted_as_well() {
+    let folder = Folder::new();
+    let ledger = folder.ledger();
+    let sink = Memory::with(&[Plan::Hang]);
+    let running = delivery(&folder, &sink)
+        .with_batch(300, 1 << 20)
+        .with_deadline(PATIENCE)
+        .start()
+        .unwrap();
+    for _ in 0..20 {
+        fill(&ledger, 1000);
+        tokio::task::yield_now().await;
+    }
+    let report = end(&ledger, &folder).await;
+    running
+        .wait_for(|status| status.state == DeliveryState::Delivering)
+        .await;
+    let mut segments: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|it| it == "segment"))
+        .collect();
+    segments.sort();
+    let kept = segments.split_off(segments.len() - 2);
+    for segment in segments {
+        std::fs::remove_file(segment).unwrap();
+    }
+    let status = running
+        .wait_for(|status| status.position == report.entries)
+        .await;
+    assert!(status.missed > 0 && kept.len() == 2, "{status:?}");
+    let got = sink.indexes();
+    assert_eq!(got.len() as u64 + status.missed, report.entries);
+    assert!(got.is_sorted_by(|before, after| before < after));
+    assert_eq!(status.delivered + status.missed, report.entries);
 }
