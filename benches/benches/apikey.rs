@@ -10,11 +10,12 @@
 mod support;
 
 use std::cell::Cell;
+use std::hint::black_box;
 use std::process::ExitCode;
 
 use bartizan_apikey::{ApiKeyConfig, ApiKeyLayer, KeyFormat, KeyRecord, NewKey, Pepper, Peppers};
 use bartizan_benches::Comparison;
-use bartizan_core::{Clock as _, Duty, GuardLayer, SystemClock};
+use bartizan_core::{Clock as _, Connection, Duty, GuardLayer, SystemClock};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use http_body_util::Empty;
@@ -28,11 +29,11 @@ const MOST_NANOSECONDS: f64 = 1000.0;
 
 const KEYS: usize = 100_000;
 
-fn request(key: &HeaderValue) -> Request<Empty<Bytes>> {
+fn request(key: &HeaderValue, connection: &Connection) -> Request<Empty<Bytes>> {
     let mut request = Request::new(Empty::new());
     *request.uri_mut() = http::Uri::from_static("/orders/7");
     request.headers_mut().insert("x-api-key", key.clone());
-    request.extensions_mut().insert(connection());
+    request.extensions_mut().insert(connection.clone());
     request
 }
 
@@ -77,17 +78,19 @@ fn uniform(count: usize) -> impl Fn() -> usize {
 }
 
 /// Allocations between the request as the host hands it over and the end of its response.
-fn count<S, B>(service: &mut S, key: &HeaderValue) -> u64
+fn count<S, B>(service: &mut S, request: impl Fn() -> Request<Empty<Bytes>>) -> u64
 where
     S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = std::convert::Infallible>,
 {
-    assert_eq!(send(service, request(key)).status(), 200);
-    let made = allocation_counter::measure(|| drop(request(key)));
-    let all = allocation_counter::measure(|| drop(send(service, request(key))));
+    assert_eq!(send(service, request()).status(), 200);
+    let made = allocation_counter::measure(|| drop(request()));
+    let all = allocation_counter::measure(|| drop(send(service, request())));
     all.count_total - made.count_total
 }
 
 fn main() -> ExitCode {
+    let connection = connection();
+    let request = |key: &HeaderValue| request(key, &connection);
     let peppers = Peppers::new(Pepper::new("2027", &[7; 32]).unwrap());
     let all = keys(KEYS);
     let sent = values(&all);
@@ -99,9 +102,9 @@ fn main() -> ExitCode {
     let mut many = many_layer.layer(Bare);
     assert_eq!(many_layer.guard().keys(), KEYS);
 
-    let bare_count = count(&mut bare, &sent[0]);
-    let context = count(&mut open, &sent[0]) - bare_count;
-    let beyond = count(&mut many, &sent[0]) - bare_count - context;
+    let bare_count = count(&mut bare, || request(&sent[0]));
+    let context = count(&mut open, || request(&sent[0])) - bare_count;
+    let beyond = count(&mut many, || request(&sent[0])) - bare_count - context;
     println!("\n### Allocations of an accepted request\n");
     println!("| what | allocations | at most |\n|---|---:|---:|");
     println!("| the context | {context} | 3 |");
@@ -110,24 +113,36 @@ fn main() -> ExitCode {
     let raw = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
     let text = &all[0].expose().as_bytes()[..65];
     let tag = hmac::sign(&raw, text);
+    // As a host does that has just read it from its socket: what the layer compares with is in
+    // memory, the key itself is near.
+    let received = |key: &HeaderValue| {
+        black_box(key.as_bytes().iter().fold(0_u8, |sum, byte| sum ^ byte));
+        request(key)
+    };
     let next = uniform(KEYS);
     let mut comparison = Comparison::new("API keys, an accepted request");
     comparison.case("context, decision, no rule", || {
-        send(&mut open, request(&sent[0])).status()
+        send(&mut open, received(&sent[0])).status()
     });
     comparison.case("context, ApiKeyLayer, one key", || {
-        send(&mut one, request(&sent[0])).status()
+        send(&mut one, received(&sent[0])).status()
     });
     comparison.case("context, ApiKeyLayer, one key without a pepper", || {
-        send(&mut plain, request(&sent[0])).status()
-    });
-    comparison.case("context, ApiKeyLayer, any of 100,000 keys", || {
-        send(&mut many, request(&sent[next()])).status()
+        send(&mut plain, received(&sent[0])).status()
     });
     comparison.case("raw ring: HMAC-SHA256 of 65 bytes alone", || {
         hmac::verify(&raw, text, tag.as_ref()).is_ok()
     });
     let accepted = comparison.run();
+
+    let mut comparison = Comparison::new("API keys, any of 100,000, an accepted request");
+    comparison.case("context, decision, no rule", || {
+        send(&mut open, received(&sent[next()])).status()
+    });
+    comparison.case("context, ApiKeyLayer", || {
+        send(&mut many, received(&sent[next()])).status()
+    });
+    let any = comparison.run();
 
     // The identifier of one key with the secret of another is told from no key by its time alone,
     // if at all: checksums are made by whoever makes keys up.
@@ -144,22 +159,22 @@ fn main() -> ExitCode {
         })
         .collect();
     let (next, other) = (uniform(1000), uniform(1000));
+    let mistyped = format!("{}000000", &all[0].expose()[..65]);
+    let mistyped = HeaderValue::try_from(mistyped).unwrap();
+    let [mut first, mut second, mut third] = [(); 3].map(|()| many_layer.layer(Bare));
     let mut comparison = Comparison::new("API keys, refused");
     comparison.case("unknown key", || {
-        send(&mut many, request(&unknown[next()])).status()
+        send(&mut first, request(&unknown[next()])).status()
     });
-    let mut again = many_layer.layer(Bare);
     comparison.case("wrong secret", || {
-        send(&mut again, request(&wrong[other()])).status()
+        send(&mut second, request(&wrong[other()])).status()
     });
-    let mistyped = HeaderValue::try_from(format!("{}000000", &all[0].expose()[..65])).unwrap();
-    let mut third = many_layer.layer(Bare);
     comparison.case("mistyped key", || {
         send(&mut third, request(&mistyped)).status()
     });
     comparison.run();
 
-    let within = accepted[1].beyond <= MOST_NANOSECONDS && accepted[3].beyond <= MOST_NANOSECONDS;
+    let within = accepted[1].beyond <= MOST_NANOSECONDS && any[1].beyond <= MOST_NANOSECONDS;
     if beyond == 0 && within {
         ExitCode::SUCCESS
     } else {

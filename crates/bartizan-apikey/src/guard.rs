@@ -138,7 +138,7 @@ impl ApiKeyGuard {
         };
         match proven {
             Some(key) => {
-                inspection.note(Arc::clone(&key.note));
+                inspection.note(key.note());
                 // What the store says of a key that it knows is not asked for again.
                 Err(Verdict::Failed(error))
             }
@@ -157,7 +157,6 @@ impl ApiKeyGuard {
     ) -> Result<ApiKeyPass, Rejection> {
         let state = &*self.0;
         inspection.context.set_verified(Arc::clone(key))?;
-        inspection.note(Arc::clone(&key.note));
         // In shadow mode nothing is enforced, and so nothing taken away or cut off: whoever
         // decides as yet may need the key.
         let enforces = state.duty.enforcement() == Enforcement::Enforce;
@@ -239,7 +238,7 @@ impl State {
                     Err(refused) => refused.proven,
                 });
             if let Some(key) = proven {
-                inspection.note(Arc::clone(&key.note));
+                inspection.note(key.note());
                 self.tell_leaked(inspection, key.id());
             }
         }

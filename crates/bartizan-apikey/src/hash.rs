@@ -74,8 +74,15 @@ struct Inner {
 #[derive(Clone, Eq, PartialEq)]
 pub struct KeyHash {
     pepper: Box<str>,
-    digest: [u8; LENGTH],
+    digest: Digest,
 }
+
+/// The hash itself.
+pub(crate) type Digest = [u8; LENGTH];
+
+/// Which of the peppers of a service a hash is under.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PepperIndex(usize);
 
 /// A text is no [`KeyHash`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -213,30 +220,37 @@ impl Peppers {
         self.0.peppers.first().or(self.0.plain.as_ref())
     }
 
-    /// Whether a hash can be checked: its pepper is one of these.
-    pub(crate) fn know(&self, hash: &KeyHash) -> bool {
-        self.of(&hash.pepper).is_some()
+    /// Which of these a hash is under; `None` if it cannot be checked.
+    pub(crate) fn of(&self, hash: &KeyHash) -> Option<PepperIndex> {
+        let mut all = self.0.peppers.iter().chain(&self.0.plain);
+        let index = all.position(|pepper| pepper.name == hash.pepper)?;
+        Some(PepperIndex(index))
     }
 
-    /// Whether a key is the one that the hash is of. Takes the same time whatever differs, and
+    /// Whether a key is the one that a hash is of. Takes the same time whatever differs, and
     /// without a hash as well: then the answer is no.
-    pub(crate) fn verify(&self, hash: Option<&KeyHash>, key: &PresentedKey<'_>) -> bool {
+    pub(crate) fn verify(
+        &self,
+        hash: Option<(PepperIndex, &Digest)>,
+        key: &PresentedKey<'_>,
+    ) -> bool {
         #[cfg(test)]
         tests::COUNT.with(|count| count.set(count.get() + 1));
-        let nobody = [0; LENGTH];
-        let known = hash.and_then(|hash| Some((self.of(&hash.pepper)?, &hash.digest)));
-        let is_known = known.is_some();
-        let Some((pepper, digest)) = known.or_else(|| Some((self.present()?, &nobody))) else {
+        let nobody = (PepperIndex(0), &[0; LENGTH]);
+        let (PepperIndex(index), digest) = hash.unwrap_or(nobody);
+        let mut all = self.0.peppers.iter().chain(&self.0.plain);
+        let Some(pepper) = all.nth(index) else {
             return false;
         };
         // Compares in constant time.
         let matches = hmac::verify(&pepper.key, key.signed, digest).is_ok();
-        matches & is_known
+        matches & hash.is_some()
     }
+}
 
-    fn of(&self, name: &str) -> Option<&Pepper> {
-        let mut all = self.0.peppers.iter().chain(&self.0.plain);
-        all.find(|pepper| *pepper.name == *name)
+impl KeyHash {
+    pub(crate) fn digest(&self) -> &Digest {
+        &self.digest
     }
 }
 
@@ -299,6 +313,12 @@ pub(crate) mod tests {
         NewKey::generate(&KeyFormat::live()).unwrap()
     }
 
+    /// Whether the hash can be checked here, and is of this key.
+    fn fits(peppers: &Peppers, hash: &KeyHash, key: &NewKey) -> bool {
+        let known = peppers.of(hash).map(|index| (index, hash.digest()));
+        peppers.verify(known, &key.presented())
+    }
+
     fn pepper(name: &str, byte: u8) -> Pepper {
         Pepper::new(name, &[byte; 32]).unwrap()
     }
@@ -308,14 +328,14 @@ pub(crate) mod tests {
         let (key, other) = (key(), key());
         let peppers = Peppers::new(pepper("a", 1));
         let hash = peppers.hash(&key);
-        assert!(peppers.verify(Some(&hash), &key.presented()));
-        assert!(!peppers.verify(Some(&hash), &other.presented()));
+        assert!(fits(&peppers, &hash, &key));
+        assert!(!fits(&peppers, &hash, &other));
         assert!(!peppers.verify(None, &key.presented()));
         let stranger = Peppers::new(pepper("a", 2));
-        assert!(!stranger.verify(Some(&hash), &key.presented()));
+        assert!(!fits(&stranger, &hash, &key));
         let renamed = Peppers::new(pepper("b", 1));
-        assert!(!renamed.know(&hash));
-        assert!(!renamed.verify(Some(&hash), &key.presented()));
+        assert!(renamed.of(&hash).is_none());
+        assert!(!fits(&renamed, &hash, &key));
     }
 
     #[test]
@@ -323,9 +343,9 @@ pub(crate) mod tests {
         let key = key();
         let old = Peppers::new(pepper("old", 1)).hash(&key);
         let both = Peppers::new(pepper("new", 2)).add_previous(pepper("old", 1));
-        assert!(both.verify(Some(&old), &key.presented()));
+        assert!(fits(&both, &old, &key));
         assert!(both.hash(&key).to_string().starts_with("v1.new."));
-        assert!(both.verify(Some(&both.hash(&key)), &key.presented()));
+        assert!(fits(&both, &both.hash(&key), &key));
     }
 
     #[test]
@@ -333,12 +353,12 @@ pub(crate) mod tests {
         let key = key();
         let plain = Peppers::none().hash(&key);
         assert!(plain.to_string().starts_with("v1.-."));
-        assert!(Peppers::none().verify(Some(&plain), &key.presented()));
+        assert!(fits(&Peppers::none(), &plain, &key));
         let peppered = Peppers::new(pepper("a", 1));
-        assert!(!peppered.know(&plain));
-        assert!(!peppered.verify(Some(&plain), &key.presented()));
+        assert!(peppered.of(&plain).is_none());
+        assert!(!fits(&peppered, &plain, &key));
         let lenient = peppered.allow_unpeppered();
-        assert!(lenient.verify(Some(&plain), &key.presented()));
+        assert!(fits(&lenient, &plain, &key));
         assert!(lenient.hash(&key).to_string().starts_with("v1.a."));
     }
 
@@ -413,7 +433,7 @@ pub(crate) mod tests {
         ] {
             std::fs::write(&path, content).unwrap();
             let read = Pepper::from_file("a", &path).unwrap();
-            assert!(Peppers::new(read).verify(Some(&hash), &key.presented()));
+            assert!(fits(&Peppers::new(read), &hash, &key));
         }
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(

@@ -111,6 +111,8 @@
 //!   bound to them cannot be used by whoever copies them.
 //! * Guessing, beyond the 256 bits of a key: limit addresses and charge failures to them, so that
 //!   floods cost their senders (`bartizan-ratelimit`).
+//! * A flood of made-up keys with good checksums, each of which waits for the store, up to the
+//!   patience: bound how many requests there are at once (`bartizan-ratelimit`).
 //! * Whoever can write to the store: scopes and ends stand there as they are. With a
 //!   [`Pepper`] he cannot make keys, but change what those do that he has.
 //! * A key that is revoked while the source is down: it is accepted until the stale limit.

@@ -1,17 +1,17 @@
 //! All keys, in memory: what a request's key is looked up in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_core::WallTime;
+use bartizan_core::{IpNetwork, WallTime};
 
 use crate::error::{ApiKeyError, ApiKeyErrorKind};
 use crate::format::{KeyId, PresentedKey};
-use crate::hash::Peppers;
-use crate::record::{KeyRecord, KeyState};
+use crate::hash::{Digest, PepperIndex, Peppers};
+use crate::record::KeyRecord;
 use crate::usage::{Use, Uses};
 use crate::verified::VerifiedKey;
 
@@ -30,17 +30,25 @@ pub(crate) struct KeyTable(Arc<Table>);
 
 struct Table {
     peppers: Peppers,
-    max_lifetime: Option<Duration>,
     entries: HashMap<KeyId, Entry>,
     /// Records whose hash cannot be checked here.
     unusable: Vec<KeyId>,
 }
 
-/// One key.
+/// One key: what each request looks at, close together, since of many keys few are in a cache.
 pub(crate) struct Entry {
-    record: KeyRecord,
+    digest: Digest,
+    pepper: PepperIndex,
+    /// It holds from here on,
+    begin: WallTime,
+    /// and until then, if it ends.
+    end: Option<WallTime>,
+    networks: Box<[IpNetwork]>,
+    /// What is wrong with it whatever the time.
+    refused: Option<ApiKeyErrorKind>,
     pub(crate) verified: Arc<VerifiedKey>,
     used: Arc<Use>,
+    record: Box<KeyRecord>,
 }
 
 /// Why records make no table.
@@ -68,24 +76,21 @@ impl KeyTable {
         if count > most {
             return Err(TableError::TooMany { count, most });
         }
-        let is_usable = |record: &KeyRecord| rules.peppers.know(&record.hash);
+        // Before anything is kept of them: the table that they were to replace goes on.
+        let mut ids = HashSet::with_capacity(count);
+        if let Some(twice) = records.iter().find(|record| !ids.insert(record.id)) {
+            return Err(TableError::Twice(twice.id));
+        }
+        let is_usable = |record: &KeyRecord| rules.peppers.of(&record.hash).is_some();
         let (records, unusable): (Vec<_>, Vec<_>) = records.into_iter().partition(is_usable);
         let cells = uses.of(&records);
-        let mut entries = HashMap::with_capacity(records.len());
-        for (record, used) in records.into_iter().zip(cells) {
-            let (id, verified) = (record.id, VerifiedKey::new(&rules.issuer, &record));
-            let entry = Entry {
-                record,
-                verified: Arc::new(verified),
-                used,
-            };
-            if entries.insert(id, entry).is_some() {
-                return Err(TableError::Twice(id));
-            }
-        }
+        let entry = |(record, used): (KeyRecord, _)| {
+            let pepper = rules.peppers.of(&record.hash)?;
+            Some((record.id, Entry::new(rules, record, pepper, used)))
+        };
+        let entries = records.into_iter().zip(cells).filter_map(entry).collect();
         Ok(Self(Arc::new(Table {
             peppers: rules.peppers.clone(),
-            max_lifetime: rules.max_lifetime,
             entries,
             unusable: unusable.into_iter().map(|record| record.id).collect(),
         })))
@@ -103,15 +108,15 @@ impl KeyTable {
         now: WallTime,
     ) -> Result<&Entry, Refused> {
         let found = self.0.entries.get(&key.id);
-        let matches = self.0.peppers.verify(found.map(|it| &it.record.hash), key);
+        let hash = found.map(|entry| (entry.pepper, &entry.digest));
+        let matches = self.0.peppers.verify(hash, key);
         let Some(entry) = found.filter(|_| matches) else {
             return Err(Refused {
                 error: ApiKeyError::new(ApiKeyErrorKind::Invalid),
                 proven: None,
             });
         };
-        let holds = self.holds(&entry.record, now);
-        match holds.and_then(|()| entry.record.admits(address)) {
+        match entry.holds(now).and_then(|()| entry.admits(address)) {
             Ok(()) => Ok(entry),
             Err(error) => Err(Refused {
                 error,
@@ -128,34 +133,8 @@ impl KeyTable {
     ) -> Result<Option<Duration>, ApiKeyError> {
         let gone = || ApiKeyError::new(ApiKeyErrorKind::Invalid);
         let entry = self.0.entries.get(&id).ok_or_else(gone)?;
-        self.holds(&entry.record, now)?;
-        Ok(entry.record.expires.map(|end| end.saturating_since(now)))
-    }
-
-    fn holds(&self, record: &KeyRecord, now: WallTime) -> Result<(), ApiKeyError> {
-        match record.state(now) {
-            KeyState::Live => {}
-            KeyState::Revoked => return Err(ApiKeyError::new(ApiKeyErrorKind::Revoked)),
-            KeyState::Expired => {
-                let end = record.expires.unwrap_or(now);
-                return Err(ApiKeyError::timed(ApiKeyErrorKind::Expired, end, now));
-            }
-            KeyState::NotYetValid => {
-                let begin = record.not_before.unwrap_or(now);
-                return Err(ApiKeyError::timed(ApiKeyErrorKind::NotYetValid, begin, now));
-            }
-        }
-        let fits = |most: Duration| {
-            let lifetime = record
-                .expires
-                .map(|end| end.saturating_since(record.created));
-            lifetime.is_some_and(|lifetime| lifetime <= most)
-        };
-        if self.0.max_lifetime.is_none_or(fits) {
-            Ok(())
-        } else {
-            Err(ApiKeyError::new(ApiKeyErrorKind::LifetimeTooLong))
-        }
+        entry.holds(now)?;
+        Ok(entry.end.map(|end| end.saturating_since(now)))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -171,7 +150,50 @@ impl KeyTable {
     }
 }
 
-impl KeyRecord {
+impl Entry {
+    fn new(rules: &TableRules, record: KeyRecord, pepper: PepperIndex, used: Arc<Use>) -> Self {
+        let fits = |most: Duration| {
+            let lifetime = record
+                .expires
+                .map(|end| end.saturating_since(record.created));
+            lifetime.is_some_and(|lifetime| lifetime <= most)
+        };
+        let refused = match (record.revoked, rules.max_lifetime.is_none_or(fits)) {
+            (Some(_), _) => Some(ApiKeyErrorKind::Revoked),
+            (None, false) => Some(ApiKeyErrorKind::LifetimeTooLong),
+            (None, true) => None,
+        };
+        Self {
+            digest: *record.hash.digest(),
+            pepper,
+            begin: record.not_before.unwrap_or(WallTime::from_unix_seconds(0)),
+            end: record.expires,
+            networks: record.networks.clone().into(),
+            refused,
+            verified: Arc::new(VerifiedKey::new(&rules.issuer, &record)),
+            used,
+            record: Box::new(record),
+        }
+    }
+
+    /// As [`KeyRecord::state`] has it, and that it was not made for too long.
+    fn holds(&self, now: WallTime) -> Result<(), ApiKeyError> {
+        if let Some(kind @ ApiKeyErrorKind::Revoked) = self.refused {
+            return Err(ApiKeyError::new(kind));
+        }
+        if let Some(end) = self.end.filter(|end| now >= *end) {
+            return Err(ApiKeyError::timed(ApiKeyErrorKind::Expired, end, now));
+        }
+        if now < self.begin {
+            let kind = ApiKeyErrorKind::NotYetValid;
+            return Err(ApiKeyError::timed(kind, self.begin, now));
+        }
+        match self.refused {
+            Some(kind) => Err(ApiKeyError::new(kind)),
+            None => Ok(()),
+        }
+    }
+
     fn admits(&self, address: Option<IpAddr>) -> Result<(), ApiKeyError> {
         let from = |address| {
             self.networks
@@ -184,9 +206,7 @@ impl KeyRecord {
             Err(ApiKeyError::new(ApiKeyErrorKind::AddressNotAllowed))
         }
     }
-}
 
-impl Entry {
     pub(crate) fn note_use(&self, now: WallTime) {
         self.used.note(now);
     }

@@ -25,8 +25,6 @@ pub struct VerifiedKey {
     name: Option<Box<str>>,
     tenant: Option<Box<str>>,
     created: WallTime,
-    /// What decisions say of it.
-    pub(crate) note: Arc<str>,
 }
 
 impl VerifiedKey {
@@ -48,8 +46,12 @@ impl VerifiedKey {
             name: record.name.clone(),
             tenant: record.tenant.clone(),
             created: record.created,
-            note: format!("key {}", record.id).into(),
         }
+    }
+
+    /// What a refusal says of it; one that passes is told by its principal.
+    pub(crate) fn note(&self) -> Arc<str> {
+        format!("key {}", self.id).into()
     }
 
     /// Whoever requests with the key act for.

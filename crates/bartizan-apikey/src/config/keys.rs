@@ -53,7 +53,10 @@ impl ApiKeyConfigBuilder {
 
 /// Keys that are given by hand are wrong now or never.
 fn check(records: &[KeyRecord], peppers: &Peppers) -> Result<(), ConfigError> {
-    match records.iter().find(|record| !peppers.know(&record.hash)) {
+    match records
+        .iter()
+        .find(|record| peppers.of(&record.hash).is_none())
+    {
         Some(record) => Err(ConfigError::UnknownPepper(record.id)),
         None => Ok(()),
     }

@@ -4,9 +4,36 @@ use super::*;
 use crate::format::{KeyFormat, NewKey};
 use crate::hash::Pepper;
 use crate::hash::tests::COUNT;
-use crate::record::KeyRecordBuilder;
+use crate::record::{KeyRecordBuilder, KeyState};
 
 const NOW: WallTime = WallTime::from_unix_seconds(1_800_000_000);
+
+/// What an entry says of its state is what its record says.
+#[test]
+fn entries_and_records_agree() {
+    let key = new_key();
+    for revoked in [false, true] {
+        let record = record(&key)
+            .with_not_before(after(10))
+            .with_expires(after(20));
+        let record = record.build().unwrap();
+        let record = if revoked {
+            record.revoked_at(NOW)
+        } else {
+            record
+        };
+        let table = table(&rules(), vec![record.clone()]);
+        for at in 0..30 {
+            let expected = match record.state(after(at)) {
+                KeyState::Live => Ok(()),
+                KeyState::Expired => Err(ApiKeyErrorKind::Expired),
+                KeyState::NotYetValid => Err(ApiKeyErrorKind::NotYetValid),
+                KeyState::Revoked => Err(ApiKeyErrorKind::Revoked),
+            };
+            check(&table, &key, None, at, expected);
+        }
+    }
+}
 
 fn after(seconds: u64) -> WallTime {
     NOW + Duration::from_secs(seconds)

@@ -81,6 +81,27 @@ async fn what_could_not_be_told_is_told_later() {
     assert_eq!(store.uses().len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_refused_forgets_no_use() {
+    let town = Town::new();
+    let record = town.record().build().unwrap();
+    let store = Store::with([record.clone()]);
+    let layer = ApiKeyLayer::load(store.config(&town.clock).build().unwrap())
+        .await
+        .unwrap();
+    let other = || town.record_of(&new_key()).build().unwrap();
+    let twice = other();
+    store.set(vec![twice.clone(), twice]);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(outcome(&layer, &town.key).await, passed());
+    store.set(vec![record, other()]);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(layer.guard().keys(), 2);
+    assert!(layer.guard().last_used(town.key.id()).is_some());
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(store.uses().len(), 1);
+}
+
 #[tokio::test]
 async fn uses_of_keys_of_a_file_are_written_beside_it() {
     let (town, folder) = (Town::new(), Folder::new("uses"));
