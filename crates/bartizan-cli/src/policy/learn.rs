@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use bartizan::audit::{LedgerReader, Record, RequestRecord, Stage};
-use bartizan::authz::{Callers, Policy, Rule, Targets};
+use bartizan::authz::{Callers, PathPattern, Policy, Rule, Targets};
 use bartizan::core::{Enforcement, Outcome, SpiffePattern};
 use clap::Args;
 use serde_json::json;
@@ -73,7 +73,13 @@ impl Learn {
             seen.refused += 1;
             return;
         }
-        let Some(template) = record.template else {
+        // The method of a gRPC call is whatever the caller wrote, who must not write a wildcard.
+        let is_route = |template: &&str| {
+            let path = Usage::path(template);
+            let wild = record.protocol.is_grpc() && path.contains(['{', '}', '*']);
+            !wild && PathPattern::parse(&path).is_ok()
+        };
+        let Some(template) = record.template.filter(is_route) else {
             seen.without_route += 1;
             return;
         };
@@ -162,11 +168,13 @@ impl Learn {
         if let Some(client) = &caller.client {
             callers = callers.client(client);
         }
+        // A name is short, and the same on every terminal.
         let name: String = format!("learned {number}: {caller}")
             .chars()
-            .take(60)
+            .take(100)
             .collect();
-        let mut rule = Rule::allow(&name.replace(char::is_control, " ")).from(callers);
+        let name = name.replace(|c: char| !c.is_ascii_graphic() && c != ' ', "?");
+        let mut rule = Rule::allow(&name).from(callers);
         for (methods, templates) in usage.by_methods() {
             let targets = methods
                 .iter()

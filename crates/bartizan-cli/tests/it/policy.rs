@@ -392,10 +392,14 @@ async fn ledger(folder: &Path, calls: &[(&str, &str, Option<&str>, Option<&str>)
             }
             inner.clone().oneshot(request)
         }));
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(*method)
             .uri(*path)
             .extension(connection);
+        // What is posted to a service's method is a call of gRPC.
+        if path.contains("shop.") || path.contains('{') {
+            request = request.header("content-type", "application/grpc");
+        }
         let response = service
             .oneshot(request.body(Full::new(Bytes::new())).unwrap())
             .await
@@ -417,17 +421,21 @@ async fn what_a_log_has_seen_is_learned_and_nothing_else() {
         ("DELETE", "/orders/7", Some(WEB), Some("alice")),
         ("GET", "/healthz", None, None),
         ("GET", "/unknown", Some(WEB), Some("alice")),
+        ("POST", "/shop.Orders/Read", Some(batch), None),
+        // Whoever writes a wildcard does not get one.
+        ("POST", "/{*everything}", Some(batch), None),
     ];
     ledger(&folder.path("audit"), &calls).await;
     let learn = ["policy", "learn", "--ledger", "audit"];
     let text = done(&folder, &learn);
     assert!(
-        text.contains("orders.example/audit has seen: 5 requests"),
+        text.contains("orders.example/audit has seen: 6 requests"),
         "{text}"
     );
     assert!(text.contains("# Left out: 1 that were refused"), "{text}");
-    assert!(text.contains("# Left out: 1 without a route"), "{text}");
+    assert!(text.contains("# Left out: 2 without a route"), "{text}");
     assert!(text.contains("#        2 x GET /orders/{id}\n"), "{text}");
+    assert!(!text.contains("everything"), "{text}");
     // What was seen of nobody in particular is told, and not allowed.
     assert!(
         text.contains("# NOT ALLOWED here") && text.contains("#        1 x GET /healthz\n"),
@@ -458,6 +466,14 @@ async fn what_a_log_has_seen_is_learned_and_nothing_else() {
     );
     expect("allow", &format!("path = \"/orders\", peer = \"{batch}\""));
     expect(
+        "allow",
+        &format!("grpc = \"shop.Orders/Read\", peer = \"{batch}\""),
+    );
+    expect(
+        "deny",
+        &format!("grpc = \"shop.Orders/Write\", peer = \"{batch}\""),
+    );
+    expect(
         "deny",
         &format!("method = \"DELETE\", path = \"/orders/7\", subject = \"alice\", {web}"),
     );
@@ -476,7 +492,7 @@ async fn what_a_log_has_seen_is_learned_and_nothing_else() {
     let test = ["policy", "test", "--policy", "learned.toml", "table.toml"];
     assert_eq!(
         done(&folder, &test),
-        "all 10 cases are decided as expected\n"
+        "all 12 cases are decided as expected\n"
     );
 
     let learned = json(&folder, &learn);
@@ -486,7 +502,7 @@ async fn what_a_log_has_seen_is_learned_and_nothing_else() {
     );
     assert_eq!(
         (&learned["anonymous"], &learned["without_route"]),
-        (&1.into(), &1.into())
+        (&1.into(), &2.into())
     );
     let with_anonymous = done(&folder, &[&learn[..], &["--allow-anonymous"]].concat());
     assert!(

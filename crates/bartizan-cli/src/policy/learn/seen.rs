@@ -65,12 +65,16 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    pub(super) fn add(&mut self, template: &str, method: &str) {
-        // The method of a gRPC call stands in the record without the slash in front of it.
-        let template = match template.starts_with('/') {
+    /// The method of a gRPC call stands in a record without the slash in front of it.
+    pub(super) fn path(template: &str) -> String {
+        match template.starts_with('/') {
             true => template.to_owned(),
             false => format!("/{template}"),
-        };
+        }
+    }
+
+    pub(super) fn add(&mut self, template: &str, method: &str) {
+        let template = Self::path(template);
         *self
             .routes
             .entry((template, method.to_owned()))
