@@ -1,5 +1,5 @@
 //! The layer of API keys in front of a service that does nothing, beside the hash that it cannot do
-//! without. Exits with an error past its bounds.
+//! without. Exits with an error past its bound on allocations.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -23,9 +23,6 @@ use ring::hmac;
 use tower::{Layer as _, Service};
 
 use support::{Bare, Open, connection, send};
-
-/// What a verification may take beyond the context, in nanoseconds.
-const MOST_NANOSECONDS: f64 = 1000.0;
 
 const KEYS: usize = 100_000;
 
@@ -133,7 +130,7 @@ fn main() -> ExitCode {
     comparison.case("raw ring: HMAC-SHA256 of 65 bytes alone", || {
         hmac::verify(&raw, text, tag.as_ref()).is_ok()
     });
-    let accepted = comparison.run();
+    comparison.run();
 
     let mut comparison = Comparison::new("API keys, any of 100,000, an accepted request");
     comparison.case("context, decision, no rule", || {
@@ -142,7 +139,7 @@ fn main() -> ExitCode {
     comparison.case("context, ApiKeyLayer", || {
         send(&mut many, received(&sent[next()])).status()
     });
-    let any = comparison.run();
+    comparison.run();
 
     // The identifier of one key with the secret of another is told from no key by its time alone,
     // if at all: checksums are made by whoever makes keys up.
@@ -174,8 +171,7 @@ fn main() -> ExitCode {
     });
     comparison.run();
 
-    let within = accepted[1].beyond <= MOST_NANOSECONDS && any[1].beyond <= MOST_NANOSECONDS;
-    if beyond == 0 && within {
+    if beyond == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
