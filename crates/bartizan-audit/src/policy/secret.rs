@@ -84,6 +84,10 @@ pub(crate) fn redacted(value: &str) -> &str {
 /// Whether a value is a credential by its looks, or holds one, whatever its name is. Also behind
 /// percent signs, twice if need be: queries are recorded as they were sent.
 pub(crate) fn looks_secret(value: &str) -> bool {
+    // As every gRPC method is, which is looked at with each call.
+    if value.bytes().all(is_plain) {
+        return is_jws(value) || has_known_beginning(value);
+    }
     if shows_a_secret(value) {
         return true;
     }
@@ -100,14 +104,20 @@ pub(crate) fn looks_secret(value: &str) -> bool {
     false
 }
 
+/// Whether a byte begins none of the forms that take more than a word.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_')
+}
+
+/// The dots of a JWS, and the base64url form of `{"`.
+fn is_jws(value: &str) -> bool {
+    let dots = value.bytes().filter(|byte| *byte == b'.').count();
+    dots >= 2 && value.contains("eyJ")
+}
+
 fn shows_a_secret(value: &str) -> bool {
-    let is_jws = || {
-        // The dots of a JWS, and the base64url form of `{"`.
-        let dots = value.bytes().filter(|byte| *byte == b'.').count();
-        dots >= 2 && value.contains("eyJ")
-    };
     names_a_scheme(value)
-        || is_jws()
+        || is_jws(value)
         || value.contains("PRIVATE KEY-----")
         || has_known_beginning(value)
         || (value.contains("://") && has_user_information(value))
@@ -125,14 +135,16 @@ fn names_a_scheme(value: &str) -> bool {
 }
 
 fn has_known_beginning(value: &str) -> bool {
-    let in_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    // Most words are too short; every gRPC method is looked at.
-    let words = value.split(|c| !in_token(c));
+    let in_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
+    let words = value.as_bytes().split(|byte| !in_token(byte));
+    // Most words are too short.
     words
         .filter(|word| word.len() > SHORTEST_TOKEN)
         .any(|word| {
-            let known = KNOWN.iter().filter_map(|known| word.strip_prefix(known));
-            known.into_iter().any(|token| token.len() >= SHORTEST_TOKEN)
+            KNOWN.iter().any(|known| {
+                let token = word.strip_prefix(known.as_bytes());
+                token.is_some_and(|token| token.len() >= SHORTEST_TOKEN)
+            })
         })
 }
 
@@ -261,6 +273,9 @@ mod tests {
             ("ghp_0123456789abcdefghij", true),
             ("key AKIAIOSFODNN7EXAMPLEX", true),
             ("AKIA was here", false),
+            ("/x/ghp_0123456789abcdefghij", true),
+            ("/shop.v1.PaymentsService/Charge", false),
+            ("/v1.eyJhbGciOiJub25lIn0.e30/x", true),
             ("curl/8.0", false),
             ("a.b.c", false),
             ("Mozilla/5.0 (X11; Linux x86_64) q=0.9", false),
