@@ -15,7 +15,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_health::server::HealthReporter;
 use tonic_types::StatusExt as _;
 
-use crate::support::{Gate, Town};
+use crate::support::{Gate, Town, h2};
 
 /// A gRPC service in the clear.
 async fn health() -> (SocketAddr, HealthReporter) {
@@ -25,10 +25,6 @@ async fn health() -> (SocketAddr, HealthReporter) {
     let server = Server::builder().add_service(health);
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
     (address, reporter)
-}
-
-fn h2(text: &str) -> String {
-    text.replace("response_seconds", "protocol = \"h2\"\nresponse_seconds")
 }
 
 /// What a workload needs to connect under this certificate.

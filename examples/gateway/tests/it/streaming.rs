@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::support::{PATIENCE, Town, upstream};
+use crate::support::{PATIENCE, Town, h2, upstream};
 
 /// A body whose frames are sent one by one.
 struct ByHand(mpsc::Receiver<Frame<Bytes>>);
@@ -190,9 +190,7 @@ async fn trailers_pass_without_what_would_mean_something_in_a_head() {
         });
         Response::new(body)
     });
-    let text = town.plain(mirror.await);
-    let text = text.replace("response_seconds", "protocol = \"h2\"\nresponse_seconds");
-    let gate = town.start(&text).await;
+    let gate = town.start(&h2(&town.plain(mirror.await))).await;
     let stream = TcpStream::connect(gate.at.requests).await.unwrap();
     let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.unwrap();

@@ -172,6 +172,12 @@ impl Town {
     }
 }
 
+/// The same before a service that speaks HTTP/2, over which there are no WebSockets.
+pub(crate) fn h2(text: &str) -> String {
+    text.replace("response_seconds", "protocol = \"h2\"\nresponse_seconds")
+        .replace("websocket = true", "websocket = false")
+}
+
 impl Drop for Town {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
