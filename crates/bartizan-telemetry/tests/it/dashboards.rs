@@ -301,25 +301,55 @@ fn every_alert_leads_to_a_section_that_exists() {
     }
 }
 
-#[test]
-fn promtool_takes_the_rules_and_they_fire_when_they_should() {
-    if Command::new("promtool").arg("--version").output().is_err() {
+/// Whether there is a promtool; a pipeline has to have one.
+fn has_promtool() -> bool {
+    let found = Command::new("promtool").arg("--version").output().is_ok();
+    if !found {
         let required = std::env::var_os("BARTIZAN_REQUIRE_SERVERS").is_some();
         assert!(!required, "promtool is not installed (Debian: prometheus)");
-        println!("promtool is not installed: the rules are not tried");
+        println!("promtool is not installed: nothing is tried with it");
+    }
+    found
+}
+
+fn promtool(arguments: &[&str], folder: &Path) {
+    let output = Command::new("promtool")
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {said}{complained}");
+}
+
+#[test]
+fn promtool_takes_the_rules_and_they_fire_when_they_should() {
+    if has_promtool() {
+        let folder = docs().join("grafana");
+        promtool(&["check", "rules", "alerts.yml"], &folder);
+        promtool(&["test", "rules", "alerts.test.yml"], &folder);
+    }
+}
+
+#[test]
+fn promtool_reads_every_query_of_the_dashboard() {
+    if !has_promtool() {
         return;
     }
-    for arguments in [
-        ["check", "rules", "alerts.yml"],
-        ["test", "rules", "alerts.test.yml"],
-    ] {
-        let output = Command::new("promtool")
-            .args(arguments)
-            .current_dir(docs().join("grafana"))
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        let complained = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {said}{complained}");
+    let mut rules = "groups:\n- name: dashboard\n  rules:\n".to_owned();
+    let queries = dashboard()
+        .into_iter()
+        .filter(|it| !it.starts_with("label_values"));
+    for (number, query) in queries.enumerate() {
+        let query = query
+            .replace("$__rate_interval", "5m")
+            .replace("$job", ".*");
+        rules += &format!("  - record: panel:{number}\n    expr: |\n      {query}\n");
     }
+    let folder = std::env::temp_dir();
+    let file = format!("bartizan-dashboard-{}.yml", std::process::id());
+    std::fs::write(folder.join(&file), rules).unwrap();
+    promtool(&["check", "rules", &file], &folder);
+    std::fs::remove_file(folder.join(&file)).unwrap();
 }
