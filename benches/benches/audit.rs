@@ -13,269 +13,24 @@
     reason = "a bench measures time, prints, and may panic"
 )]
 
-use std::convert::Infallible;
-use std::future::{Ready, ready};
+#[path = "support/recorded.rs"]
+mod recorded;
+#[path = "support/traced.rs"]
+mod traced;
+
 use std::path::{Path, PathBuf};
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bartizan_audit::{
     Audit, AuditConfig, AuditLayer, Durability, Ledger, LedgerBuilder, Rule, Verifier,
 };
 use bartizan_benches::Comparison;
-use bartizan_core::{
-    Code, Connection, Decision, Entrance, Outcome, Peer, PeerIdentity, Principal, Protocol,
-    RouteTable, Scheme, SecurityContext, VerifiedCertificate, WallTime,
-};
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
-use http_body::{Body, Frame};
-use http_body_util::Full;
 use tower::{Layer, Service};
 
-const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-/// What the listener and the layers further in would have found.
-#[derive(Clone)]
-struct Facts {
-    connection: Connection,
-    principal: Principal,
-    entrance: Arc<Entrance>,
-}
-
-fn entrance() -> Entrance {
-    let routes = RouteTable::new(["/orders/{id}", "/payments", "/healthz"]);
-    Entrance::new().with_routes(routes.unwrap())
-}
-
-impl Facts {
-    fn new() -> Self {
-        let peer = Peer::assert_verified(VerifiedCertificate {
-            identity: PeerIdentity::Spiffe("spiffe://example.org/gateway".parse().unwrap()),
-            certificate_sha256: [7; 32],
-            serial: Box::new([1]),
-            not_after: WallTime::MAX,
-        });
-        let remote = "192.0.2.7:4711".parse().unwrap();
-        let principal = Principal::builder(Scheme::Jwt, "https://issuer.example", "alice")
-            .with_client("storefront")
-            .with_token_id("0190a1b2-0000-7000");
-        Self {
-            connection: Connection::from_remote(remote).with_peer(peer),
-            principal: principal.assert_verified(),
-            entrance: Arc::new(entrance()),
-        }
-    }
-
-    /// As a host hands it over.
-    fn request(&self) -> Request<()> {
-        let mut request = Request::new(());
-        *request.uri_mut() = http::Uri::from_static("/orders/17");
-        let headers = request.headers_mut();
-        headers.insert("traceparent", HeaderValue::from_static(TRACE));
-        request.extensions_mut().insert(self.connection.clone());
-        request
-    }
-
-    /// As it comes from a layer further out, which has made the context.
-    fn met(&self) -> Request<()> {
-        let (mut parts, ()) = self.request().into_parts();
-        let opened = Entrance::open(Some(&self.entrance), &mut parts, Protocol::Http);
-        opened.1.unwrap();
-        Request::from_parts(parts, ())
-    }
-}
-
-/// A handler behind layers that have decided. Without a context there is nobody to tell.
-#[derive(Clone)]
-struct Handler(Facts, &'static [u8]);
-
-/// What handlers answer with.
-const PAID: &[u8] = b"paid";
-
-impl Service<Request<()>> for Handler {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<()>) -> Self::Future {
-        if let Some(context) = SecurityContext::of(request.extensions()) {
-            context.set_principal(self.0.principal.clone()).unwrap();
-            context.record(Decision::new("mtls", Outcome::Allowed));
-            context.record(Decision::new("jwt", Outcome::Allowed));
-            let shadow = Decision::new("ratelimit", Outcome::WouldHaveDenied);
-            context.record(shadow.with_code(Code::new("ratelimit.exceeded")));
-        }
-        ready(Ok(Response::new(Full::new(Bytes::from_static(self.1)))))
-    }
-}
-
-/// What a user would write: a layer that tells of each request by one event of `tracing`, once the
-/// body has ended.
-#[derive(Clone)]
-struct Traced<S>(S);
-
-struct Told {
-    context: SecurityContext,
-    method: http::Method,
-    trace: Option<HeaderValue>,
-    began: Instant,
-    status: u16,
-    bytes: usize,
-}
-
-struct TracedFuture<F>(F, Option<Told>);
-
-struct TracedBody(Full<Bytes>, Option<Told>);
-
-impl<S> Service<Request<()>> for Traced<S>
-where
-    S: Service<Request<()>, Response = Response<Full<Bytes>>, Error = Infallible>,
-    S::Future: Unpin,
-{
-    type Response = Response<TracedBody>;
-    type Error = Infallible;
-    type Future = TracedFuture<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<()>) -> Self::Future {
-        let told = Told {
-            context: SecurityContext::of(request.extensions()).unwrap().clone(),
-            method: request.method().clone(),
-            trace: request.headers().get("traceparent").cloned(),
-            began: Instant::now(),
-            status: 0,
-            bytes: 0,
-        };
-        TracedFuture(self.0.call(request), Some(told))
-    }
-}
-
-impl<F> Future for TracedFuture<F>
-where
-    F: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Unpin,
-{
-    type Output = Result<Response<TracedBody>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Poll::Ready(Ok(response)) = Pin::new(&mut self.0).poll(cx) else {
-            return Poll::Pending;
-        };
-        let mut told = self.1.take().unwrap();
-        told.status = response.status().as_u16();
-        Poll::Ready(Ok(response.map(|body| TracedBody(body, Some(told)))))
-    }
-}
-
-impl Body for TracedBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let polled = Pin::new(&mut self.0).poll_frame(cx);
-        let Some(told) = &mut self.1 else {
-            return polled;
-        };
-        if let Poll::Ready(Some(Ok(frame))) = &polled {
-            told.bytes += frame.data_ref().map_or(0, Bytes::len);
-        }
-        if self.0.is_end_stream()
-            && let Some(told) = self.1.take()
-        {
-            told.tell();
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-}
-
-impl Told {
-    fn tell(&self) {
-        let context = &self.context;
-        let principal = context.principal().unwrap();
-        let decisions = context.decisions();
-        let decision = |at: usize| {
-            let decision = &decisions[at];
-            let code = decision.code().map_or("", |code| code.as_str());
-            (decision.layer(), decision.outcome().as_str(), code)
-        };
-        let (first, second, third) = (decision(0), decision(1), decision(2));
-        tracing::info!(
-            method = self.method.as_str(),
-            template = context.template(),
-            status = self.status,
-            duration_us = u64::try_from(self.began.elapsed().as_micros()).unwrap(),
-            peer = %context.peer().unwrap(),
-            address = ?context.address(),
-            scheme = principal.scheme().as_str(),
-            issuer = principal.issuer(),
-            subject = principal.subject(),
-            client = principal.client(),
-            token_id = principal.token_id(),
-            trace = self.trace.as_ref().and_then(|trace| trace.to_str().ok()),
-            first_layer = first.0,
-            first_outcome = first.1,
-            first_code = first.2,
-            second_layer = second.0,
-            second_outcome = second.1,
-            second_code = second.2,
-            third_layer = third.0,
-            third_outcome = third.1,
-            third_code = third.2,
-            response_bytes = self.bytes,
-            ending = "complete",
-            "request"
-        );
-    }
-}
-
-fn answer<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("nothing waits here"),
-    }
-}
-
-/// Sends a request, and reads the answer to its end, as a server does.
-fn send<S, B>(service: &mut S, request: Request<()>) -> usize
-where
-    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes, Error = Infallible>,
-{
-    let mut cx = Context::from_waker(Waker::noop());
-    assert!(service.poll_ready(&mut cx).is_ready());
-    drain(answer(service.call(request)).unwrap())
-}
-
-fn drain<B: Body<Data = Bytes, Error = Infallible>>(response: Response<B>) -> usize {
-    let mut cx = Context::from_waker(Waker::noop());
-    let mut body = pin!(response.into_body());
-    let mut bytes = 0;
-    while !body.is_end_stream() {
-        match body.as_mut().poll_frame(&mut cx) {
-            Poll::Ready(Some(Ok(frame))) => bytes += frame.data_ref().map_or(0, Bytes::len),
-            Poll::Ready(None) => break,
-            _ => panic!("nothing waits or fails here"),
-        }
-    }
-    bytes
-}
+use self::recorded::{Facts, Handler, PAID, drain, entrance, send};
+use self::traced::{Traced, subscriber};
 
 struct Folder(PathBuf);
 
@@ -309,22 +64,6 @@ fn service(ledger: &Ledger, durability: Durability, body: &'static [u8]) -> Audi
         .unwrap();
     let layer = AuditLayer::new(config).with_entrance(entrance());
     layer.layer(Handler(Facts::new(), body))
-}
-
-/// The lines of `tracing`, by a thread of its own.
-fn subscriber(
-    file: &Path,
-) -> (
-    impl tracing::Subscriber + Send + Sync + use<>,
-    tracing_appender::non_blocking::WorkerGuard,
-) {
-    let (writer, guard) = tracing_appender::non_blocking(std::fs::File::create(file).unwrap());
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .with_writer(writer)
-        .with_current_span(false)
-        .finish();
-    (subscriber, guard)
 }
 
 /// What a request pays: the layers are given a request that has its context; one is outermost, and

@@ -450,4 +450,4 @@ impl std::error::Error for LedgerError {
 }
 
 #[cfg(test)]
-mod faults;
+mod tests;
