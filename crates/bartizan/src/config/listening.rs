@@ -108,18 +108,38 @@ pub(crate) mod serving {
             B::Error: Into<BoxError>,
         {
             let listening = self.listen().await?;
+            self.serve_on(listening, service, stop).await
+        }
+
+        /// The same over a listener that was [bound](Self::listen) before.
+        ///
+        /// # Errors
+        ///
+        /// If the listener's accept loop ends.
+        pub async fn serve_on<S, B>(
+            &self,
+            listening: Listening,
+            service: S,
+            stop: impl Future<Output = ()> + Send + 'static,
+        ) -> Result<(), BoxError>
+        where
+            S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+            S::Future: Send,
+            S::Error: Into<BoxError>,
+            B: Body + Send + 'static,
+            B::Data: Send,
+            B::Error: Into<BoxError>,
+        {
             let root = self.config().root;
             let limits = root.listener.as_ref();
             let served: io::Result<()> = match listening {
                 Listening::Open(listener) => {
-                    limited(serve(listener, service), limits)
-                        .with_shutdown(stop)
-                        .await
+                    let serve = limited(serve(listener, service), limits);
+                    serve.with_shutdown(stop).await
                 }
                 Listening::Strict(listener) => {
-                    limited(serve(listener, service), limits)
-                        .with_shutdown(stop)
-                        .await
+                    let serve = limited(serve(listener, service), limits);
+                    serve.with_shutdown(stop).await
                 }
             };
             if let Some(ledger) = self.ledger() {

@@ -24,6 +24,10 @@ impl Folder {
         let ca = DevelopmentCa::new("example.org").unwrap();
         let identity = ca.workload("/orders").unwrap();
         identity.write_pem(&path, "orders").unwrap();
+        ca.workload("/web")
+            .unwrap()
+            .write_pem(&path, "web")
+            .unwrap();
         ca.write_pem(&path, "ca").unwrap();
         let clock = ManualClock::at_system_time();
         let mint = TokenMint::new(ISSUER, SigningAlgorithm::Es256, clock).unwrap();

@@ -240,3 +240,69 @@ async fn fields_are_sealed_on_the_way_in_and_masked_on_the_way_out() {
     assert!(!stored.contains("6789"), "{stored}");
     assert_eq!(answer, r#"{"ssn":"****6789"}"#);
 }
+
+/// Sends one request over TLS, as the workload `web`, and gives everything that is answered.
+async fn say(folder: &Folder, address: SocketAddr, request: &str) -> String {
+    use bartizan::mtls::{AllowedPeers, MaterialFiles, MtlsConnector};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio_rustls::TlsConnector;
+
+    let path = |name: &str| folder.path().join(name);
+    let material = MaterialFiles::new(path("web.pem"), path("web-key.pem"));
+    let material = material.with_bundle("example.org".parse().unwrap(), path("ca.pem"));
+    let orders = AllowedPeers::id("spiffe://example.org/orders".parse().unwrap());
+    let connector = MtlsConnector::builder(material.load().unwrap().published(), orders);
+    let mut config = connector.build_client_config().unwrap();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = "localhost".try_into().unwrap();
+    let connector = TlsConnector::from(std::sync::Arc::new(config));
+    let mut stream = connector.connect(name, stream).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_router_is_served_over_mutual_tls_and_recorded() {
+    use bartizan::audit::{Verdict, Verifier};
+
+    let folder = Folder::new();
+    let configured = built(&folder, WHOLE).await;
+    let hello = async || "hello alice";
+    let app = axum::Router::new().route("/echo", axum::routing::post(hello));
+    let app = app.layer(configured.layer());
+
+    let listening = configured.listen().await.unwrap();
+    let address = listening.local_addr();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = configured.clone();
+    let server = tokio::spawn(async move {
+        let stopped = async move { drop(stopped.await) };
+        serving.serve_on(listening, app, stopped).await
+    });
+    let token = folder
+        .mint
+        .token()
+        .audience("orders")
+        .scope("echo")
+        .sign()
+        .unwrap();
+    let head = "POST /echo HTTP/1.1\r\nhost: orders\r\nconnection: close\r\ncontent-length: 0\r\n";
+    let request = format!("{head}authorization: Bearer {token}\r\n\r\n");
+    let answer = say(&folder, address, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.contains("hello "), "{answer}");
+    let answer = say(&folder, address, &format!("{head}\r\n")).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 401 ") && answer.contains("jwt.missing"),
+        "{answer}"
+    );
+
+    stop.send(()).unwrap();
+    server.await.unwrap().unwrap();
+    let verified = Verifier::new().run(&folder.path().join("audit")).unwrap();
+    assert_eq!(verified.verdict(), Verdict::Intact);
+}
