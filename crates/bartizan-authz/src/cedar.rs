@@ -22,7 +22,7 @@ use crate::facts::Facts;
 ///
 /// | in Cedar | is |
 /// |---|---|
-/// | `Principal::"issuer/subject"` | whoever the request acts for: `issuer`, `subject`, `client`, `scopes`, `roles`; in `Role::"…"` |
+/// | `Principal::"issuer#subject"` | whoever the request acts for: `issuer`, `subject`, `client`, `scopes`, `roles`; in `Role::"…"` |
 /// | `Peer::"spiffe://…"` | the workload at the other end: `id`, `trust_domain`; in `TrustDomain::"…"`. It is the principal of a request that acts for nobody, and always `context.peer` |
 /// | `Anonymous::"anonymous"` | the principal of a request without either |
 /// | `Action::"GET"` | the method; `Action::"shop.Orders/Read"` for gRPC methods that were [named](CedarBuilder::add_grpc). All HTTP methods are in `Action::"http"`, all gRPC methods in `Action::"grpc"` |

@@ -236,7 +236,11 @@ impl Condition {
             Fact::Claim(path) => facts.has_claim_like(path, text),
             Fact::Client => of_principal(Principal::client),
             Fact::ClientAddress => within(facts.address?),
-            Fact::DestinationAddress => within(facts.destination?.ip()),
+            // A service that listens on every address says of none that it was meant.
+            Fact::DestinationAddress => match facts.destination?.ip() {
+                address if address.is_unspecified() => return None,
+                address => within(address),
+            },
             Fact::DestinationPort => {
                 let port = facts.destination?.port();
                 matchers.iter().any(|matcher| matcher.is_port(port))

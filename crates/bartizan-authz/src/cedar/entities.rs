@@ -80,9 +80,10 @@ fn action<'a>(facts: &Facts<'a>, terms: &'a CedarBuilder) -> &'a str {
 }
 
 fn add_principal(principal: &Principal, all: &mut Vec<Entity>) -> Result<EntityUid, String> {
+    // No issuer has a fragment (RFC 8414 §2), so that no subject can take the place of another's.
     let id = uid(
         "Principal",
-        &format!("{}/{}", principal.issuer(), principal.subject()),
+        &format!("{}#{}", principal.issuer(), principal.subject()),
     )?;
     let mut attributes = HashMap::from([
         ("issuer".to_owned(), text(principal.issuer())),

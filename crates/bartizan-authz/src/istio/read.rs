@@ -71,16 +71,14 @@ impl Terms {
         place.only(&["from", "to", "when"])?;
         for from in place.items("from")? {
             from.only(&["source"])?;
-            let source = filled(&from, "source")?;
-            source.only(&SOURCE)?;
+            let source = filled(&from, "source", &SOURCE)?;
             rule = rule.from(self.callers(&source, namespace)?);
         }
         let operations = place.items("to")?;
         let is_bound = !operations.is_empty();
         for to in operations {
             to.only(&["operation"])?;
-            let operation = filled(&to, "operation")?;
-            operation.only(&OPERATION)?;
+            let operation = filled(&to, "operation", &OPERATION)?;
             if let Some(targets) = targets(&operation, notes)? {
                 rule = rule.to(targets);
             }
@@ -291,10 +289,17 @@ fn told(condition: &Condition, place: &Place<'_>) -> Result<(), IstioError> {
     }
 }
 
-/// The member of this name, in which something has to be said.
-fn filled<'d>(place: &Place<'d>, name: &str) -> Result<Place<'d>, IstioError> {
-    let member = place.member(name).filter(|member| !member.is_nothing());
-    member.ok_or_else(|| place.invalid(format!("`{name}` has to say something")))
+/// The member of this name, in which something has to be said: one that says nothing, or lists
+/// nothing, would be about everybody.
+fn filled<'d>(place: &Place<'d>, name: &str, known: &[&str]) -> Result<Place<'d>, IstioError> {
+    let empty = || place.invalid(format!("`{name}` has to say something"));
+    let member = place.member(name).ok_or_else(empty)?;
+    member.only(known)?;
+    let mut says = false;
+    for list in known {
+        says |= !member.items(list)?.is_empty();
+    }
+    if says { Ok(member) } else { Err(empty()) }
 }
 
 /// The pattern of a principal, if it is one; a text with wildcards elsewhere is none.

@@ -118,7 +118,7 @@ fn everything_that_is_known_can_be_asked_for() {
     for (condition, expected) in [
         ("true", true),
         (
-            "principal == Principal::\"https://issuer.example/alice\"",
+            "principal == Principal::\"https://issuer.example#alice\"",
             true,
         ),
         ("principal is Peer", false),
@@ -319,7 +319,7 @@ fn a_policy_decides_as_the_same_one_in_cedar_does() {
          when { context has peer && context.peer in TrustDomain::\"example.org\" };
          @id(\"outside\") forbid (principal, action, resource)
          unless { context has address && context.address.isInRange(ip(\"10.0.0.0/8\")) };
-         @id(\"not bob\") forbid (principal == Principal::\"https://issuer.example/bob\", action, resource);",
+         @id(\"not bob\") forbid (principal == Principal::\"https://issuer.example#bob\", action, resource);",
     );
     let peers = [
         None,

@@ -180,6 +180,12 @@ fn what_is_not_known_is_held_against_the_request() {
         applies(&on(Fact::DestinationPort, &["80"]), &facts),
         [false, true, true]
     );
+    let mut anywhere = Facts::new("GET", "/");
+    anywhere.destination = Some("0.0.0.0:8443".parse().unwrap());
+    let one = on(Fact::DestinationAddress, &["0.0.0.0/0"]);
+    assert_eq!(applies(&one, &anywhere), [false, true, true]);
+    let port = on(Fact::DestinationPort, &["8443"]);
+    assert_eq!(applies(&port, &anywhere), [true; 3]);
     // What is absent is known.
     for fact in [Fact::Peer, Fact::Principal, Fact::Authority, Fact::Scope] {
         assert_eq!(

@@ -54,6 +54,14 @@ fn what_is_not_known_is_an_error_with_document_line_and_member() {
         "`source` has to say something",
     );
     check(
+        "  rules:\n  - from: [{source: {principals: []}}]",
+        "`source` has to say something",
+    );
+    check(
+        "  rules:\n  - to: [{operation: {paths: [], methods: }}]",
+        "`operation` has to say something",
+    );
+    check(
         "  rules:\n  - to: [{operation: {}}]",
         "`operation` has to say something",
     );
