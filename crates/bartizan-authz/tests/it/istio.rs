@@ -1,6 +1,7 @@
 //! Policies of Istio, read.
 
 mod export;
+mod mutations;
 mod tables;
 mod vectors;
 
