@@ -87,6 +87,11 @@ impl Catalog {
         }
     }
 
+    /// The names that there may be.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.services.keys().map(|name| &**name)
+    }
+
     /// Lists an instance, or keeps it listed, until `end`.
     pub(crate) fn register(
         &mut self,

@@ -1,5 +1,6 @@
 //! What can be asked of the registry. Who asks is proven by its certificate, and by nothing else.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,8 +34,8 @@ pub(crate) struct Desk(Arc<Shared>);
 
 struct Shared {
     catalog: Mutex<Catalog>,
-    /// Told of each change.
-    changes: watch::Sender<()>,
+    /// Told of each change of a service, by its name: those who wait for others are left alone.
+    changes: BTreeMap<Box<str>, watch::Sender<()>>,
     watchers: Watchers,
     lease: Duration,
     log: AuditObserver,
@@ -86,7 +87,9 @@ async fn look_up(
     let (Path(name), Query(watch)) = (name.map_err(malformed)?, watch.map_err(malformed)?);
     let who = identity(&peer)?;
     // Before it is looked, so that no change in between is missed.
-    let mut changes = desk.0.changes.subscribe();
+    let changes = desk.0.changes.get(name.as_str());
+    let changes = changes.ok_or_else(|| refused(Refusal::NotYours))?;
+    let mut changes = changes.subscribe();
     let mut found = desk.snapshot(&name, who)?;
     if let (Some(after), Some(wait)) = (watch.after, watch.wait) {
         let _place = desk.0.watchers.enter(who).map_err(refused)?;
@@ -157,9 +160,11 @@ impl Desk {
         lease: Duration,
         log: AuditObserver,
     ) -> Self {
+        let names = catalog.names().map(Box::from);
+        let changes = names.map(|name| (name, watch::Sender::new(()))).collect();
         Self(Arc::new(Shared {
             catalog: Mutex::new(catalog),
-            changes: watch::Sender::new(()),
+            changes,
             watchers,
             lease,
             log,
@@ -206,7 +211,9 @@ impl Desk {
         address: SocketAddr,
         who: &SpiffeId,
     ) {
-        self.0.changes.send_replace(());
+        if let Some(changes) = self.0.changes.get(service) {
+            changes.send_replace(());
+        }
         let detail = format!("{address} as {who}");
         let event = LifecycleEvent::new("registry", kind, code)
             .with_address(address.ip())
