@@ -264,6 +264,15 @@ impl State {
         observer.observe(&Event::Lifecycle(event));
     }
 
+    /// Marks what may be a key as sensitive, so that nobody prints it who prints headers.
+    fn mark(&self, headers: &mut HeaderMap) {
+        for (name, value) in headers.iter_mut() {
+            if name == self.behaviour.header || name == AUTHORIZATION {
+                value.set_sensitive(true);
+            }
+        }
+    }
+
     /// What is to be waited for, if newer keys could change the verdict.
     fn renewal(&self) -> Option<impl Future<Output = Renewal> + Send + use<>> {
         self.keys
@@ -285,6 +294,10 @@ impl Guard for ApiKeyGuard {
 
     fn check(&self, inspection: &mut Inspection<'_>) -> Check<ApiKeyPass, ApiKeyInquiry> {
         let state = &*self.0;
+        // There the key stays in the request, and may not be one that holds.
+        if state.duty.enforcement() == Enforcement::Shadow {
+            state.mark(&mut inspection.parts.headers);
+        }
         let error = match self.judge(inspection) {
             Ok(pass) => return Check::Now(Ok(pass)),
             Err(Verdict::Refused(rejection)) => return Check::Now(Err(rejection)),

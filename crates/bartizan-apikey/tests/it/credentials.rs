@@ -150,3 +150,24 @@ async fn a_key_that_stays_in_the_request_is_marked_as_sensitive() {
         assert_eq!(sensitive, stays.then_some(true));
     }
 }
+
+#[tokio::test]
+async fn in_shadow_mode_keys_that_do_not_hold_are_marked_as_well() {
+    let town = Town::new();
+    let config = town.config().with_enforcement(Enforcement::Shadow);
+    let service = started(config).layer(service_fn(async |request: Request<Empty<Bytes>>| {
+        assert_eq!(request.headers().len(), 3);
+        let marked = request.headers().values().all(|value| value.is_sensitive());
+        assert!(marked, "{:?}", request.headers());
+        Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+    }));
+    let request = Request::get("/")
+        .header("x-api-key", "hunter2")
+        .header("x-api-key", "hunter3")
+        .header("authorization", "ApiKey hunter4");
+    let response = service
+        .oneshot(request.body(Empty::new()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
+}
