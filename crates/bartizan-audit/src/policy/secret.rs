@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::record::shortened;
+
 /// What stands for a value that looks like a credential.
 pub(crate) const REDACTED: &str = "[redacted]";
 
@@ -64,16 +66,30 @@ const KNOWN: [&str; 16] = [
 /// How many characters of a token follow its known beginning at least.
 const SHORTEST_TOKEN: usize = 16;
 
+/// The shortest name that is looked at.
+const SHORTEST_NAME: usize = 3;
+
+/// How much of a value is looked at. Less than that is recorded, so that what is recorded was
+/// looked at with what stands behind it, and no client can make this take long.
+const LONGEST_LOOK: usize = 4 * 1024;
+
 /// Whether what has this name is a secret. Of a JSON pointer, any of its steps can name one.
 pub(crate) fn names_a_secret(name: &str) -> bool {
+    if name.len() < SHORTEST_NAME {
+        return false;
+    }
     let plain = |name: &str| -> String {
         let letters = name.chars().filter(char::is_ascii_alphanumeric);
         letters.map(|c| c.to_ascii_lowercase()).collect()
     };
-    // What a pointer writes for a tilde and a slash.
-    let whole = plain(&name.replace("~0", "").replace("~1", ""));
+    let whole = match name.contains('~') {
+        // What a pointer writes for a tilde and a slash.
+        true => plain(&name.replace("~0", "").replace("~1", "")),
+        false => plain(name),
+    };
     PARTS.iter().any(|part| whole.contains(part))
-        || name.split('/').any(|step| WHOLE.contains(&&*plain(step)))
+        || WHOLE.contains(&&*whole)
+        || (name.contains('/') && name.split('/').any(|step| WHOLE.contains(&&*plain(step))))
 }
 
 /// The value, or what stands for it if it looks like a credential.
@@ -84,6 +100,7 @@ pub(crate) fn redacted(value: &str) -> &str {
 /// Whether a value is a credential by its looks, or holds one, whatever its name is. Also behind
 /// percent signs, twice if need be: queries are recorded as they were sent.
 pub(crate) fn looks_secret(value: &str) -> bool {
+    let value = shortened(value, LONGEST_LOOK);
     // As every gRPC method is, which is looked at with each call.
     if value.bytes().all(is_plain) {
         return is_jws(value) || has_known_beginning(value);
@@ -284,6 +301,18 @@ mod tests {
         ] {
             assert_eq!(looks_secret(value), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn what_is_recorded_of_a_long_value_was_looked_at() {
+        // A text is cut behind 1 KiB when it is recorded.
+        for before in [0, 500, 1000, 1020] {
+            let value = format!("{} token=abc", "x".repeat(before));
+            assert!(looks_secret(&value), "{before}");
+            let long = format!("{value}{}", "y".repeat(100_000));
+            assert!(looks_secret(&long), "{before}");
+        }
+        assert!(!looks_secret(&"abc=1&".repeat(20_000)));
     }
 
     #[test]
