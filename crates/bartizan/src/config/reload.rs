@@ -51,8 +51,8 @@ impl Reload {
 
     fn of(before: &Root, after: &Root) -> Self {
         let mut it = Self::default();
-        let plaintext = |root: &Root| root.peers.as_ref().map(|it| it.insecure_plaintext.clone());
-        let plaintext = plaintext(before).flatten() != plaintext(after).flatten();
+        let plaintext = |root: &Root| root.peers.as_ref()?.insecure_plaintext.clone();
+        let plaintext = plaintext(before) != plaintext(after);
         for (differs, section) in [
             (before.exempt != after.exempt, "exempt"),
             (before.bans != after.bans, "bans"),
@@ -166,8 +166,18 @@ impl Live {
             root: &before,
             places: &places,
         };
-        let migration = self.fixed.migration.as_ref();
         let root = &config.root;
+        if let (Some(listener), None) = (&root.listener, &root.peers) {
+            let message = "[listener] goes on until a restart, and takes [peers] beside it";
+            return Err(Problem::new(listener.stands.0, "peers", message));
+        }
+        // The listener takes plaintext as it did; the layer lets it pass as the file says now.
+        let plaintext = |root: &Root| root.peers.as_ref()?.insecure_plaintext.clone();
+        let own = match &root.peers {
+            Some(peers) if plaintext(root) != plaintext(&before) => peers.migration()?,
+            _ => self.fixed.migration.clone(),
+        };
+        let migration = own.as_ref();
         let places = Places::build_after(root, migration, &self.with, Some(kept)).await?;
         places.set_rates(root);
         self.placed.store(Arc::new(places.placed(root)));

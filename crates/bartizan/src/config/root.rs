@@ -18,11 +18,14 @@ use crate::config::section::section;
 use crate::config::surroundings::Surroundings;
 use crate::config::tokens::Tokens;
 
+/// Files are not looked at more often.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 section! {
     /// The stack of a service. A table that is not there leaves its place empty; without `[rules]`
     /// every request is refused.
     Root {
-        /// How often this file is looked at for changes. `0s` never.
+        /// How often this file is looked at for changes: from 100ms. `0s` never.
         reload_interval: Duration = "10s",
         /// The outside: trusted proxies and routes.
         entrance: Option<Entrance>,
@@ -87,6 +90,7 @@ impl Root {
         let with = &with.dry();
         let mut problems = Vec::new();
         let mut note = |checked: Result<(), Problem>| problems.extend(checked.err());
+        note(self.check_intervals());
         if let Some(it) = &self.entrance {
             note(it.build(with).map(drop));
         }
@@ -154,5 +158,33 @@ impl Root {
             note(it.check().map(drop));
         }
         problems
+    }
+
+    /// Files are looked at without end, but not without pause.
+    fn check_intervals(&self) -> Result<(), Problem> {
+        let listener = self.listener.as_ref();
+        let rules = self.rules.as_ref();
+        let own = (
+            self.stands,
+            Some(self.reload_interval).filter(|it| !it.is_zero()),
+        );
+        for (path, stands, interval) in [
+            ("reload_interval", own.0, own.1),
+            (
+                "listener.reload_interval",
+                listener.map(|it| it.stands).unwrap_or_default(),
+                listener.map(|it| it.reload_interval),
+            ),
+            (
+                "rules.reload_interval",
+                rules.map(|it| it.stands).unwrap_or_default(),
+                rules.map(|it| it.reload_interval),
+            ),
+        ] {
+            if interval.is_some_and(|interval| interval < SHORTEST) {
+                return Err(Problem::new(stands.0, path, "is less than 100ms"));
+            }
+        }
+        Ok(())
     }
 }

@@ -34,6 +34,9 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place() {
         "[load]\n",
         &["line 1, column 1: load.limit: is missing, and there is no default for it"],
     );
+    let short = "line 1, column 1: reload_interval: is less than 100ms";
+    check("reload_interval = '1ns'", &[short]);
+    check("reload_interval = '0s'", &[]);
     check(
         "leeway = '5s'",
         &["line 1, column 1: leeway: unknown option here, it belongs into [[tokens.issuer]]"],

@@ -148,3 +148,37 @@ async fn the_file_is_followed_while_somebody_uses_it() {
     }
     assert_eq!(refused.as_deref(), Some("authz.denied"));
 }
+
+#[tokio::test]
+async fn plaintext_that_is_taken_out_is_refused_at_once() {
+    use bartizan::core::{Connection, Transport};
+    use bartizan_testkit::Call;
+
+    let folder = Folder::new();
+    let plaintext = "insecure_plaintext = { until = '2999-01-01T00:00:00Z', routes = ['/echo'] }";
+    let strict = format!("{OPEN}[peers]\nallow = ['spiffe://example.org/web']\n");
+    let configured = built(&folder, &format!("{strict}{plaintext}\n")).await;
+    let remote = "192.0.2.1:4000".parse().unwrap();
+    let connection = Connection::from_remote(remote).with_transport(Transport::Plaintext);
+    let call = Call::echo("hello").with_connection(connection);
+    let answer = Host::Hyper.send(&configured.layer(), &call).await.unwrap();
+    assert_eq!(answer.code(), None);
+
+    folder.write("bartizan.toml", &strict);
+    let reload = configured.reload().await.unwrap();
+    assert_eq!(reload.needs_restart(), ["peers.insecure_plaintext"]);
+    let answer = Host::Hyper.send(&configured.layer(), &call).await.unwrap();
+    assert_eq!(answer.code().as_deref(), Some("mtls.no_peer"));
+}
+
+#[tokio::test]
+async fn a_listener_that_goes_on_keeps_its_peers() {
+    let folder = Folder::new();
+    let text = crate::sample::WHOLE;
+    let configured = built(&folder, text).await;
+    folder.write("bartizan.toml", OPEN);
+    let error = configured.reload().await.unwrap_err().to_string();
+    assert!(error.contains("takes [peers] beside it"), "{error}");
+    let code = send(&configured, "192.0.2.1").await;
+    assert_eq!(code.as_deref(), Some("mtls.no_peer"));
+}
