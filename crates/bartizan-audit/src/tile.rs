@@ -194,6 +194,26 @@ pub(crate) fn read_tile<S: Storage>(
     }
 }
 
+/// Reads the first hashes of a tile, so many, that was not wider when somebody looked. A ledger that
+/// is being written may have replaced it by a wider one since.
+pub(crate) fn read_first<S: Storage>(
+    storage: &S,
+    id: TileId,
+    width: usize,
+) -> io::Result<Vec<Hash>> {
+    let missing = match read_tile(storage, id, width) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => error,
+        read => return read,
+    };
+    let wider = id.width(tiled(storage)?.map_or(0, |tree| tree.size));
+    if wider <= width {
+        return Err(missing);
+    }
+    let mut hashes = read_tile(storage, id, wider)?;
+    hashes.truncate(width);
+    Ok(hashes)
+}
+
 /// The bytes of a tile's file.
 pub(crate) fn tile_bytes(hashes: &[Hash]) -> Vec<u8> {
     hashes.concat()

@@ -69,6 +69,9 @@ pub struct Verification {
     pub witnessed: Option<Witnessed>,
 }
 
+/// How often a verification begins anew because the ledger was pruned meanwhile.
+const PRUNED_TRIES: u32 = 3;
+
 impl Verification {
     /// The worst that was found.
     #[must_use]
@@ -143,6 +146,22 @@ impl Verifier {
         storage: &S,
         running: bool,
         mut progress: impl FnMut(u64),
+    ) -> io::Result<Verification> {
+        for _ in 0..PRUNED_TRIES {
+            match self.run_once(storage, running, &mut progress) {
+                // A segment was pruned after it was seen.
+                Err(error) if running && error.kind() == io::ErrorKind::NotFound => {}
+                done => return done,
+            }
+        }
+        self.run_once(storage, running, &mut progress)
+    }
+
+    fn run_once<S: Storage>(
+        &self,
+        storage: &S,
+        running: bool,
+        progress: &mut impl FnMut(u64),
     ) -> io::Result<Verification> {
         let mut numbers: Vec<u64> = storage
             .list()?

@@ -9,7 +9,7 @@ use crate::merkle::{EMPTY_ROOT, Hash, Tree, node_hash};
 use crate::note::Note;
 use crate::read::LedgerReader;
 use crate::storage::{Disk, Storage as _};
-use crate::tile::{EpochChange, TileId, WIDTH, read_tile, tiled};
+use crate::tile::{EpochChange, TileId, WIDTH, read_first, tiled};
 use crate::writer::CHECKPOINT_FILE;
 
 /// Proves things about a ledger in a folder, running or not.
@@ -236,14 +236,7 @@ impl Prover {
             level,
             index: first / WIDTH as u64,
         };
-        let tile = match read_tile(&self.disk, id, id.width(self.reach)) {
-            // The tiles may have been extended meanwhile, and this one with them.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let reach = tiled(&self.disk)?.map_or(0, |tree| tree.size);
-                read_tile(&self.disk, id, id.width(reach))?
-            }
-            tile => tile?,
-        };
+        let tile = read_first(&self.disk, id, id.width(self.reach))?;
         let first = usize::try_from(first % WIDTH as u64).unwrap_or(WIDTH);
         let hashes = tile.get(first..first + count);
         let mut part = Tree::new();

@@ -68,6 +68,24 @@ fn a_tree_is_continued_from_its_tiles_at_every_size() {
 }
 
 #[test]
+fn a_tile_that_grew_meanwhile_is_read_as_it_was() {
+    let disk = FragileDisk::default();
+    let id = TileId { level: 0, index: 0 };
+    let hashes: Vec<Hash> = (0..9).map(|leaf| leaf_hash(&[leaf])).collect();
+    assert!(read_first(&disk, id, 5).is_err());
+    disk.put(&id.file(9), tile_bytes(&hashes));
+    assert!(
+        read_first(&disk, id, 5).is_err(),
+        "nothing says that it is there"
+    );
+    let tree = Checkpoint::new("log", 9, [0; 32]);
+    disk.put(TREE_FILE, tree.to_string().into_bytes());
+    assert_eq!(read_first(&disk, id, 5).unwrap(), hashes[..5]);
+    assert_eq!(read_first(&disk, id, 9).unwrap(), hashes);
+    assert!(read_first(&disk, id, 10).is_err());
+}
+
+#[test]
 fn a_damaged_tile_is_no_tile() {
     let disk = FragileDisk::default();
     let id = TileId { level: 0, index: 0 };

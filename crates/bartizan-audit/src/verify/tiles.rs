@@ -11,7 +11,7 @@ use crate::record::{Kind, PrunedRecord};
 use crate::recovery::Scan;
 use crate::segment::{Frame, Header};
 use crate::storage::Storage;
-use crate::tile::{EpochChange, TileEdge, TileId, WIDTH, read_tile, tiled};
+use crate::tile::{EpochChange, TileEdge, TileId, WIDTH, read_first, tiled};
 
 /// Holds every tile against the tree that is computed anew.
 pub(super) struct TileCheck<'s, S> {
@@ -98,7 +98,7 @@ impl<'s, S: Storage> TileCheck<'s, S> {
     }
 
     fn holds(&self, id: TileId, hashes: &[Hash]) -> bool {
-        let stored = read_tile(self.storage, id, hashes.len());
+        let stored = read_first(self.storage, id, hashes.len());
         stored.is_ok_and(|stored| stored == hashes)
     }
 
@@ -190,7 +190,7 @@ impl<S: Storage> Pass<'_, S> {
         let mut next = self.change(1)?;
         for index in 0..size.div_ceil(WIDTH as u64) {
             let id = TileId { level: 0, index };
-            let tile = read_tile(self.tiles.storage, id, id.width(reach))?;
+            let tile = read_first(self.tiles.storage, id, id.width(reach))?;
             for leaf in tile {
                 let Some(scan) = self.scan.as_mut().filter(|scan| scan.tree.size() < size) else {
                     break;

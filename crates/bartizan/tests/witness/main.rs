@@ -141,8 +141,8 @@ async fn end(running: &Running, witnessing: &Witnessing) -> u64 {
     let report = running.ledger.shutdown(Duration::from_secs(10)).await;
     assert!(report.complete);
     let status = witnessing.submit().await;
-    let state = (status[0].size, status[0].failure);
-    assert_eq!(state, (report.entries, None), "{status:?}");
+    let of_first = status.first().map(|it| (it.size, it.failure));
+    assert_eq!(of_first, Some((report.entries, None)), "{status:?}");
     report.entries
 }
 
