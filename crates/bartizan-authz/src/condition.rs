@@ -251,6 +251,10 @@ impl Condition {
             Fact::Issuer => of_principal(|principal| Some(principal.issuer())),
             Fact::Method => text(facts.method),
             Fact::Path => matchers.iter().any(|matcher| matcher.is_path(facts.path)),
+            Fact::Namespace if facts.namespace.is_some() => {
+                let behind = facts.namespace.unwrap_or_default();
+                matchers.iter().any(|matcher| matcher.is_behind(behind))
+            }
             Fact::Namespace | Fact::Peer | Fact::ServiceAccount | Fact::TrustDomain => facts
                 .peer
                 .is_some_and(|peer| matchers.iter().any(|matcher| matcher.is_peer(peer))),

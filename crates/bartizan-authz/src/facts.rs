@@ -36,6 +36,8 @@ pub struct Facts<'r> {
     pub peer: Option<&'r Peer>,
     /// Whoever the request acts for.
     pub principal: Option<&'r Principal>,
+    /// What stands behind the only `/ns/` of the peer's ID, if that was looked for.
+    pub(crate) namespace: Option<&'r [u8]>,
     pub(crate) claims: Option<&'r dyn ReadClaims>,
     pub(crate) context: Option<&'r SecurityContext>,
 }
@@ -56,6 +58,7 @@ impl<'r> Facts<'r> {
             headers: None,
             peer: None,
             principal: None,
+            namespace: None,
             claims: None,
             context: None,
         }
@@ -66,6 +69,16 @@ impl<'r> Facts<'r> {
     pub fn with_claims(mut self, claims: &'r dyn ReadClaims, context: &'r SecurityContext) -> Self {
         self.claims = Some(claims);
         self.context = Some(context);
+        self
+    }
+
+    /// Looks for the peer's namespace once, for all rules that ask for it.
+    pub(crate) fn with_namespace(mut self) -> Self {
+        let id = self.peer.and_then(|peer| peer.spiffe_id());
+        let behind = id.and_then(|id| id.path().strip_prefix("/ns/"));
+        // With another one there is a choice, which is left to the pattern.
+        let only = behind.filter(|behind| !behind.contains("/ns/"));
+        self.namespace = only.map(str::as_bytes);
         self
     }
 

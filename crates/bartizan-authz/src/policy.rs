@@ -48,6 +48,8 @@ pub struct Policy {
 struct Asks {
     claims: bool,
     nested_claims: bool,
+    /// Which is no matter of finding it, but of finding it once.
+    namespaces: bool,
 }
 
 /// The rules of one effect.
@@ -111,6 +113,7 @@ impl PolicyBuilder {
             }
             asks.claims |= rule.from.iter().any(crate::callers::Callers::ask_claims);
             rule.visit_conditions(&mut |condition| {
+                asks.namespaces |= condition.fact == Fact::Namespace;
                 if let Fact::Claim(path) = &condition.fact {
                     asks.claims = true;
                     asks.nested_claims |= path.len() > 1;
@@ -200,6 +203,13 @@ impl Policy {
     /// Decides on a request. `shadow` is called with each rule that would have denied it, was it
     /// not in shadow.
     pub fn decide(&self, facts: &Facts<'_>, shadow: &mut dyn FnMut(&Arc<str>)) -> Ruling {
+        let with_namespace;
+        let facts = if self.asks.namespaces {
+            with_namespace = facts.with_namespace();
+            &with_namespace
+        } else {
+            facts
+        };
         let (mut denied, mut last) = (None, None);
         let mut denies = |clause: Clause| {
             let Some(rule) = self.applying(clause, facts) else {

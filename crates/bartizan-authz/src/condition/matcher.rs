@@ -101,6 +101,11 @@ impl Matcher {
         issuer.is(principal.issuer()) && subject.is(principal.subject())
     }
 
+    /// Whether a namespace begins so; what stands behind its mark is given.
+    pub(super) fn is_behind(&self, behind: &[u8]) -> bool {
+        matches!(&self.meaning, Meaning::Namespace(pattern) if is_behind(pattern, behind))
+    }
+
     pub(super) fn is_peer(&self, peer: &Peer) -> bool {
         if let Meaning::Peer(TextPattern::Any) = &self.meaning {
             return true;
@@ -140,8 +145,6 @@ impl fmt::Debug for Matcher {
 
 /// Whether what stands between `/ns/` and a slash behind it is one of these. Where that leaves a
 /// choice, one that matches is enough.
-///
-/// It goes through bytes, because policies of meshes ask it of every rule.
 fn is_namespace(pattern: &TextPattern, id: &str) -> bool {
     let mut left = id.as_bytes();
     while let Some(at) = left.iter().position(|byte| *byte == b'/') {
@@ -149,28 +152,30 @@ fn is_namespace(pattern: &TextPattern, id: &str) -> bool {
         let Some(behind) = left.strip_prefix(b"ns/") else {
             continue;
         };
-        let has_slash = |bytes: &[u8]| bytes.contains(&b'/');
-        let matches = match pattern {
-            TextPattern::Any => behind.get(1..).is_some_and(has_slash),
-            TextPattern::Exact(name) => behind
-                .strip_prefix(name.as_bytes())
-                .is_some_and(|rest| rest.first() == Some(&b'/')),
-            TextPattern::Prefix(begin) => {
-                behind.strip_prefix(begin.as_bytes()).is_some_and(has_slash)
-            }
-            TextPattern::Suffix(end) => {
-                let mut slashes = behind.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-                slashes.any(|(at, _)| {
-                    let name = behind.get(..at).unwrap_or_default();
-                    name.ends_with(end.as_bytes())
-                })
-            }
-        };
-        if matches {
+        if is_behind(pattern, behind) {
             return true;
         }
     }
     false
+}
+
+/// The same of what stands behind one `/ns/`.
+fn is_behind(pattern: &TextPattern, behind: &[u8]) -> bool {
+    let has_slash = |bytes: &[u8]| bytes.contains(&b'/');
+    match pattern {
+        TextPattern::Any => behind.get(1..).is_some_and(has_slash),
+        TextPattern::Exact(name) => behind
+            .strip_prefix(name.as_bytes())
+            .is_some_and(|rest| rest.first() == Some(&b'/')),
+        TextPattern::Prefix(begin) => behind.strip_prefix(begin.as_bytes()).is_some_and(has_slash),
+        TextPattern::Suffix(end) => {
+            let mut slashes = behind.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+            slashes.any(|(at, _)| {
+                let name = behind.get(..at).unwrap_or_default();
+                name.ends_with(end.as_bytes())
+            })
+        }
+    }
 }
 
 /// A text, or what texts begin or end with.
