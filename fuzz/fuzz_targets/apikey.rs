@@ -11,9 +11,15 @@ fuzz_target!(|bytes: &[u8]| {
         let text = std::str::from_utf8(bytes).expect("a key is ASCII");
         assert!(text.starts_with(&format!("brt_live_{id}_")));
         assert_eq!(text.len(), "brt_live_".len() + 12 + 1 + 43 + 6);
-        assert!(format.is_key(text) && test.is_key(text), "whatever the environment");
+        assert!(
+            format.is_key(text) && test.is_key(text),
+            "whatever the environment"
+        );
         assert!(fuzzing::parse(&test, bytes).is_none());
-        assert!(fuzzing::is_in_url(&format, format!("/?k={text}").as_bytes()));
+        assert!(fuzzing::is_in_url(
+            &format,
+            format!("/?k={text}").as_bytes()
+        ));
         // No other byte may stand in any place.
         for place in 0..bytes.len() {
             let mut changed = bytes.to_vec();
