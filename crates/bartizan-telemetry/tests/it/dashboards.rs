@@ -307,7 +307,7 @@ fn has_promtool() -> bool {
     if !found {
         let required = std::env::var_os("BARTIZAN_REQUIRE_SERVERS").is_some();
         assert!(!required, "promtool is not installed (Debian: prometheus)");
-        println!("promtool is not installed: nothing is tried with it");
+        eprintln!("promtool is not installed: nothing is tried with it");
     }
     found
 }
