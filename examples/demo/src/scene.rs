@@ -109,7 +109,7 @@ impl Scene {
         }
         let mut copies = Vec::new();
         for _ in 0..if redis.is_some() { 2 } else { 1 } {
-            let copy = start(|ready| orders::run(parse(&orders), ready));
+            let copy = start(|ready| orders::run(parse(&orders), ready, std::future::pending()));
             copies.push(copy.await.context("orders did not start")?);
         }
         let (orders, second) = (copies.first().copied(), copies.get(1).copied());

@@ -29,12 +29,16 @@ use tower::ServiceBuilder;
 
 pub use self::config::Config;
 
-/// Serves until it fails; calls `listening` once requests are accepted.
+/// Serves until `stop`, and then what is under way; calls `listening` once requests are accepted.
 ///
 /// # Errors
 ///
 /// If the configuration does not hold, or the server stops.
-pub async fn run(config: Config, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
+pub async fn run(
+    config: Config,
+    listening: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
     // Our identity and whom we trust, read again whenever the files change.
     let material = MaterialFiles::new(&config.certificate, &config.key)
         .with_bundle(config.trust_domain, &config.bundle)
@@ -80,7 +84,9 @@ pub async fn run(config: Config, listening: impl FnOnce(SocketAddr)) -> anyhow::
 
     listening(listener.local_addr());
     let app = app.into_make_service_with_connect_info::<Connection>();
-    axum::serve(AxumListener::new(listener), app).await?;
+    axum::serve(AxumListener::new(listener), app)
+        .with_graceful_shutdown(stop)
+        .await?;
     Ok(())
 }
 
