@@ -3,6 +3,7 @@
 mod held;
 mod inquiry;
 mod pass;
+mod post;
 mod presented;
 
 use std::fmt;
@@ -31,6 +32,8 @@ pub(crate) use self::held::Held;
 pub use self::inquiry::JwtInquiry;
 use self::inquiry::{Asking, Recording, Wait};
 pub use self::pass::JwtPass;
+pub(crate) use self::post::Post;
+use self::post::Posts;
 
 /// The field that carries a proof of possession.
 const DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -38,24 +41,6 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// The guard of a [`JwtLayer`](crate::JwtLayer), to be chained with others.
 #[derive(Clone)]
 pub struct JwtGuard(Arc<Posts>);
-
-/// The state, and through what the responses that are under way hold on to it.
-///
-/// Not all by one count: every core would write to that with every request, and to that of the
-/// guard itself whoever clones a service. Counts stand on lines of memory of their own, since
-/// what is beside them is read all the time.
-#[repr(align(128))]
-struct Posts {
-    state: Arc<State>,
-    posts: [Arc<Post>; POSTS],
-}
-
-/// Responses of different tokens seldom meet at one.
-const POSTS: usize = 8;
-
-/// One of the counts, and what it keeps.
-#[repr(align(128))]
-pub(crate) struct Post(Arc<State>);
 
 #[repr(align(128))]
 pub(crate) struct State {
@@ -106,20 +91,11 @@ impl From<Rejection> for Verdict {
 
 impl JwtGuard {
     pub(crate) fn new(state: State) -> Self {
-        let state = Arc::new(state);
-        let posts = std::array::from_fn(|_| Arc::new(Post(Arc::clone(&state))));
-        Self(Arc::new(Posts { state, posts }))
+        Self(Arc::new(Posts::new(state)))
     }
 
     fn state(&self) -> &State {
-        &self.0.state
-    }
-
-    /// The post for responses to whoever holds this token.
-    fn post(&self, held: &Held) -> Option<&Arc<Post>> {
-        // Claims are hundreds of bytes apart.
-        let place = Arc::as_ptr(held.claims()).addr() >> 8;
-        self.0.posts.get(place % POSTS)
+        self.0.state()
     }
 
     /// What a token must fulfil, for each issuer that is trusted, and whoever is asked about
@@ -183,7 +159,7 @@ impl JwtGuard {
         }
         // In shadow mode nothing is enforced, and so nothing cut off.
         let enforces = self.state().duty.enforcement() == Enforcement::Enforce;
-        let pass = match self.post(&held) {
+        let pass = match self.0.of(held.claims()) {
             Some(post) if self.state().behaviour.ends_streams && enforces => {
                 JwtPass::watching(Arc::clone(post), held)
             }
@@ -250,15 +226,6 @@ impl JwtGuard {
         let credential = credential.ok_or(missing).map_err(fail)?;
         let next_nonce = state.examine(inspection, credential, &held, state.clock.wall())?;
         Ok(self.admit(inspection, held, next_nonce)?)
-    }
-}
-
-impl Post {
-    /// How much longer a response may go on.
-    pub(crate) fn time_left(&self, held: &Held) -> Result<Duration, Rejection> {
-        let state = &*self.0;
-        let left = state.time_left_of(held, state.clock.wall());
-        left.map_err(|error| state.refuse(error, Presentation::Bearer))
     }
 }
 
