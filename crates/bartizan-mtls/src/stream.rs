@@ -47,6 +47,16 @@ enum Io {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+/// Where the two ends of a connection are.
+fn met(tcp: &TcpStream, remote: SocketAddr) -> Connection {
+    let connection = Connection::from_remote(remote);
+    match tcp.local_addr() {
+        Ok(local) => connection.with_local(local),
+        // It is over already; whoever asks for the local end then is not told.
+        Err(_) => connection,
+    }
+}
+
 impl MtlsStream {
     /// Who the far end has proven to be.
     pub fn peer(&self) -> &Peer {
@@ -63,7 +73,12 @@ impl MtlsStream<Option<Peer>> {
 
 impl<P: Presence> MtlsStream<P> {
     pub(crate) fn tls(tls: TlsStream<TcpStream>, peer: P, remote: SocketAddr) -> Self {
-        let mut connection = Connection::from_remote(remote).with_transport(Transport::Tls);
+        let (tcp, _) = tls.get_ref();
+        let mut connection = met(tcp, remote).with_transport(Transport::Tls);
+        if let TlsStream::Server(tls) = &tls {
+            let name = tls.get_ref().1.server_name();
+            connection = connection.with_server_name(name.unwrap_or_default());
+        }
         if let Some(peer) = peer.known() {
             connection = connection.with_peer(peer.clone());
         }
@@ -83,10 +98,11 @@ impl<P: Presence> MtlsStream<P> {
         http2: bool,
         remote: SocketAddr,
     ) -> Option<Self> {
+        let connection = met(&tcp, remote).with_transport(Transport::Plaintext);
         Some(Self {
             io: Io::Plain { tcp, replay, http2 },
             peer: P::of(None)?,
-            connection: Connection::from_remote(remote).with_transport(Transport::Plaintext),
+            connection,
             proof: None,
             lease: None,
         })

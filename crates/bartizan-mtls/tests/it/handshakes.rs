@@ -41,6 +41,22 @@ async fn serves_known_peers_over_http2_and_http1() {
 }
 
 #[tokio::test]
+async fn a_connection_tells_its_near_end_and_the_name_that_was_asked_for() {
+    let ca = ca();
+    let builder = MtlsListener::builder(Published::fixed(payments(&ca)));
+    let mut listener = builder.bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr();
+    let issued = ca.workload("/ns/shop/sa/orders").unwrap();
+    let caller = tokio::spawn(async move { foreign_get(&ca, Some(&issued), address).await });
+    let stream = listener.accept().await.unwrap();
+    let connection = stream.connection();
+    assert_eq!(connection.local(), Some(address));
+    assert_eq!(connection.server_name(), Some("localhost"));
+    assert_ne!(connection.remote(), Some(address));
+    caller.abort();
+}
+
+#[tokio::test]
 async fn the_layer_refuses_peers_that_are_not_listed() {
     let ca = ca();
     let address = serve_payments(&ca).await;
