@@ -74,8 +74,8 @@
 //! | `yaml` | the same file in YAML | no |
 //! | `axum` | extractors and listeners for axum, in each module that has some | no |
 //! | `tonic` | the same for tonic | no |
-//! | `audit-nats`, `audit-otlp`, `audit-postgres`, `audit-syslog` | `audit` with sinks there | no |
 //! | `apikey-postgres` | `apikey` with keys in PostgreSQL | no |
+//! | `audit-nats`, `audit-otlp`, `audit-postgres`, `audit-syslog` | `audit` with sinks there | no |
 //! | `policy-file` | `authz` with policies in files | no |
 //! | `istio` | `authz` with policies of Istio, read and written | no |
 //! | `cedar` | `authz` with policies in Cedar | no |
