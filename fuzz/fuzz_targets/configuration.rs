@@ -12,11 +12,19 @@ fuzz_target!(|text: &str| {
             Ok(config) => {
                 let effective = config.effective();
                 assert!(effective.to_string().contains("outermost first"));
-                assert!(effective.entries().iter().all(|it| it.line() <= Some(lines)));
+                assert!(
+                    effective
+                        .entries()
+                        .iter()
+                        .all(|it| it.line() <= Some(lines))
+                );
             }
             Err(error) => {
                 assert!((1..=64).contains(&error.problems().len()));
-                assert!(error.problems().iter().all(|it| it.line() <= Some(lines)), "{error}");
+                assert!(
+                    error.problems().iter().all(|it| it.line() <= Some(lines)),
+                    "{error}"
+                );
                 assert!(error.to_string().len() < 1 << 20);
             }
         }

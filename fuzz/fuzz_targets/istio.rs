@@ -43,7 +43,9 @@ fuzz_target!(|text: &str| {
     let read = Policy::from_toml(&written).expect("what was written is read");
     assert_eq!(decided(&read), before, "{written}");
     if let Ok(exported) = IstioExport::new("shop", "orders").write(&policy) {
-        let again = import.read(&exported.text).expect("what was exported is imported");
+        let again = import
+            .read(&exported.text)
+            .expect("what was exported is imported");
         assert_eq!(decided(&again.policy), before, "{}", exported.text);
     }
     let _ = NetworkPolicyExport::new("shop", "orders", [8443]).write(&policy);
