@@ -75,7 +75,7 @@ pub(crate) fn connection_is_abused(headers: &HeaderMap) -> bool {
     let unreadable = |line: &HeaderValue| line.to_str().is_err();
     headers.get_all(CONNECTION).into_iter().any(unreadable)
         || connection_options(headers).any(|name| {
-            let name = name.to_ascii_lowercase();
+            let name = dashed(name);
             END_TO_END.contains(&name.as_str()) || is_reserved(&name)
         })
 }
@@ -109,13 +109,12 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes what only the gateway says. Names with `_` count as those with `-`: a CGI-like
-/// framework behind cannot tell them apart.
+/// Removes what only the gateway says, in every spelling that somebody behind could take for it.
 pub(crate) fn remove_reserved(headers: &mut HeaderMap) {
     let reserved: Vec<HeaderName> = headers
         .keys()
         .filter(|name| {
-            let dashed = name.as_str().replace('_', "-");
+            let dashed = dashed(name.as_str());
             is_reserved(&dashed)
                 || dashed != name.as_str()
                     && (END_TO_END.contains(&dashed.as_str())
@@ -126,6 +125,17 @@ pub(crate) fn remove_reserved(headers: &mut HeaderMap) {
     for name in reserved {
         headers.remove(name);
     }
+}
+
+/// A name as it is compared: a CGI-like framework behind makes one character of all that are
+/// neither letters nor digits, and tells such names apart no more.
+//= RFC 3875 §4.1.18: the names of meta-variables have `_` where those of fields have `-`.
+fn dashed(name: &str) -> String {
+    let dashed = |byte: u8| match byte.is_ascii_alphanumeric() {
+        true => char::from(byte.to_ascii_lowercase()),
+        false => '-',
+    };
+    name.bytes().map(dashed).collect()
 }
 
 fn is_reserved(name: &str) -> bool {

@@ -13,8 +13,8 @@
 //!    which of them may call what. What no rule allows is refused.
 //! 3. The route is found by the path that was decided on, and that path is the one that is sent.
 //! 4. What is between two hops is removed ([RFC 9110 §7.6.1]), with all that only the gateway says:
-//!    `x-bartizan-*`, `x-forwarded-*`, `forwarded` and their like, `_` for `-` included, in heads
-//!    and in trailers. Then it says them.
+//!    `x-bartizan-*`, `x-forwarded-*`, `forwarded` and their like, with `_`, `.` or any other
+//!    separator for `-`, in heads and in trailers. Then it says them.
 //! 5. Bodies stream, in both directions, and each is framed anew. An upstream that is away gives
 //!    502, one that is slow 504; one that breaks off breaks the response off. Nothing is sent twice.
 //!

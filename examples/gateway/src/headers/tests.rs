@@ -177,3 +177,43 @@ fn trailers_mean_nothing_that_a_head_would() {
     clean_trailers(&mut trailers);
     assert_eq!(names(&trailers), ["grpc-status"]);
 }
+
+/// Whatever a name is made of (RFC 9110 §5.6.2) besides letters and digits.
+const SEPARATORS: &str = "!#$%&'*+-.^_`|~";
+
+#[test]
+fn no_separator_of_a_name_makes_it_one_that_nobody_minds() {
+    for separator in SEPARATORS.chars() {
+        let spelt = |name: &str| name.replace('-', &separator.to_string());
+        let ours = [
+            "X-Bartizan-Subject",
+            "x-bartizan-roles",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-real-ip",
+            "client-cert",
+            "x-http-method-override",
+        ];
+        let mut fields = HeaderMap::new();
+        for name in ours {
+            let name = HeaderName::from_bytes(spelt(name).as_bytes()).unwrap();
+            fields.append(name, HeaderValue::from_static("root"));
+        }
+        fields.append("x-own", HeaderValue::from_static("kept"));
+        let mut trailers = fields.clone();
+        remove_reserved(&mut fields);
+        assert_eq!(names(&fields), ["x-own"], "{separator}");
+
+        let length = HeaderName::from_bytes(spelt("content-length").as_bytes()).unwrap();
+        trailers.append(length, HeaderValue::from_static("3"));
+        let coding = HeaderName::from_bytes(spelt("transfer-encoding").as_bytes()).unwrap();
+        trailers.append(coding, HeaderValue::from_static("chunked"));
+        clean_trailers(&mut trailers);
+        assert_eq!(names(&trailers), ["x-own"], "{separator}");
+
+        for name in ["x-bartizan-subject", "X-Forwarded-For", "content-length"] {
+            let named = headers(&[("connection", &format!("close, {}", spelt(name)))]);
+            assert!(connection_is_abused(&named), "{separator} {name}");
+        }
+    }
+}
