@@ -89,6 +89,9 @@ pub struct Limits {
     pub body: u64,
     /// Connections at once.
     pub connections: usize,
+    /// How long the head of a request may take, and the first one on a connection to come.
+    #[serde(rename = "head_seconds", deserialize_with = "seconds")]
+    pub head: Duration,
     /// WebSockets at once.
     pub tunnels: usize,
     /// How long requests that are under way have when the gateway stops.
@@ -106,6 +109,8 @@ impl Default for Limits {
             concurrent: 2_000,
             body: 10 * 1024 * 1024,
             connections: 10_000,
+            // What hyper gives a head unless told otherwise.
+            head: Duration::from_secs(30),
             tunnels: 1_000,
             // What Kubernetes gives a pod to stop, less a margin.
             drain: Duration::from_secs(25),

@@ -33,6 +33,7 @@ mod config;
 mod failure;
 mod framing;
 mod headers;
+mod health;
 mod plain;
 mod proxy;
 mod routes;
@@ -124,7 +125,7 @@ pub async fn run(
             let listener = TcpListener::bind(address).await;
             let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
             let address = listener.local_addr()?;
-            let checks = plain::health(listener, stopping.clone(), is_over);
+            let checks = health::serve(listener, stopping.clone(), is_over);
             Some((address, tokio::spawn(checks)))
         }
         None => None,
@@ -152,10 +153,7 @@ pub async fn run(
         _ => {
             let listener = TcpListener::bind(config.listen).await?;
             listening(listener.local_addr()?);
-            let Limits {
-                connections, drain, ..
-            } = config.limits;
-            plain::serve(listener, service, connections, drain, stopping).await?;
+            plain::serve(listener, service, config.limits, stopping).await?;
         }
     }
     over.send_replace(true);
@@ -180,6 +178,7 @@ where
 {
     bartizan::mtls::serve(listener, service)
         .with_max_connections(NonZeroUsize::new(limits.connections).unwrap_or(NonZeroUsize::MIN))
+        .with_header_read_timeout(limits.head)
         .with_drain_timeout(limits.drain)
         .with_shutdown(async move {
             let _ = stopping.wait_for(|stop| *stop).await;

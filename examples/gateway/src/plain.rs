@@ -1,15 +1,15 @@
-//! Serving without TLS: a sidecar on loopback, and health checks.
+//! Serving without TLS: a sidecar on loopback.
 
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bartizan::core::{Connection, Transport};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,20 +17,17 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
 use crate::body::BoxError;
-
-/// How long a request's head may take.
-const HEAD: Duration = Duration::from_secs(30);
+use crate::config::Limits;
 
 /// Serves until told to stop; what is under way then has `drain` to finish.
 pub(crate) async fn serve<S, B>(
     listener: TcpListener,
     service: S,
-    connections: usize,
-    drain: Duration,
+    limits: Limits,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()>
 where
@@ -39,7 +36,9 @@ where
     S::Future: Send,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let slots = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
+    let Limits { head, drain, .. } = limits;
+    let places = limits.connections.min(Semaphore::MAX_PERMITS);
+    let slots = Arc::new(Semaphore::new(places));
     let mut open = JoinSet::new();
     loop {
         let next = async {
@@ -53,13 +52,16 @@ where
         };
         let Ok((stream, remote)) = accepted else {
             // Out of file descriptors, or the client is gone already.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
             continue;
         };
         let connection = Connection::from_remote(remote).with_transport(Transport::Plaintext);
         let (service, mut stop) = (service.clone(), stop.clone());
         open.spawn(async move {
+            let begun = Arc::new(AtomicBool::new(false));
+            let begins = Arc::clone(&begun);
             let service = service_fn(move |mut request: Request<Incoming>| {
+                begins.store(true, Ordering::Relaxed);
                 request.extensions_mut().insert(connection.clone());
                 let mut service = service.clone();
                 async move {
@@ -71,11 +73,13 @@ where
             builder
                 .http1()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEAD);
+                .header_read_timeout(head);
             builder
                 .http2()
                 .timer(TokioTimer::new())
+                // Answered by whoever is there, with requests under way or without.
                 .keep_alive_interval(Some(Duration::from_secs(60)))
+                .keep_alive_timeout(Duration::from_secs(20))
                 .max_header_list_size(16 * 1024)
                 .max_concurrent_streams(200);
             let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
@@ -83,8 +87,16 @@ where
             let stopped = async {
                 let _ = stop.wait_for(|stop| *stop).await;
             };
+            // Until it is known which protocol a client speaks, nothing else measures its silence.
+            let silence = async {
+                sleep(head).await;
+                if begun.load(Ordering::Relaxed) {
+                    std::future::pending::<()>().await;
+                }
+            };
             tokio::select! {
                 _ = served.as_mut() => {}
+                () = silence => {}
                 () = stopped => {
                     served.as_mut().graceful_shutdown();
                     let _ = timeout(drain, served).await;
@@ -97,25 +109,4 @@ where
     drop(listener);
     while open.join_next().await.is_some() {}
     Ok(())
-}
-
-/// Answers whether the gateway is alive (`/healthz`), and whether it takes requests (`/readyz`),
-/// until all of it is over.
-pub(crate) async fn health(
-    listener: TcpListener,
-    stop: watch::Receiver<bool>,
-    over: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let answer = tower::service_fn(move |request: Request<Incoming>| {
-        let status = match request.uri().path() {
-            "/healthz" => StatusCode::OK,
-            "/readyz" if *stop.borrow() => StatusCode::SERVICE_UNAVAILABLE,
-            "/readyz" => StatusCode::OK,
-            _ => StatusCode::NOT_FOUND,
-        };
-        let mut response = Response::new(Full::<Bytes>::default());
-        *response.status_mut() = status;
-        std::future::ready(Ok(response))
-    });
-    serve(listener, answer, 64, Duration::from_secs(1), over).await
 }

@@ -13,6 +13,7 @@ mod identity;
 mod other_languages;
 mod requests;
 mod shutdown;
+mod silence;
 mod smuggling;
 mod streaming;
 mod support;
