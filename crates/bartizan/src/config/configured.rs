@@ -14,6 +14,7 @@ use bartizan_ratelimit::Bans;
 use crate::config::document::Config;
 use crate::config::guard::{ConfiguredGuard, Placed};
 use crate::config::layer::ConfiguredLayer;
+use crate::config::peers::Plaintext;
 use crate::config::places::Places;
 use crate::config::problem::{ConfigError, Problem};
 use crate::config::reload::Follower;
@@ -45,6 +46,8 @@ pub(crate) struct Fixed {
     keyring: Option<Keyring>,
     encryption: Option<EncryptLayer>,
     pub(crate) migration: Option<Migration>,
+    /// What `migration` was made of.
+    pub(crate) plaintext_at_start: Option<Plaintext>,
 }
 
 /// What is in force.
@@ -121,6 +124,7 @@ impl Config {
             keyring,
             encryption,
             migration,
+            plaintext_at_start: root.plaintext().cloned(),
         };
         Ok(Configured(Arc::new(Live {
             with: self.with.clone(),

@@ -51,8 +51,7 @@ impl Reload {
 
     fn of(before: &Root, after: &Root) -> Self {
         let mut it = Self::default();
-        let plaintext = |root: &Root| root.peers.as_ref()?.insecure_plaintext.clone();
-        let plaintext = plaintext(before) != plaintext(after);
+        let plaintext = before.plaintext() != after.plaintext();
         for (differs, section) in [
             (before.exempt != after.exempt, "exempt"),
             (before.bans != after.bans, "bans"),
@@ -172,9 +171,11 @@ impl Live {
             return Err(Problem::new(listener.stands.0, "peers", message));
         }
         // The listener takes plaintext as it did; the layer lets it pass as the file says now.
-        let plaintext = |root: &Root| root.peers.as_ref()?.insecure_plaintext.clone();
+        // The handle that was given out is of what stood there at the start, whatever was since.
         let own = match &root.peers {
-            Some(peers) if plaintext(root) != plaintext(&before) => peers.migration()?,
+            Some(peers) if root.plaintext() != self.fixed.plaintext_at_start.as_ref() => {
+                peers.migration()?
+            }
             _ => self.fixed.migration.clone(),
         };
         let migration = own.as_ref();

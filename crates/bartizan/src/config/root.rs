@@ -10,7 +10,7 @@ use crate::config::encryption::Encryption;
 use crate::config::entrance::{Entrance, Exempt};
 use crate::config::limits::{Limit, LimitPlace, Redis, Store};
 use crate::config::listener::Listener;
-use crate::config::peers::Peers;
+use crate::config::peers::{Peers, Plaintext};
 use crate::config::problem::Problem;
 use crate::config::requests::{Bans, Deadline, Intake, Load, Upload};
 use crate::config::rules::Rules;
@@ -76,6 +76,11 @@ impl Root {
         ]
         .into_iter()
         .filter_map(|(place, limit)| Some((place, limit.as_ref()?)))
+    }
+
+    /// The plaintext that is taken, if it is.
+    pub(crate) fn plaintext(&self) -> Option<&Plaintext> {
+        self.peers.as_ref()?.insecure_plaintext.as_ref()
     }
 
     pub(crate) fn proxies(&self) -> Result<TrustedProxies, Problem> {

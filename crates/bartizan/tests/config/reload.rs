@@ -169,6 +169,28 @@ async fn plaintext_that_is_taken_out_is_refused_at_once() {
     assert_eq!(reload.needs_restart(), ["peers.insecure_plaintext"]);
     let answer = Host::Hyper.send(&configured.layer(), &call).await.unwrap();
     assert_eq!(answer.code().as_deref(), Some("mtls.no_peer"));
+
+    // Nor does a later change of the same table bring it back, or more of it than is written.
+    let more = strict.replace("web']", "web', 'spiffe://example.org/shop']");
+    let narrow = plaintext.replace("/echo", "/health");
+    let over = plaintext.replace("2999", "2001");
+    for text in [
+        more.clone(),
+        format!("{strict}{narrow}\n"),
+        format!("{more}{narrow}\n"),
+        format!("{more}{over}\n"),
+        format!("{strict}{over}\n"),
+    ] {
+        folder.write("bartizan.toml", &text);
+        configured.reload().await.unwrap();
+        let answer = Host::Hyper.send(&configured.layer(), &call).await.unwrap();
+        let code = answer.code().unwrap_or_default();
+        assert!(code.starts_with("mtls."), "{code} {text}");
+    }
+    folder.write("bartizan.toml", &more);
+    configured.reload().await.unwrap();
+    let answer = Host::Hyper.send(&configured.layer(), &call).await.unwrap();
+    assert_eq!(answer.code().as_deref(), Some("mtls.no_peer"));
 }
 
 #[tokio::test]
