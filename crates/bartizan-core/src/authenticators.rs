@@ -1,15 +1,18 @@
 //! Two ways to authenticate, of which a request uses one.
 
 mod inquiry;
+mod other;
 mod pass;
 
 use crate::code::Code;
+use crate::decision::Enforcement;
 use crate::duty::{Duty, settle};
 use crate::guard::{Check, Guard, Inspection};
 use crate::pass::Settled;
 use crate::rejection::{Rejection, RejectionKind};
 
 pub use self::inquiry::AuthenticatorsInquiry;
+pub(crate) use self::other::Other;
 pub use self::pass::AuthenticatorsPass;
 
 /// A request carries credentials for both authenticators of a service.
@@ -47,22 +50,17 @@ pub enum Presented {
 /// 3. Whoever sees a credential where none may be refuses the request.
 /// 4. Without any credential, both are asked, and the refusal carries the challenges of both. Such
 ///    a request passes if each of them says so.
-/// 5. In shadow mode, whoever would have refused has authenticated nobody: the other one is asked
-///    as well, so that a bad key is no way around the tokens that are enforced.
+/// 5. Where one is in shadow mode and the other enforces, the one that enforces is always asked,
+///    and its answer is what it would be alone. The other one only records: it is asked about a
+///    credential of its own, in a context that is thrown away, and names nobody.
+/// 6. Where both are in shadow mode, whoever would have refused has authenticated nobody, and the
+///    other one is asked as well.
 ///
 /// Either may be absent; without both every request passes.
 #[derive(Clone, Debug)]
 pub struct Authenticators<A, B> {
     first: Option<A>,
     second: Option<B>,
-}
-
-/// Whether the other authenticator is asked as well.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Other {
-    Always,
-    IfShadowed,
-    Never,
 }
 
 type Asked<A, B> =
@@ -81,8 +79,8 @@ impl<A: Authenticator, B: Authenticator> Authenticators<A, B> {
         other: Other,
         second: Option<Settled<B::Pass>>,
     ) -> Asked<A, B> {
-        match guard.check(inspection) {
-            Check::Now(verdict) => self.first_said(verdict, inspection, other, second),
+        match other.seen_by(inspection, |inspection| guard.check(inspection)) {
+            Check::Now(verdict) => self.first_said(verdict, inspection, &other, second),
             Check::Later(inquiry) => Check::Later(AuthenticatorsInquiry::First {
                 inquiry,
                 both: self.clone(),
@@ -99,8 +97,8 @@ impl<A: Authenticator, B: Authenticator> Authenticators<A, B> {
         other: Other,
         first: Option<Settled<A::Pass>>,
     ) -> Asked<A, B> {
-        match guard.check(inspection) {
-            Check::Now(verdict) => self.second_said(verdict, inspection, other, first),
+        match other.seen_by(inspection, |inspection| guard.check(inspection)) {
+            Check::Now(verdict) => self.second_said(verdict, inspection, &other, first),
             Check::Later(inquiry) => Check::Later(AuthenticatorsInquiry::Second {
                 inquiry,
                 both: self.clone(),
@@ -114,17 +112,18 @@ impl<A: Authenticator, B: Authenticator> Authenticators<A, B> {
         &self,
         verdict: Result<A::Pass, Rejection>,
         inspection: &mut Inspection<'_>,
-        other: Other,
+        other: &Other,
         second: Option<Settled<B::Pass>>,
     ) -> Asked<A, B> {
         let duty = self.first.as_ref().and_then(Guard::duty);
         match (settle(duty, inspection, verdict), &self.second) {
-            (Err(rejection), Some(guard)) if other == Other::Always => {
+            (Err(rejection), Some(guard)) if matches!(other, Other::Always) => {
                 Check::Now(Err(with_challenges_of(rejection, guard, inspection)))
             }
             (Err(rejection), _) => Check::Now(Err(rejection)),
             (Ok(first), Some(guard)) if other.applies(&first) => {
-                self.ask_second(guard, inspection, Other::Never, Some(first))
+                let first = Some(first).filter(|_| !other.decides());
+                self.ask_second(guard, inspection, Other::Never, first)
             }
             (Ok(first), _) => Check::Now(Ok(AuthenticatorsPass::new(Some(first), second))),
         }
@@ -134,41 +133,89 @@ impl<A: Authenticator, B: Authenticator> Authenticators<A, B> {
         &self,
         verdict: Result<B::Pass, Rejection>,
         inspection: &mut Inspection<'_>,
-        other: Other,
+        other: &Other,
         first: Option<Settled<A::Pass>>,
     ) -> Asked<A, B> {
         let duty = self.second.as_ref().and_then(Guard::duty);
         match (settle(duty, inspection, verdict), &self.first) {
             (Err(rejection), _) => Check::Now(Err(rejection)),
             (Ok(second), Some(guard)) if other.applies(&second) => {
-                self.ask_first(guard, inspection, Other::Never, Some(second))
+                let second = Some(second).filter(|_| !other.decides());
+                self.ask_first(guard, inspection, Other::Never, second)
             }
             (Ok(second), _) => Check::Now(Ok(AuthenticatorsPass::new(first, Some(second)))),
         }
     }
 
-    /// Both refuse, each as it enforces.
+    /// Both refuse, or both only record it.
     fn refuse_two(&self, first: &A, second: &B, inspection: &mut Inspection<'_>) -> Asked<A, B> {
-        let refusal = || {
-            Rejection::new(RejectionKind::Malformed, TWO_CREDENTIALS)
-                .with_detail("the request carries two credentials, and may carry one")
-        };
-        let settled = settle(first.duty(), inspection, Err(refusal())).and_then(|first| {
-            let second = settle(second.duty(), inspection, Err(refusal()))?;
+        let settled = settle(first.duty(), inspection, two_credentials()).and_then(|first| {
+            let second = settle(second.duty(), inspection, two_credentials())?;
             Ok(AuthenticatorsPass::new(Some(first), Some(second)))
         });
         Check::Now(settled)
     }
+
+    /// The second decides as if it were alone, and the first records what it would have done.
+    fn second_decides(
+        &self,
+        (first, second): (&A, &B),
+        inspection: &mut Inspection<'_>,
+    ) -> Asked<A, B> {
+        let presented = (first.presented(inspection), second.presented(inspection));
+        match presented {
+            (Presented::Misplaced, _) | (_, Presented::Nothing) => {
+                let other = Other::Decides(inspection.context.aside());
+                return self.ask_first(first, inspection, other, None);
+            }
+            // A field that both see belongs to the second.
+            (Presented::Nothing, _)
+            | (_, Presented::Misplaced)
+            | (Presented::InAuthorization, Presented::InAuthorization) => {}
+            // In shadow mode that is a decision, and no refusal.
+            _ => drop(settle::<A::Pass>(
+                first.duty(),
+                inspection,
+                two_credentials(),
+            )),
+        }
+        self.ask_second(second, inspection, Other::Never, None)
+    }
+
+    /// The first decides as if it were alone, and the second records what it would have done.
+    fn first_decides(
+        &self,
+        (first, second): (&A, &B),
+        inspection: &mut Inspection<'_>,
+    ) -> Asked<A, B> {
+        let presented = (first.presented(inspection), second.presented(inspection));
+        match presented {
+            (_, Presented::Misplaced)
+            | (Presented::Nothing, _)
+            | (Presented::InAuthorization, Presented::InAuthorization) => {
+                let other = Other::Decides(inspection.context.aside());
+                return self.ask_second(second, inspection, other, None);
+            }
+            (_, Presented::Nothing) | (Presented::Misplaced, _) => {}
+            // In shadow mode that is a decision, and no refusal.
+            _ => drop(settle::<B::Pass>(
+                second.duty(),
+                inspection,
+                two_credentials(),
+            )),
+        }
+        self.ask_first(first, inspection, Other::Never, None)
+    }
 }
 
-impl Other {
-    fn applies<P>(self, settled: &Settled<P>) -> bool {
-        match self {
-            Self::Always => true,
-            Self::IfShadowed => settled.is_shadowed(),
-            Self::Never => false,
-        }
-    }
+fn two_credentials<P>() -> Result<P, Rejection> {
+    let refusal = Rejection::new(RejectionKind::Malformed, TWO_CREDENTIALS);
+    Err(refusal.with_detail("the request carries two credentials, and may carry one"))
+}
+
+fn only_watches(guard: &impl Guard) -> bool {
+    let enforcement = guard.duty().map(Duty::enforcement);
+    enforcement == Some(Enforcement::Shadow)
 }
 
 /// A refusal for want of any credential, with what the other one would like as well.
@@ -198,6 +245,11 @@ impl<A: Authenticator, B: Authenticator> Guard for Authenticators<A, B> {
             (None, Some(second)) => return self.ask_second(second, inspection, Other::Never, None),
             (Some(first), Some(second)) => (first, second),
         };
+        match (only_watches(first), only_watches(second)) {
+            (true, false) => return self.second_decides((first, second), inspection),
+            (false, true) => return self.first_decides((first, second), inspection),
+            (true, true) | (false, false) => {}
+        }
         match (first.presented(inspection), second.presented(inspection)) {
             (Presented::Misplaced, _) => self.ask_first(first, inspection, Other::IfShadowed, None),
             (_, Presented::Misplaced) => {

@@ -90,6 +90,15 @@ impl SecurityContext {
         context
     }
 
+    /// A context for whoever only watches this request: what it writes stays there.
+    pub(crate) fn aside(&self) -> Self {
+        let aside = self.fork(self.uri().clone());
+        if let Some(template) = self.0.template.get() {
+            let _ = aside.0.template.set(template.clone());
+        }
+        aside
+    }
+
     /// Records the peer.
     ///
     /// # Errors

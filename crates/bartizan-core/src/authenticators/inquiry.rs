@@ -56,8 +56,9 @@ impl<A: Authenticator, B: Authenticator> Inquiry<AuthenticatorsPass<A::Pass, B::
                     other,
                     second,
                 } => {
-                    let verdict = ready!(inquiry.poll_verdict(cx, inspection));
-                    both.first_said(verdict, inspection, *other, second.take())
+                    let asked = other.seen_by(inspection, |it| inquiry.poll_verdict(cx, it));
+                    let verdict = ready!(asked);
+                    both.first_said(verdict, inspection, other, second.take())
                 }
                 AuthenticatorsInquiryState::Second {
                     inquiry,
@@ -65,8 +66,9 @@ impl<A: Authenticator, B: Authenticator> Inquiry<AuthenticatorsPass<A::Pass, B::
                     other,
                     first,
                 } => {
-                    let verdict = ready!(inquiry.poll_verdict(cx, inspection));
-                    both.second_said(verdict, inspection, *other, first.take())
+                    let asked = other.seen_by(inspection, |it| inquiry.poll_verdict(cx, it));
+                    let verdict = ready!(asked);
+                    both.second_said(verdict, inspection, other, first.take())
                 }
             };
             match asked {

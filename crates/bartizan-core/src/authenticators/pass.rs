@@ -8,7 +8,7 @@ use crate::pass::{Pass, Settled};
 use crate::rejection::Rejection;
 
 /// What the authenticators of a request still owe: mostly one of them, both where each let a
-/// request without a credential pass, or one did in shadow mode.
+/// request without a credential pass, or both are in shadow mode.
 #[derive(Debug)]
 pub struct AuthenticatorsPass<A, B> {
     first: Option<Settled<A>>,
