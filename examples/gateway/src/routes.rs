@@ -32,11 +32,7 @@ impl Routes {
         for route in &config.routes {
             let upstream = upstreams.get(&route.upstream).context("no such upstream")?;
             let target = Target {
-                hosts: route
-                    .hosts
-                    .iter()
-                    .map(|host| host.to_ascii_lowercase().into())
-                    .collect(),
+                hosts: route.hosts.iter().map(|host| folded(host).into()).collect(),
                 upstream: Arc::clone(upstream),
                 websocket: route.websocket,
                 forward_token: route.forward_token,
@@ -61,12 +57,17 @@ impl Routes {
     /// Where a request with this template and host goes: to the first that fits, as they stand in
     /// the file.
     pub(crate) fn find(&self, template: &str, host: &str) -> Option<&Target> {
-        let name = without_port(host).to_ascii_lowercase();
+        let name = folded(without_port(host));
         let mut targets = self.0.get(template)?.iter();
         targets.find(|target| {
             target.hosts.is_empty() || target.hosts.iter().any(|host| **host == *name)
         })
     }
+}
+
+/// A host as it is compared, by policies too: `Shop.example.` is `shop.example`.
+fn folded(host: &str) -> String {
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
 fn without_port(host: &str) -> &str {

@@ -150,6 +150,48 @@ async fn a_host_has_its_own_routes_and_may_be_kept() {
 }
 
 #[tokio::test]
+async fn a_host_goes_where_the_policy_took_it_for() {
+    let town = Town::new().await;
+    let policy = r#"
+        version = 1
+        [[rule]]
+        name = "the second is open to everybody, and it alone"
+        effect = "allow"
+        to = [{ hosts = ["two.example"], paths = ["/open/{*rest}"] }]
+    "#;
+    std::fs::write(town.folder.join("policy.toml"), policy).unwrap();
+    let (one, two) = (echo().await, echo().await);
+    let text = town.plain(one).replace(
+        "[[route]]\n            paths = [\"/open/",
+        &format!(
+            "[upstream.two]\naddress = \"{two}\"\n\n[[route]]\npaths = [\"/open/{{*rest}}\"]\n\
+             hosts = [\"Two.example.\"]\nupstream = \"two\"\n\n\
+             [[route]]\n            paths = [\"/open/"
+        ),
+    );
+    let gate = town.start(&text).await;
+    let client = town.client(None);
+    for (host, goes) in [
+        ("two.example", true),
+        ("two.example.", true),
+        ("TWO.example.:8080", true),
+        ("two.example:", true),
+        ("two.example..", false),
+        (".", false),
+        ("one.example", false),
+        ("one.example.", false),
+    ] {
+        let request = client.get(gate.url("/open/a")).header("host", host);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status() == 200, goes, "{host}");
+        if goes {
+            let seen: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+            assert_eq!(seen["host"], two.to_string(), "{host}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_asks_too_often_is_told_to_wait() {
     let town = Town::new().await;
     let text = town
