@@ -107,9 +107,9 @@ impl PolicyBuilder {
         for (at, rule) in rules.iter().enumerate() {
             let at = u16::try_from(at).map_err(|_| PolicyError::TooManyRules(rules.len()))?;
             match rule.effect() {
-                Effect::Deny if rule.exact => deny_exactly.add(at, rule),
-                Effect::Deny => deny.add(at, rule),
-                Effect::Allow => allow.add(at, rule),
+                Effect::Deny if rule.exact => deny_exactly.add(at, rule)?,
+                Effect::Deny => deny.add(at, rule)?,
+                Effect::Allow => allow.add(at, rule)?,
             }
             asks.claims |= rule.from.iter().any(crate::callers::Callers::ask_claims);
             rule.visit_conditions(&mut |condition| {
@@ -140,14 +140,18 @@ impl Half {
         }
     }
 
-    fn add(&mut self, at: u16, rule: &Rule) {
+    fn add(&mut self, at: u16, rule: &Rule) -> Result<(), PolicyError> {
         let clause = |targets| Clause { rule: at, targets };
         self.is_empty = false;
         if rule.to.is_empty() {
             self.callers.add(&rule.from, clause(None));
         }
         for (number, targets) in rule.to.iter().enumerate() {
-            let clause = clause(u16::try_from(number).ok());
+            let number = u16::try_from(number).map_err(|_| PolicyError::Rule {
+                rule: rule.name.to_string(),
+                problem: "is about more than 65536 sets of requests",
+            })?;
+            let clause = clause(Some(number));
             if targets.paths.is_empty() {
                 self.callers.add(&rule.from, clause);
             }
@@ -155,6 +159,7 @@ impl Half {
                 self.paths.add(pattern, clause);
             }
         }
+        Ok(())
     }
 
     /// The first clause that this is true of, among those that may apply.

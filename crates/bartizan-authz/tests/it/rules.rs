@@ -19,6 +19,31 @@ fn allows(rule: &Rule, facts: &Facts<'_>) -> bool {
 }
 
 #[test]
+fn a_rule_about_more_requests_than_can_be_counted_is_refused() {
+    let rule = |count: usize| {
+        let ports = (0..count).map(|at| Targets::anything().port((at % 60_000) as u16));
+        ports.fold(Rule::allow("many"), Rule::to)
+    };
+    let built = Policy::builder().add(rule(65_536)).build();
+    let mut facts = Facts::new("GET", "/");
+    facts.port = Some(65_000);
+    assert!(matches!(
+        built.unwrap().decide(&facts, &mut |_| {}),
+        Ruling::Denied(None)
+    ));
+    for count in [65_537, 65_538] {
+        let error = Policy::builder().add(rule(count)).build().unwrap_err();
+        let PolicyError::Rule { rule, problem } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(
+            (&*rule, problem),
+            ("many", "is about more than 65536 sets of requests")
+        );
+    }
+}
+
+#[test]
 fn callers_are_told_by_everything_that_is_said_of_them() {
     let web = peer("spiffe://example.org/ns/shop/sa/web");
     let clerk: Principal = alice()
