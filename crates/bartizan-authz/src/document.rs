@@ -1,12 +1,14 @@
 //! Policies as text.
 
 mod condition;
+mod list;
 mod write;
 
 use bartizan_core::{IpNetwork, SpiffePattern, TrustDomain};
 use serde::Deserialize;
 
 use self::condition::ConditionText;
+use self::list::List;
 use crate::callers::Callers;
 use crate::error::PolicyError;
 use crate::policy::Policy;
@@ -34,11 +36,11 @@ struct RuleText {
     #[serde(default)]
     shadow: bool,
     #[serde(default)]
-    from: Vec<CallersText>,
+    from: List<CallersText>,
     #[serde(default)]
-    to: Vec<TargetsText>,
+    to: List<TargetsText>,
     #[serde(default)]
-    when: Vec<ConditionText>,
+    when: List<ConditionText>,
     #[serde(default)]
     exact: bool,
 }
@@ -53,19 +55,19 @@ enum EffectText {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct CallersText {
-    peers: Vec<String>,
-    trust_domains: Vec<String>,
-    issuers: Vec<String>,
-    subjects: Vec<SubjectText>,
-    clients: Vec<String>,
-    any_scope: Vec<String>,
-    scopes: Vec<String>,
-    roles: Vec<String>,
-    claims: Vec<ClaimText>,
-    networks: Vec<String>,
+    peers: List<String>,
+    trust_domains: List<String>,
+    issuers: List<String>,
+    subjects: List<SubjectText>,
+    clients: List<String>,
+    any_scope: List<String>,
+    scopes: List<String>,
+    roles: List<String>,
+    claims: List<ClaimText>,
+    networks: List<String>,
     authenticated: Option<bool>,
-    when: Vec<ConditionText>,
-    except: Vec<Self>,
+    when: List<ConditionText>,
+    except: List<Self>,
 }
 
 #[derive(Deserialize)]
@@ -85,13 +87,13 @@ struct ClaimText {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct TargetsText {
-    methods: Vec<String>,
-    paths: Vec<String>,
-    except_paths: Vec<String>,
-    grpc: Vec<GrpcText>,
-    hosts: Vec<String>,
-    ports: Vec<u16>,
-    when: Vec<ConditionText>,
+    methods: List<String>,
+    paths: List<String>,
+    except_paths: List<String>,
+    grpc: List<GrpcText>,
+    hosts: List<String>,
+    ports: List<u16>,
+    when: List<ConditionText>,
 }
 
 #[derive(Deserialize)]
@@ -104,6 +106,9 @@ struct GrpcText {
 impl Policy {
     /// Reads a policy from TOML. Members that are not known are an error, as is everything else
     /// that would leave a rule another meaning than the one that was written down.
+    ///
+    /// A list that is written has something in it: what is left out is any, and a list that was
+    /// emptied would be the same.
     ///
     /// | member | is |
     /// |---|---|
@@ -208,22 +213,22 @@ impl CallersText {
             let network: Result<IpNetwork, _> = text.parse();
             callers = callers.network(network.map_err(|error| wrong(rule, &text, &error))?);
         }
-        for issuer in &self.issuers {
+        for issuer in self.issuers.iter() {
             callers = callers.issuer(issuer);
         }
-        for SubjectText { issuer, subject } in &self.subjects {
+        for SubjectText { issuer, subject } in self.subjects.iter() {
             callers = callers.subject(issuer, subject);
         }
-        for client in &self.clients {
+        for client in self.clients.iter() {
             callers = callers.client(client);
         }
-        for scope in &self.scopes {
+        for scope in self.scopes.iter() {
             callers = callers.scope(scope);
         }
-        for role in &self.roles {
+        for role in self.roles.iter() {
             callers = callers.role(role);
         }
-        for ClaimText { name, values } in &self.claims {
+        for ClaimText { name, values } in self.claims.iter() {
             callers = callers.claim(name, values.iter().map(String::as_str));
         }
         callers = callers.any_scope(self.any_scope.iter().map(String::as_str));
@@ -240,19 +245,19 @@ impl CallersText {
 impl TargetsText {
     fn read(self, rule: &str) -> Result<Targets, PolicyError> {
         let mut targets = Targets::anything();
-        for method in &self.methods {
+        for method in self.methods.iter() {
             targets = targets.or_method(method);
         }
-        for path in &self.paths {
+        for path in self.paths.iter() {
             targets = targets.path(path);
         }
-        for path in &self.except_paths {
+        for path in self.except_paths.iter() {
             targets = targets.except_path(path);
         }
-        for GrpcText { service, method } in &self.grpc {
+        for GrpcText { service, method } in self.grpc.iter() {
             targets = targets.or_grpc(service, method.as_deref());
         }
-        for host in &self.hosts {
+        for host in self.hosts.iter() {
             targets = targets.host(host);
         }
         for port in self.ports {

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::list::List;
 use crate::condition::{Condition, Fact};
 use crate::error::PolicyError;
 
@@ -34,8 +35,8 @@ pub(super) struct ConditionText {
     fact: Option<String>,
     header: Option<String>,
     claim: Option<Vec<String>>,
-    one_of: Vec<String>,
-    none_of: Vec<String>,
+    one_of: List<String>,
+    none_of: List<String>,
 }
 
 impl ConditionText {

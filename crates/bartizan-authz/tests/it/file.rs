@@ -149,9 +149,57 @@ fn what_is_not_known_is_an_error_with_its_place() {
         "has one of",
     );
     check("none_of = [\"evil\"]", "", "no values");
+    // A list that was emptied would open what it closed.
+    for name in ["peers", "roles", "paths", "ports"] {
+        let begin = WHOLE.find(&format!("{name} = [")).unwrap();
+        let end = begin + WHOLE[begin..].find(']').unwrap() + 1;
+        check_line(
+            &WHOLE[begin..end],
+            &format!("{name} = []"),
+            "an empty list: leave the member out",
+        );
+    }
     let large = format!("{WHOLE}#{}", "x".repeat(4 * 1024 * 1024));
     let error = Policy::from_toml(&large).unwrap_err().to_string();
     assert!(error.contains("bytes"));
+}
+
+#[test]
+fn an_empty_list_narrows_nothing_and_is_refused_with_its_line() {
+    let check = |member: &str| {
+        let text = format!("version = 1\n[[rule]]\nname = \"a\"\neffect = \"allow\"\n{member}");
+        let error = Policy::from_toml(&text).unwrap_err().to_string();
+        assert!(
+            error.contains("line 5,") && error.contains("an empty list"),
+            "{member}: {error}"
+        );
+    };
+    for member in ["from = []", "to = []", "when = []"] {
+        check(member);
+    }
+    for name in [
+        "peers",
+        "trust_domains",
+        "issuers",
+        "subjects",
+        "clients",
+        "any_scope",
+        "scopes",
+        "roles",
+        "claims",
+        "networks",
+        "when",
+        "except",
+    ] {
+        check(&format!("from = [{{ {name} = [] }}]"));
+        check(&format!("from = [{{ except = [{{ {name} = [] }}] }}]"));
+    }
+    for name in ["methods", "paths", "except_paths", "grpc", "hosts", "ports"] {
+        check(&format!("to = [{{ {name} = [] }}]"));
+    }
+    for name in ["one_of", "none_of"] {
+        check(&format!("when = [{{ fact = \"path\", {name} = [] }}]"));
+    }
 }
 
 struct Folder(PathBuf);
