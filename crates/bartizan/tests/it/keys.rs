@@ -167,6 +167,30 @@ async fn a_bad_key_in_shadow_mode_is_no_way_around_tokens() {
 }
 
 #[tokio::test]
+async fn a_layer_in_shadow_mode_lets_nobody_in_and_turns_nobody_away() {
+    let town = Town::new();
+    let keys = town.keys().with_enforcement(Enforcement::Shadow);
+    let keys_watch = town.stack(town.tokens(), keys);
+    let tokens = town.tokens().with_enforcement(Enforcement::Shadow);
+    let tokens_watch = town.stack(tokens, town.keys());
+    for (stack, decides, watches, missing) in [
+        (keys_watch, town.bearer(), town.key(), "jwt.missing"),
+        (tokens_watch, town.key(), town.bearer(), "apikey.missing"),
+    ] {
+        for headers in [&[][..], std::slice::from_ref(&watches)] {
+            let answer = send(&stack, headers).await;
+            assert_eq!(answer.code().as_deref(), Some(missing));
+            assert_eq!(answer.headers.get_all("www-authenticate").iter().count(), 1);
+        }
+        let alone = send(&stack, std::slice::from_ref(&decides)).await;
+        let both = send(&stack, &[decides, watches]).await;
+        assert!(alone.is_success() && both.is_success(), "{both:?}");
+        let principal = |answer: &Answer| answer.json()["context"]["principal"].clone();
+        assert_eq!(principal(&both), principal(&alone));
+    }
+}
+
+#[tokio::test]
 async fn a_failed_key_charges_the_address() {
     let town = Town::new();
     let limit = RateLimitConfig::builder(Key::address())
