@@ -174,6 +174,7 @@ fn said(headers: &HeaderMap, body: &serde_json::Value) -> String {
         ("erased", "erased "),
         ("signed_out", "goodbye "),
         ("customer", "hello "),
+        ("state", ""),
     ] {
         if let Some(value) = text(member) {
             return format!("{before}{value}");

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod fields;
+mod file;
 mod fleet;
 mod flood;
 mod keys;
@@ -272,6 +273,7 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     flood::add(&mut rows)?;
     fleet::add(&mut rows)?;
     fields::add(&mut rows)?;
+    file::add(&mut rows)?;
     log::add(&mut rows);
     Ok(rows.rows)
 }

@@ -1,5 +1,6 @@
 //! The scene: a CA, an issuer, the services, and the certificates of those who call them.
 
+mod invoices;
 mod redis;
 mod service;
 
@@ -20,6 +21,7 @@ use customers::Records;
 use rustls::ClientConfig;
 use tokio::sync::Mutex;
 
+pub(crate) use self::invoices::Invoices;
 pub(crate) use self::redis::Redis;
 use self::service::{new_wrapping_key, parse, start, write_secret};
 
@@ -41,6 +43,7 @@ pub(crate) struct Scene {
     pub(crate) orders: SocketAddr,
     pub(crate) payments: SocketAddr,
     pub(crate) customers: SocketAddr,
+    pub(crate) invoices: Invoices,
     /// What customers has stored, as it is stored.
     pub(crate) records: Records,
     /// Two copies of orders that share limits, where there is a Redis.
@@ -64,7 +67,14 @@ impl Scene {
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let ca = DevelopmentCa::new("example.org")?;
         ca.write_pem(folder, "ca")?;
-        for name in ["orders", "payments", "customers", "web", "reports"] {
+        for name in [
+            "orders",
+            "payments",
+            "customers",
+            "invoices",
+            "web",
+            "reports",
+        ] {
             ca.workload(&format!("/{name}"))?.write_pem(folder, name)?;
         }
         let partner = DevelopmentCa::new("partner.example")?;
@@ -136,6 +146,7 @@ impl Scene {
         })
         .await
         .context("customers did not start")?;
+        let invoices = Invoices::start(folder, issuer.mint().issuer()).await?;
 
         let foreign_key = SigningKey::generate(SigningAlgorithm::Rs256, "key-1")?;
         let issuer = Arc::new(issuer);
@@ -148,6 +159,7 @@ impl Scene {
             orders,
             payments,
             customers,
+            invoices,
             records,
             fleet,
         })

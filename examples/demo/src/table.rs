@@ -73,7 +73,11 @@ fn decided_by(got: &Got) -> &str {
         ("intact" | "incomplete" | "tampered", _) => "verifier",
         ("200" | "gRPC 0", _) => "all passed",
         ("not connected", _) => "connector",
-        (_, Some((layer @ ("mtls" | "jwt" | "ratelimit" | "encrypt"), _))) => layer,
+        (_, Some((layer @ ("mtls" | "jwt" | "apikey" | "authz" | "ratelimit" | "encrypt"), _))) => {
+            layer
+        }
+        (_, Some(("context", _))) => "stack",
+        (_, Some(("route", _))) => "route",
         (_, Some(_)) => "handler",
         _ => "all passed",
     }
