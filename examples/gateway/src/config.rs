@@ -94,6 +94,10 @@ pub struct Limits {
     pub head: Duration,
     /// WebSockets at once.
     pub tunnels: usize,
+    /// How long a WebSocket may be open, however long its token and certificate are good. Then the
+    /// client has to come again, and it is decided anew whether it may.
+    #[serde(rename = "tunnel_seconds", deserialize_with = "seconds")]
+    pub tunnel_life: Duration,
     /// How long requests that are under way have when the gateway stops.
     #[serde(rename = "drain_seconds", deserialize_with = "seconds")]
     pub drain: Duration,
@@ -112,6 +116,8 @@ impl Default for Limits {
             // What hyper gives a head unless told otherwise.
             head: Duration::from_secs(30),
             tunnels: 1_000,
+            // What a connection may live on what was once verified, as under mutual TLS.
+            tunnel_life: Duration::from_secs(3_600),
             // What Kubernetes gives a pod to stop, less a margin.
             drain: Duration::from_secs(25),
         }

@@ -23,6 +23,8 @@
 //! * Whoever reaches a service past the gateway can say what the gateway says. Let the service listen
 //!   on loopback, or ask for the gateway's certificate (`identity` of an upstream).
 //! * What is in a body, or a WebSocket's messages.
+//! * A right that is withdrawn while a WebSocket is open: who may open one is decided once, and
+//!   again when the client has to come back, after `limits.tunnel_seconds` at the latest.
 //! * Clients that read slowly: each holds one place of `limits.concurrent` for as long as it likes to
 //!   read. There is a bound, and no hurry.
 //!
@@ -116,8 +118,7 @@ pub async fn run(
         upstreams.insert(name.clone(), Arc::new(upstream));
     }
     let routes = Routes::new(&config, &upstreams)?;
-    let tunnels = config.limits.tunnels;
-    let proxy = Proxy::new(config.name.clone(), routes, tunnels, stopping.clone());
+    let proxy = Proxy::new(config.name.clone(), routes, config.limits, stopping.clone());
     let service = guarded(&config, proxy)?;
 
     let health = match config.health {

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bartizan::core::{Connection, Protocol, Rejection, RejectionKind, SecurityContext, Transport};
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower_service::Service;
 
 use crate::body::{Activity, BoxError, Download, Passed, Upload};
+use crate::config::Limits;
 use crate::failure::{
     CLIENT_FAILED, CLIENT_SLOW, NO_ROUTE, TOO_MANY_TUNNELS, UNEXPECTED_BODY, UPSTREAM_FAILED,
     UPSTREAM_SLOW, malformed, unanswered,
@@ -36,6 +38,7 @@ struct Inner {
     name: String,
     routes: Routes,
     tunnels: Arc<Semaphore>,
+    tunnel_life: Duration,
     stop: watch::Receiver<bool>,
 }
 
@@ -43,13 +46,14 @@ impl Proxy {
     pub(crate) fn new(
         name: String,
         routes: Routes,
-        tunnels: usize,
+        limits: Limits,
         stop: watch::Receiver<bool>,
     ) -> Self {
         Self(Arc::new(Inner {
             name,
             routes,
-            tunnels: Arc::new(Semaphore::new(tunnels.min(Semaphore::MAX_PERMITS))),
+            tunnels: Arc::new(Semaphore::new(limits.tunnels.min(Semaphore::MAX_PERMITS))),
+            tunnel_life: limits.tunnel_life,
             stop,
         }))
     }
@@ -193,7 +197,7 @@ impl Proxy {
             client: door.client,
             upstream,
             idle: target.upstream.config.idle,
-            ends_in: tunnel::life(context),
+            ends_in: tunnel::life(context, self.0.tunnel_life),
             stop: self.0.stop.clone(),
         };
         tokio::spawn(async move {

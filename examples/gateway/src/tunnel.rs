@@ -1,4 +1,4 @@
-//! WebSockets: bytes in both directions, until either end, silence, expiry or the gateway's end.
+//! WebSockets: bytes in both directions, until either end, silence, expiry, age or the gateway's end.
 
 use std::io;
 use std::time::Duration;
@@ -18,8 +18,8 @@ pub(crate) struct Tunnel {
     pub(crate) upstream: OnUpgrade,
     /// How long nothing may happen.
     pub(crate) idle: Duration,
-    /// When what the tunnel rests on ends.
-    pub(crate) ends_in: Option<Duration>,
+    /// When what the tunnel rests on ends, or has to be proven again.
+    pub(crate) ends_in: Duration,
     /// Becomes true when the gateway stops.
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -38,30 +38,26 @@ impl Tunnel {
                 pour(from_upstream, to_client, &activity),
             )
         };
-        let expiry = async {
-            match self.ends_in {
-                Some(span) => sleep(span).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             // How it ended is between the two.
             _ = pouring => {}
-            () = expiry => {}
+            () = sleep(self.ends_in) => {}
             () = activity.silent_for(self.idle) => {}
             _ = self.stop.wait_for(|stop| *stop) => {}
         }
     }
 }
 
-/// How long what a request rests on is still good: its token, and the peer's certificate.
-pub(crate) fn life(context: &SecurityContext) -> Option<Duration> {
+/// How long what a request rests on is still good, its token and the peer's certificate, and never
+/// longer than this: what was withdrawn since is noticed when the client comes again.
+pub(crate) fn life(context: &SecurityContext, longest: Duration) -> Duration {
     let token = context
         .principal()
         .and_then(|principal| principal.expires());
     let certificate = context.peer().map(|peer| peer.not_after());
-    let end = token.into_iter().chain(certificate).min()?;
-    Some(end.saturating_since(SystemClock.wall()))
+    let end = token.into_iter().chain(certificate).min();
+    let left = end.map(|end| end.saturating_since(SystemClock.wall()));
+    left.map_or(longest, |left| left.min(longest))
 }
 
 async fn pour(

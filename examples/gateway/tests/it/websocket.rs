@@ -148,6 +148,26 @@ async fn it_ends_with_the_token_that_it_rests_on() {
 }
 
 #[tokio::test]
+async fn it_has_to_be_opened_anew_however_busy_it_is_and_however_long_its_token_is_good() {
+    let town = Town::new().await;
+    let (upstream, _) = mirror().await;
+    let text = town
+        .plain(upstream)
+        .replace("[limits]", "[limits]\ntunnel_seconds = 0.5");
+    let gate = town.start(&text).await;
+    let token = town.token().sign().unwrap();
+    let (mut stream, _) = open(&gate, "/ws", Some(&token)).await;
+    echoes(&mut stream, b"hello").await;
+    let mut back = [0];
+    let busy = async {
+        while stream.write_all(b"x").await.is_ok() && stream.read_exact(&mut back).await.is_ok() {}
+    };
+    timeout(PATIENCE, busy).await.expect("an end");
+    let (mut stream, _) = open(&gate, "/ws", Some(&token)).await;
+    echoes(&mut stream, b"again").await;
+}
+
+#[tokio::test]
 async fn it_ends_with_the_gateway() {
     let town = Town::new().await;
     let (upstream, _) = mirror().await;
