@@ -169,7 +169,7 @@ pub use self::layer::{ApiKey, ApiKeyLayer};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresKeys, PostgresKeysBuilder};
 pub use self::record::{KeyRecord, KeyRecordBuilder, KeyState, RecordError, Rotation};
-pub use self::source::{KeyAnswer, KeyRead, KeySource, KeySourceError, KeyUse};
+pub use self::source::{IgnoredKey, KeyAnswer, KeyRead, KeySource, KeySourceError, KeyUse};
 pub use self::usage::UsesFile;
 pub use self::verified::VerifiedKey;
 

@@ -12,11 +12,11 @@ use bartizan_source::{
 use tokio::time::{sleep, timeout};
 
 use crate::file;
-use crate::source::{KeyRead, KeySource};
+use crate::source::{IgnoredKey, KeyRead, KeySource};
 use crate::table::{KeyTable, TableRules};
 use crate::usage::Uses;
 
-/// A record was left out: its hash is under a pepper that is not given.
+/// A record was left out: it is none, or its hash is under a pepper that is not given.
 const KEY_IGNORED: Code = Code::new("apikey.key_ignored");
 
 /// The keys that requests are held against.
@@ -191,13 +191,21 @@ impl Reader {
         let answer = self
             .source
             .read(known.as_ref().map(|(revision, _)| *revision));
-        let (records, revision) = match (answer.await?, known) {
-            (KeyRead::Records { records, revision }, _) => (records, revision),
+        let (records, ignored, revision) = match (answer.await?, known) {
+            (KeyRead::Records { records, revision }, _) => (records, Vec::new(), revision),
+            (
+                KeyRead::Partial {
+                    records,
+                    ignored,
+                    revision,
+                },
+                _,
+            ) => (records, ignored, revision),
             (KeyRead::Unchanged, Some((_, table))) => return Ok(table),
             (KeyRead::Unchanged, None) => return Err("unchanged, and nothing was known".into()),
         };
         let table = KeyTable::new(&self.maker.rules, records, &self.maker.uses)?;
-        self.maker.report(&table);
+        self.maker.report(&table, &ignored);
         *self.last() = revision.map(|revision| (revision, table.clone()));
         Ok(table)
     }
@@ -209,14 +217,23 @@ impl Reader {
 
 impl Maker {
     /// One row that cannot be used must not take the other keys away.
-    fn report(&self, table: &KeyTable) {
+    fn report(&self, table: &KeyTable, ignored: &[IgnoredKey]) {
         let Some(observer) = &self.observer else {
             return;
         };
+        let event = || LifecycleEvent::new("apikey", LifecycleKind::KeyChanged, KEY_IGNORED);
         for id in table.unusable() {
-            let event = LifecycleEvent::new("apikey", LifecycleKind::KeyChanged, KEY_IGNORED)
+            let event = event()
                 .with_subject(id.as_str())
                 .with_detail(&"hashed under a pepper that is not given");
+            observer.observe(&Event::Lifecycle(event));
+        }
+        for key in ignored {
+            let event = match &key.id {
+                Some(id) => event().with_subject(id.as_str()),
+                None => event(),
+            };
+            let event = event.with_detail(&key.reason);
             observer.observe(&Event::Lifecycle(event));
         }
     }

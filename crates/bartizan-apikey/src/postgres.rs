@@ -32,8 +32,10 @@ pub use self::config::PostgresKeysBuilder;
 ///    makes keys, `insert` and `update` on the keys, and `update` on the revision.
 /// 2. A trigger counts changes, also those that are made by hand. A service asks for the number
 ///    every few seconds, and reads the keys when it is another.
-/// 3. When keys were last used is written in one statement a minute, for the keys that were.
-/// 4. One connection, made when needed and again after it broke.
+/// 3. A row that is no record, of a table that somebody made without the checks, is left out and
+///    told (`apikey.key_ignored`); the others go on.
+/// 4. When keys were last used is written in one statement a minute, for the keys that were.
+/// 5. One connection, made when needed and again after it broke.
 ///
 /// Whoever can write to the table can give its keys other scopes and ends; without a
 /// [`Pepper`](crate::Pepper) he can make keys as well.
@@ -90,14 +92,14 @@ impl PostgresKeys {
         .await
     }
 
-    /// All records.
+    /// All records; [`read`](KeySource::read) tells as well which rows are none.
     ///
     /// # Errors
     ///
     /// If the database cannot be asked, or holds more rows than are read.
     pub async fn records(&self) -> Result<Vec<KeyRecord>, KeySourceError> {
         match self.read(None).await? {
-            KeyRead::Records { records, .. } => Ok(records),
+            KeyRead::Records { records, .. } | KeyRead::Partial { records, .. } => Ok(records),
             KeyRead::Unchanged => Ok(Vec::new()),
         }
     }
@@ -243,10 +245,21 @@ impl KeySource for PostgresKeys {
                 let many = format_args!("more than {most} keys");
                 return Err(KeySourceError::new(many).into());
             }
-            let records: Result<_, _> = rows.iter().map(rows::record).collect();
-            Ok(KeyRead::Records {
-                records: records?,
-                revision: Some(revision),
+            let (mut records, mut ignored) = (Vec::with_capacity(rows.len()), Vec::new());
+            for row in &rows {
+                match rows::record(row) {
+                    Ok(record) => records.push(record),
+                    Err(reason) => ignored.push(rows::ignored(row, reason)),
+                }
+            }
+            let revision = Some(revision);
+            Ok(match ignored.is_empty() {
+                true => KeyRead::Records { records, revision },
+                false => KeyRead::Partial {
+                    records,
+                    ignored,
+                    revision,
+                },
             })
         }))
     }

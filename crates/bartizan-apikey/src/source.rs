@@ -58,8 +58,27 @@ pub enum KeyRead {
         /// reading. Two states must not have the same.
         revision: Option<u64>,
     },
+    /// All records but those that cannot be understood. One such row takes nothing away but
+    /// itself, and holds no other back: observers are told of it (`apikey.key_ignored`).
+    Partial {
+        /// Each key once.
+        records: Vec<KeyRecord>,
+        /// What was left out.
+        ignored: Vec<IgnoredKey>,
+        /// As of [`Records`](Self::Records).
+        revision: Option<u64>,
+    },
     /// Nothing changed since the revision that was named.
     Unchanged,
+}
+
+/// What a source holds in the place of a record, and is none. Such a key is refused.
+#[derive(Clone, Debug)]
+pub struct IgnoredKey {
+    /// Which key, if that much can be read.
+    pub id: Option<KeyId>,
+    /// What is wrong with it.
+    pub reason: KeySourceError,
 }
 
 /// When a key was last used, to a minute.

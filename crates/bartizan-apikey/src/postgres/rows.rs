@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 
 use crate::record::KeyRecord;
-use crate::source::KeySourceError;
+use crate::source::{IgnoredKey, KeySourceError};
 
 /// Networks as text: there is no type for them in the driver.
 pub(super) const COLUMNS: &str = "id, hash, subject, name, client, tenant, scopes, roles, \
@@ -121,6 +121,15 @@ pub(super) fn record(row: &Row) -> Result<KeyRecord, KeySourceError> {
         record = record.with_replaced_by(successor.parse().map_err(|error| told(&error))?);
     }
     record.build().map_err(|error| told(&error))
+}
+
+/// What is left of a row that is no record.
+pub(super) fn ignored(row: &Row, reason: KeySourceError) -> IgnoredKey {
+    let id = column::<&str>(row, "id").ok();
+    IgnoredKey {
+        id: id.and_then(|id| id.parse().ok()),
+        reason,
+    }
 }
 
 fn column<'r, T: FromSql<'r>>(row: &'r Row, name: &str) -> Result<T, KeySourceError> {

@@ -8,14 +8,14 @@
 
 mod server;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bartizan_apikey::{
     ApiKeyConfig, ApiKeyConfigBuilder, ApiKeyLayer, KeyFormat, KeyRead, KeyRecord,
     KeyRecordBuilder, KeySource, KeyUse, NewKey, Pepper, Peppers, PostgresKeys,
 };
-use bartizan_core::{Clock as _, WallTime};
+use bartizan_core::{Clock as _, Event, WallTime, observe_fn};
 use bartizan_testkit::{Call, DevelopmentCa, Host, ManualClock};
 use http::{HeaderName, HeaderValue};
 
@@ -338,11 +338,85 @@ async fn rows_that_are_no_records_are_kept_out_by_the_table() {
         "replaced_by = 'x'",
         "networks = '{10.0.0.1/8}'",
         "scopes = array_fill('x'::text, array[65])",
+        "hash = replace(hash, 'v1.2027.', 'v1.-2027.')",
+        "subject = E'a\\nb'",
+        "name = E'\\u0085'",
+        "client = ''",
+        "tenant = E'a\\x1b'",
+        "scopes = '{a b}'",
+        "scopes = '{NULL}'",
+        "roles = array['']",
+        "roles = array[E'a\\u2003']",
+        "networks = '{NULL}'",
+        "not_before = 2, expires = 1",
     ] {
         let update = format!("update bartizan_api_keys set {change}");
         assert!(client.batch_execute(&update).await.is_err(), "{change}");
     }
     assert_eq!(store.records().await.unwrap().len(), 1);
+}
+
+/// Of a table that somebody made without the checks.
+#[tokio::test]
+async fn a_bad_row_holds_no_revocation_back() {
+    let Some((postgres, store)) = migrated("bad-rows").await else {
+        return;
+    };
+    let client = postgres.client().await;
+    let unchecked = "do $$ declare it record; begin for it in \
+         select conname from pg_constraint \
+         where conrelid = 'bartizan_api_keys'::regclass and contype = 'c' loop \
+         execute format('alter table bartizan_api_keys drop constraint %I', it.conname); \
+         end loop; end $$";
+    client.batch_execute(unchecked).await.unwrap();
+    let good = new_key();
+    store.add(&record(&good).build().unwrap()).await.unwrap();
+    let changes = [
+        "subject = E'a\\nb'",
+        "name = ''",
+        "scopes = '{a b}'",
+        "roles = '{NULL}'",
+        "not_before = 2, expires = 1",
+        "hash = 'v1.-2027.x'",
+        "replaced_by = '?'",
+        "created = -1",
+    ];
+    let mut bad = Vec::new();
+    for change in changes {
+        let key = new_key();
+        store.add(&record(&key).build().unwrap()).await.unwrap();
+        let update = format!(
+            "update bartizan_api_keys set {change} where id = '{}'",
+            key.id()
+        );
+        client.batch_execute(&update).await.unwrap();
+        bad.push(key);
+    }
+    let clock = ManualClock::default();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let teller = Arc::clone(&told);
+    let observer = observe_fn(move |event| {
+        if let Event::Lifecycle(event) = event
+            && event.code().as_str() == "apikey.key_ignored"
+        {
+            let id = event.subject().unwrap().to_owned();
+            teller.lock().unwrap().push(id);
+        }
+    });
+    let layer = loaded(config(&store, &clock).with_observer(Arc::new(observer))).await;
+    assert_eq!(outcome(&layer, &good).await, (200, None));
+    for key in &bad {
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(outcome(&layer, key).await, refused(401, "apikey.invalid"));
+        let told = told.lock().unwrap();
+        assert!(told.contains(&key.id().to_string()), "{told:?}");
+    }
+    store.revoke(good.id(), clock.wall()).await.unwrap();
+    until("the revoked key is refused", async || {
+        clock.advance(Duration::from_secs(1));
+        outcome(&layer, &good).await == refused(401, "apikey.revoked")
+    })
+    .await;
 }
 
 #[tokio::test]
