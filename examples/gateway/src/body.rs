@@ -106,7 +106,9 @@ where
         let waiting = &this.activity.0.client_is_waited_for;
         waiting.store(polled.is_pending(), Ordering::Relaxed);
         let frame = ready!(polled);
-        this.activity.touch();
+        if is_something(&frame) {
+            this.activity.touch();
+        }
         if matches!(frame, Some(Err(_))) {
             let failed = &this.activity.0.client_failed;
             failed.store(true, Ordering::Relaxed);
@@ -160,8 +162,10 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
         if let Poll::Ready(frame) = this.body.poll_frame(cx) {
-            this.activity.touch();
-            this.silence.set(None);
+            if is_something(&frame) {
+                this.activity.touch();
+                this.silence.set(None);
+            }
             return Poll::Ready(frame.map(|frame| frame.map(cleaned).map_err(Into::into)));
         }
         if this.silence.is_none() {
@@ -192,6 +196,14 @@ where
     }
 }
 
+/// Whether anything came. Frames without a byte can be sent for ever, and bring nobody further.
+fn is_something<E>(frame: &Option<Result<Frame<Bytes>, E>>) -> bool {
+    match frame {
+        Some(Ok(frame)) => frame.data_ref().is_none_or(|data| !data.is_empty()),
+        Some(Err(_)) | None => true,
+    }
+}
+
 /// Trailers without what would mean something in a head.
 fn cleaned(frame: Frame<Bytes>) -> Frame<Bytes> {
     match frame.into_trailers() {
@@ -202,3 +214,6 @@ fn cleaned(frame: Frame<Bytes>) -> Frame<Bytes> {
         Err(frame) => frame,
     }
 }
+
+#[cfg(test)]
+mod tests;

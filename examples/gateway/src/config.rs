@@ -87,6 +87,12 @@ pub struct Limits {
     pub concurrent: usize,
     /// Bytes of a request's body.
     pub body: u64,
+    /// Bytes that a body which is waited for has to bring in a second, on average; at any pace if
+    /// it is nothing. gRPC to upstreams that speak HTTP/2 takes its time.
+    pub upload_per_second: u64,
+    /// Over how long that is measured: no body is silent for longer.
+    #[serde(rename = "upload_seconds", deserialize_with = "seconds")]
+    pub upload_window: Duration,
     /// Connections at once.
     pub connections: usize,
     /// How long the head of a request may take, and the first one on a connection to come.
@@ -112,6 +118,10 @@ impl Default for Limits {
             // Streams and slow readers count, to their end.
             concurrent: 2_000,
             body: 10 * 1024 * 1024,
+            // Slower than any modem, and too fast for thousands of uploads that do not end.
+            upload_per_second: 240,
+            // A telephone that changes from one network to the next.
+            upload_window: Duration::from_secs(10),
             connections: 10_000,
             // What hyper gives a head unless told otherwise.
             head: Duration::from_secs(30),

@@ -25,6 +25,8 @@
 //! * What is in a body, or a WebSocket's messages.
 //! * A right that is withdrawn while a WebSocket is open: who may open one is decided once, and
 //!   again when the client has to come back, after `limits.tunnel_seconds` at the latest.
+//! * gRPC that brings nothing for long: a stream to an upstream that speaks HTTP/2 holds its place
+//!   until `idle_seconds` pass without a byte. Other bodies have to come at `upload_per_second`.
 //! * Clients that read slowly: each holds one place of `limits.concurrent` for as long as it likes to
 //!   read. There is a bound, and no hurry.
 //!
@@ -224,9 +226,21 @@ where
     let rate = Rate::per_second(limits.per_second).with_burst(limits.burst);
     let rate = RateLimitConfig::builder(Key::address()).add_policy(Policy::new("address", rate));
     let intake = IntakeRules::builder().with_max_body(limits.body).build()?;
-    // How a body looks, and how fast it comes, is between the two ends: see `Activity`.
+    // How a body looks is between the two ends.
     let upload = UploadRules::builder().with_max_body(limits.body);
-    let upload = upload.allow_any_json().allow_any_pace().build()?;
+    let upload = upload.allow_any_json();
+    let upload = match limits.upload_per_second {
+        0 => upload.allow_any_pace(),
+        rate => upload.with_min_rate(rate, limits.upload_window),
+    };
+    let upload = upload.build()?;
+    let calls = Routes::for_calls(config);
+    // Whoever calls a body gRPC gets out of no rule by that where nobody speaks it.
+    let upload = UploadLayer::new(upload).with_rules_for(move |inspection| {
+        let template = inspection.context.template();
+        let is_call = template.is_some_and(|template| calls.contains(template));
+        (!is_call).then_some(upload)
+    });
 
     let policy = PolicyFile::new(&config.policy).load()?.published();
     let mut rules = AuthzLayer::builder().with_policy(policy);
@@ -257,8 +271,5 @@ where
         rules = rules.with_challenge(challenge);
     }
     let stack = stack.with_rules(&rules.build()?);
-    Ok(stack
-        .around(framing)
-        .inside(UploadLayer::new(upload))
-        .layer(proxy))
+    Ok(stack.around(framing).inside(upload).layer(proxy))
 }

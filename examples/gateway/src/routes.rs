@@ -1,12 +1,12 @@
 //! Which request goes to which upstream.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use bartizan::core::RouteTable;
 
-use crate::config::Config;
+use crate::config::{Config, Protocol};
 use crate::upstream::Upstream;
 
 /// Where requests go, by the template that their path matches, and by host.
@@ -52,6 +52,20 @@ impl Routes {
         let paths = config.routes.iter().flat_map(|route| &route.paths);
         let paths: BTreeSet<_> = paths.collect();
         Ok(RouteTable::new(paths)?)
+    }
+
+    /// The templates under which gRPC may be called: all that is served there is spoken to over
+    /// HTTP/2.
+    pub(crate) fn for_calls(config: &Config) -> HashSet<String> {
+        let paths = |calls: bool| {
+            let routes = config.routes.iter().filter(move |route| {
+                let upstream = config.upstreams.get(&route.upstream);
+                upstream.is_some_and(|it| it.protocol == Protocol::Http2) == calls
+            });
+            routes.flat_map(|route| route.paths.iter().cloned())
+        };
+        let others: HashSet<_> = paths(false).collect();
+        paths(true).filter(|path| !others.contains(path)).collect()
     }
 
     /// Where a request with this template and host goes: to the first that fits, as they stand in

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
@@ -9,9 +10,9 @@ use http_body_util::Full;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
-use crate::support::{PATIENCE, Town, echo, upstream};
+use crate::support::{PATIENCE, Town, bare_upstream, echo, upstream};
 
 /// A connection on which this was said, and nothing more.
 async fn after(address: SocketAddr, said: &str) -> TcpStream {
@@ -79,6 +80,56 @@ async fn a_connection_without_a_request_ends_and_one_that_waits_for_its_answer_d
     let read = timeout(PATIENCE, waits.read_to_string(&mut answer)).await;
     read.expect("in time").unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_in_does_not_hold_its_place() {
+    let town = Town::new().await;
+    let waits = bare_upstream(async |mut stream| {
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+        std::future::pending().await
+    });
+    let text = town.plain(waits.await).replace(
+        "[limits]",
+        "[limits]\nupload_per_second = 1000\nupload_seconds = 0.5",
+    );
+    let gate = town.start(&text).await;
+    // What it calls itself does not help it.
+    for (kind, says) in [
+        ("text/plain", "HTTP/1.1 408 "),
+        ("application/grpc", "grpc-status: "),
+    ] {
+        let head = format!(
+            "POST /open/a HTTP/1.1\r\nhost: a\r\ncontent-type: {kind}\r\n\
+             transfer-encoding: chunked\r\n\r\n"
+        );
+        let (mut from, mut to) = after(gate.at.requests, &head).await.into_split();
+        let trickle = async {
+            let mut often = interval(Duration::from_millis(20));
+            loop {
+                often.tick().await;
+                // The gateway may be gone already; what it said is still to be read.
+                let _ = to.write_all(b"1\r\nx\r\n").await;
+            }
+        };
+        let mut head = Vec::new();
+        let answered = async {
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(from.read_u8().await.expect("an answer"));
+            }
+        };
+        let answered = timeout(PATIENCE, answered);
+        tokio::select! {
+            answered = answered => answered.expect("in time"),
+            () = trickle => {}
+        }
+        let head = String::from_utf8(head).unwrap();
+        assert!(head.contains(says), "{kind}: {head}");
+        assert!(
+            head.to_ascii_lowercase().contains("connection: close"),
+            "{head}"
+        );
+    }
 }
 
 #[tokio::test]
