@@ -35,11 +35,13 @@ const HOP_BY_HOP: [&str; 9] = [
 
 /// What a client says about itself, its address or another method or path than the one that was
 /// decided on. A framework behind would believe it.
-const FROM_NOBODY: [&str; 13] = [
+const FROM_NOBODY: [&str; 14] = [
     "client-cert",
     "client-cert-chain",
     "expect",
     "forwarded",
+    // Behind CGI it is `HTTP_PROXY`, which clients there take for their proxy.
+    "proxy",
     "x-client-ip",
     "x-http-method",
     "x-http-method-override",

@@ -63,6 +63,7 @@ fn what_only_the_gateway_says_is_removed_in_every_spelling() {
         ("client-cert", "x"),
         ("forwarded", "for=1.2.3.4"),
         ("x-real-ip", "1.2.3.4"),
+        ("proxy", "http://evil.example"),
         ("x-http-method-override", "DELETE"),
         ("x-original-url", "/admin"),
         ("content_length", "0"),
