@@ -13,11 +13,11 @@ use std::time::Duration;
 use bartizan_core::WallTime;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config};
 
 use crate::format::KeyId;
-use crate::postgres::rows::{COLUMNS, INSERT, Values, seconds};
+use crate::postgres::rows::{COLUMNS, INSERT, REPLACE, Values, seconds};
 use crate::postgres::session::{Lease, Session};
 use crate::postgres::tls::Tls;
 use crate::record::{KeyRecord, Rotation};
@@ -132,28 +132,26 @@ impl PostgresKeys {
     }
 
     /// Stores both keys of a rotation, or neither. `false` if the old one is not what it was:
-    /// somebody else rotated or revoked it meanwhile.
+    /// somebody rotated, revoked or changed it meanwhile. The new one would have rights that were
+    /// taken from the old one: read the record again, and rotate that.
     ///
     /// # Errors
     ///
     /// If the database cannot be asked, or does not take it.
     pub async fn rotate(&self, rotation: &Rotation) -> Result<bool, KeySourceError> {
-        let new = Values::of(&rotation.new)?;
-        let (id, expires) = (rotation.old.id, rotation.old.expires);
-        let expires = expires.map(seconds).transpose()?;
-        let update = "update bartizan_api_keys set expires = $2, replaced_by = $3 \
-             where id = $1 and replaced_by is null and revoked is null";
+        let (old, new) = (Values::of(&rotation.before())?, Values::of(&rotation.new)?);
+        let expires = rotation.old.expires.map(seconds).transpose()?;
         self.in_time(async |client| {
             let transaction = client.transaction().await?;
-            let (id, successor) = (id.as_str(), rotation.new.id);
+            let successor = rotation.new.id;
             let successor = successor.as_str();
-            let values = [
-                (&id as _, Type::TEXT),
-                (&expires as _, Type::INT8),
-                (&successor as _, Type::TEXT),
-            ];
+            let mut values = old.all().to_vec();
+            values.extend([
+                (&expires as &(dyn ToSql + Sync), Type::INT8),
+                (&successor, Type::TEXT),
+            ]);
             // Dropped, a transaction is undone.
-            if transaction.execute_typed(update, &values).await? != 1 {
+            if transaction.execute_typed(REPLACE, &values).await? != 1 {
                 return Ok(false);
             }
             if transaction.execute_typed(INSERT, &new.all()).await? != 1 {

@@ -83,6 +83,20 @@ pub struct Rotation {
     pub old: KeyRecord,
     /// The key that takes its place.
     pub new: KeyRecord,
+    /// When the old one was to expire before, which tells whether somebody changed it meanwhile.
+    held_until: Option<WallTime>,
+}
+
+impl Rotation {
+    /// The old key as it was before. Where a store holds something else by now, somebody changed
+    /// the key meanwhile, and the rotation is not to be stored.
+    pub fn before(&self) -> KeyRecord {
+        KeyRecord {
+            expires: self.held_until,
+            replaced_by: None,
+            ..self.old.clone()
+        }
+    }
 }
 
 impl KeyRecord {
@@ -140,7 +154,11 @@ impl KeyRecord {
             replaced_by: Some(new.id),
             ..self.clone()
         };
-        Ok(Rotation { old, new })
+        Ok(Rotation {
+            old,
+            new,
+            held_until: self.expires,
+        })
     }
 
     /// The record of the key from `now` on, when it is not to be used any more. A key stays
@@ -361,7 +379,7 @@ mod tests {
         let rotation = old
             .rotated(&key, &Peppers::none(), after(100), overlap)
             .unwrap();
-        let Rotation { old, new } = rotation;
+        let Rotation { old, new, .. } = rotation;
         assert_eq!(old.replaced_by(), Some(key.id()));
         assert_eq!(
             (old.expires(), new.expires()),

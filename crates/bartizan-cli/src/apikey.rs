@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bartizan::apikey::{KeyFormat, KeyId, KeyRecord, KeyState, NewKey, Pepper, Peppers};
 use bartizan::core::{Clock, IpNetwork, SystemClock, WallTime};
 use clap::{Args, Subcommand};
@@ -182,13 +182,9 @@ impl ApiKeys {
         now: WallTime,
         json: bool,
     ) -> anyhow::Result<()> {
-        let records = store.records().await?;
-        let Some(record) = records.iter().find(|record| record.id() == id) else {
-            bail!("there is no key {id}");
-        };
-        let key = NewKey::generate(format)?;
-        let rotation = record.rotated(&key, &self.peppers()?, now, overlap)?;
-        store.rotate(&rotation).await?;
+        let (key, peppers) = (NewKey::generate(format)?, self.peppers()?);
+        let rotate = |record: &KeyRecord| record.rotated(&key, &peppers, now, overlap);
+        let rotation = store.rotate(id, rotate).await?;
         show_once(&key, &rotation.new, Some(&rotation.old), json)
     }
 

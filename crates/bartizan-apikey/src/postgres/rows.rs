@@ -18,6 +18,13 @@ pub(super) const INSERT: &str = "insert into bartizan_api_keys (id, hash, subjec
      ($1, $2, $3, $4, $5, $6, $7, $8, $9::text[]::cidr[], $10, $11, $12, $13, $14) \
      on conflict do nothing";
 
+/// Of a row that says what these values say, and of no other. Two further values: the new end, and
+/// the successor.
+pub(super) const REPLACE: &str = "update bartizan_api_keys set expires = $15, replaced_by = $16 \
+     where id = $1 and (hash, subject, name, client, tenant, scopes, roles, networks, created, \
+     not_before, expires, revoked, replaced_by) is not distinct from \
+     ($2, $3, $4, $5, $6, $7, $8, $9::text[]::cidr[], $10, $11, $12, $13, $14)";
+
 pub(super) type Value<'v> = (&'v (dyn ToSql + Sync), Type);
 
 /// The values of a row, in the types that the table has.

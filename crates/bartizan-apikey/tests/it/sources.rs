@@ -368,7 +368,7 @@ async fn rotations_under_load_lose_no_request() {
         let (record, new) = &held;
         let now = town.clock.wall();
         let overlap = Duration::from_secs(60);
-        let Rotation { old, new: next } =
+        let Rotation { old, new: next, .. } =
             record.rotated(new, &Peppers::none(), now, overlap).unwrap();
         store.replace(old);
         store.add(next.clone());

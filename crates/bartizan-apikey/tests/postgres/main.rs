@@ -248,6 +248,61 @@ async fn of_two_who_rotate_one_key_at_once_one_does() {
 }
 
 #[tokio::test]
+async fn a_rotation_undoes_nothing_that_somebody_changed_meanwhile() {
+    let Some((postgres, store)) = migrated("tightened").await else {
+        return;
+    };
+    let client = postgres.client().await;
+    let overlap = Duration::from_secs(600);
+    let full = |key: &NewKey| {
+        record(key)
+            .with_scopes(["orders:read", "orders:write"])
+            .with_roles(["clerk"])
+            .with_networks(["10.0.0.0/8".parse().unwrap()])
+            .with_expires(after(1000))
+    };
+    for bare in [true, false] {
+        for change in [
+            "expires = 1800000100",
+            "expires = 1800000900",
+            "not_before = 1800000050",
+            "scopes = '{orders:list}'",
+            "roles = '{}'",
+            "roles = '{guest}'",
+            "networks = '{10.1.0.0/16}'",
+            "tenant = 'acme'",
+            "subject = 'nobody'",
+            "revoked = 1800000001",
+        ] {
+            let key = new_key();
+            let builder = if bare { record(&key) } else { full(&key) };
+            let read = builder.build().unwrap();
+            store.add(&read).await.unwrap();
+            if bare && change == "roles = '{}'" {
+                continue;
+            }
+            let rotation = read.rotated(&new_key(), &peppers(), NOW, overlap).unwrap();
+            let update = format!(
+                "update bartizan_api_keys set {change} where id = '{}'",
+                key.id()
+            );
+            client.batch_execute(&update).await.unwrap();
+            let before = store.records().await.unwrap();
+            assert!(!store.rotate(&rotation).await.unwrap(), "{change}");
+            assert_eq!(store.records().await.unwrap(), before, "{change}");
+            // Whoever reads again does it right.
+            let now = before.iter().find(|it| it.id() == key.id()).unwrap();
+            let at = after(60);
+            if let Ok(rotation) = now.rotated(&new_key(), &peppers(), at, overlap) {
+                assert!(store.rotate(&rotation).await.unwrap(), "{change}");
+            } else {
+                assert!(now.revoked().is_some(), "{change}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn instances_write_uses_beside_each_other() {
     let Some((postgres, store)) = migrated("uses").await else {
         return;

@@ -1,14 +1,23 @@
 //! Where the keys are: a file, or a database.
 
 use std::collections::HashMap;
+#[cfg(feature = "postgres")]
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use bartizan::apikey::{KeyFile, KeyFileError, KeyId, KeyRecord, RecordError, Rotation, UsesFile};
 #[cfg(feature = "postgres")]
-use bartizan::apikey::PostgresKeys;
-use bartizan::apikey::{KeyFile, KeyFileError, KeyId, KeyRecord, Rotation, UsesFile};
+use bartizan::apikey::{KeyRead, KeySource as _, PostgresKeys};
 use bartizan::core::WallTime;
 use clap::Args;
+
+#[cfg(feature = "postgres")]
+use crate::keys::printable;
+
+/// How often a key is read again that somebody changed while it was to be rotated.
+#[cfg(feature = "postgres")]
+const ATTEMPTS: usize = 5;
 
 /// Where the keys are: exactly one of these.
 #[derive(Args, Debug)]
@@ -111,7 +120,20 @@ impl Store {
                 Ok(records.into_iter().map(with_use).collect())
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres(keys) => Ok(keys.records().await?),
+            Self::Postgres(keys) => Ok(match keys.read(None).await? {
+                KeyRead::Records { records, .. } => records,
+                KeyRead::Partial {
+                    records, ignored, ..
+                } => {
+                    for key in ignored {
+                        let reason = printable(&key.reason.to_string());
+                        // With standard error closed there is nobody to tell.
+                        let _ = writeln!(io::stderr(), "left out, and refused: {reason}");
+                    }
+                    records
+                }
+                _ => Vec::new(),
+            }),
         }
     }
 
@@ -138,27 +160,68 @@ impl Store {
         there.with_context(|| format!("there is no key {id}"))
     }
 
-    pub(super) async fn rotate(&self, rotation: &Rotation) -> anyhow::Result<()> {
-        let Rotation { old, new } = rotation;
-        let stored = match self {
+    /// Replaces a key, by the rights that it has at that moment and not by those that it had when
+    /// somebody looked.
+    pub(super) async fn rotate(
+        &self,
+        id: KeyId,
+        rotate: impl Fn(&KeyRecord) -> Result<Rotation, RecordError>,
+    ) -> anyhow::Result<Rotation> {
+        let missing = || format!("there is no key {id}");
+        match self {
             Self::File(file, _) => file.change(|records| {
-                // Somebody may have revoked or rotated it since it was read.
-                let was = |record: &&mut KeyRecord| {
-                    record.id() == old.id()
-                        && record.revoked().is_none()
-                        && record.replaced_by().is_none()
-                };
-                let Some(record) = records.iter_mut().find(was) else {
-                    return Ok::<_, KeyFileError>(false);
-                };
-                *record = old.clone();
-                records.push(new.clone());
-                Ok(true)
-            })?,
+                let record = records.iter_mut().find(|record| record.id() == id);
+                let record = record.with_context(missing)?;
+                let rotation = rotate(record)?;
+                *record = rotation.old.clone();
+                records.push(rotation.new.clone());
+                Ok(rotation)
+            }),
             #[cfg(feature = "postgres")]
-            Self::Postgres(keys) => keys.rotate(rotation).await?,
+            Self::Postgres(keys) => {
+                for _ in 0..ATTEMPTS {
+                    let records = keys.records().await?;
+                    let record = records.iter().find(|record| record.id() == id);
+                    let rotation = rotate(record.with_context(missing)?)?;
+                    if keys.rotate(&rotation).await? {
+                        return Ok(rotation);
+                    }
+                }
+                bail!("the key {id} is being changed: try again")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bartizan::apikey::{KeyFormat, NewKey, Peppers};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_changes_a_key_between_its_reading_and_its_rotation() {
+        let name = format!("bartizan-cli-rotate-{}.json", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_file(&path);
+        let file = KeyFile::new(&path);
+        file.create().unwrap();
+        let new_key = || NewKey::generate(&KeyFormat::live()).unwrap();
+        let (old, new) = (new_key(), new_key());
+        let now = WallTime::from_unix_seconds(1_800_000_000);
+        let record = KeyRecord::builder(&old, &Peppers::none(), "reports", now);
+        file.add(record.with_scopes(["orders:read"]).build().unwrap())
+            .unwrap();
+        let store = Store::File(file.clone(), None);
+        let rotate = |record: &KeyRecord| {
+            let change = |_: &mut Vec<KeyRecord>| Ok::<_, KeyFileError>(());
+            assert!(matches!(file.change(change), Err(KeyFileError::Locked(_))));
+            record.rotated(&new, &Peppers::none(), now, Duration::from_secs(60))
         };
-        anyhow::ensure!(stored, "the key {} was changed meanwhile", old.id());
-        Ok(())
+        let rotation = store.rotate(old.id(), rotate).await.unwrap();
+        assert_eq!(file.read().unwrap(), [rotation.old, rotation.new]);
+        std::fs::remove_file(path).unwrap();
     }
 }
