@@ -156,7 +156,7 @@ fn bad() -> Vec<(String, &'static str)> {
         ),
         (
             at_once(
-                "[peers]\ninsecure_plaintext = { until = '2027-02-30T00:00:00Z', routes = [] }",
+                "[peers]\ninsecure_plaintext = { until = '2027-02-30T00:00:00Z', routes = ['/a'] }",
             ),
             "line 2, column 32: peers.insecure_plaintext.until: \"2027-02-30T00:00:00Z\" is no \
              moment, such as \"2027-03-01T00:00:00Z\"",

@@ -27,7 +27,10 @@ pub fn schema() -> String {
     document.insert("$id".to_owned(), json!(ID));
     document.insert("title".to_owned(), json!("Bartizan configuration"));
     document.insert("$defs".to_owned(), definitions.into());
-    let mut text = format!("{:#}", Value::from(document));
+    let mut document = Value::from(document);
+    // In one order, whichever features others give the maps.
+    document.sort_all_objects();
+    let mut text = format!("{document:#}");
     text.push('\n');
     text
 }
@@ -77,7 +80,7 @@ fn kind(kind: &Kind) -> Map<String, Value> {
             json!({ "oneOf": each.collect::<Vec<_>>() })
         }
         Kind::Count(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
-        Kind::List(item) => json!({ "type": "array", "items": self::kind(item) }),
+        Kind::List(item) => json!({ "type": "array", "minItems": 1, "items": self::kind(item) }),
         Kind::Path => json!({ "type": "string", "minLength": 1 }),
         Kind::Secret => json!({
             "type": "string",

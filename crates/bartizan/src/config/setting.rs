@@ -259,6 +259,13 @@ impl<T: Setting> Setting for Vec<T> {
         let Value::List(items) = &node.value else {
             return reader.expected(node, "a list");
         };
+        // Where nothing said is everything, a list that was emptied would open what it closed.
+        if items.is_empty() {
+            return reader.problem(
+                node.at,
+                "is an empty list: leave the option out for its default",
+            );
+        }
         // All of them, so that all that is wrong is told at once.
         let read = |(number, item): (usize, &Node)| {
             reader.within(format!("[{number}]"), |reader| T::read(item, reader))

@@ -48,6 +48,57 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place() {
 }
 
 #[test]
+fn an_empty_list_widens_nothing_and_is_refused_with_its_line() {
+    let rule = "[[rules.rule]]\nname = 'a'\neffect = 'allow'\n";
+    let issuer = "[[tokens.issuer]]\nissuer = 'https://a.example'\naudiences = ['b']\n";
+    let empty = |text: &str, path: &str| {
+        let error = Config::from_toml(text, "").unwrap_err();
+        let expected = "is an empty list: leave the option out for its default";
+        let of = error.problems().iter().find(|it| it.path() == path);
+        let of = of.unwrap_or_else(|| panic!("{path}: {error}"));
+        assert_eq!(of.message(), expected, "{text}");
+        assert_eq!(of.line(), Some(text.lines().count()), "{text}");
+    };
+    for name in ["from", "to"] {
+        empty(
+            &format!("{rule}{name} = []"),
+            &format!("rules.rule[0].{name}"),
+        );
+    }
+    for name in [
+        "peers",
+        "trust_domains",
+        "issuers",
+        "subjects",
+        "clients",
+        "any_scope",
+        "scopes",
+        "roles",
+        "claims",
+        "networks",
+        "except",
+    ] {
+        let path = format!("rules.rule[0].from[0].{name}");
+        empty(&format!("{rule}from = [{{ {name} = [] }}]"), &path);
+    }
+    for name in ["methods", "paths", "except_paths", "grpc", "hosts", "ports"] {
+        let path = format!("rules.rule[0].to[0].{name}");
+        empty(&format!("{rule}to = [{{ {name} = [] }}]"), &path);
+    }
+    for name in ["clients", "algorithms"] {
+        empty(
+            &format!("{issuer}{name} = []"),
+            &format!("tokens.issuer[0].{name}"),
+        );
+    }
+    empty("[intake]\ncontent_types = []", "intake.content_types");
+    empty(
+        "[tokens]\nrequire_authentication_context = []",
+        "tokens.require_authentication_context",
+    );
+}
+
+#[test]
 fn environment_variables_are_put_into_texts_and_never_into_keys() {
     // This one every test has.
     let path = std::env::var("PATH").unwrap();
