@@ -54,6 +54,8 @@ pub(crate) struct Fixed {
 pub(crate) struct State {
     pub(crate) config: Config,
     pub(crate) places: Places,
+    /// How often others took the place of the first.
+    pub(crate) reloads: u64,
 }
 
 impl Config {
@@ -133,6 +135,7 @@ impl Config {
             state: Mutex::new(State {
                 config: self,
                 places,
+                reloads: 0,
             }),
             turn: tokio::sync::Mutex::new(()),
             follower: Mutex::new(None),
@@ -159,13 +162,14 @@ impl Configured {
         self.0.fixed.ledger.as_ref()
     }
 
-    /// The table of bans, if there is one. A reload that changes `[bans]` begins another.
+    /// The table of bans, if there is one. A reload that changes more of `[bans]` than its
+    /// mode begins another.
     pub fn bans(&self) -> Option<Bans> {
         self.0.state().places.bans()
     }
 
     /// The list of revoked tokens, if `tokens.revocations` makes one. A reload that changes
-    /// `[tokens]` begins another.
+    /// `tokens.revocations` begins another; otherwise it is kept.
     pub fn revocations(&self) -> Option<RevocationList> {
         self.0.state().places.revocations()
     }

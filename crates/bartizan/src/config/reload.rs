@@ -1,13 +1,15 @@
 //! What becomes of a configuration when its file changes.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
 use bartizan_core::{Code, Event, LifecycleEvent, LifecycleKind};
-use bartizan_source::{FileSet, FileSource, FileSourceBuilder};
+use bartizan_source::{FileSet, FileSource, FileSourceBuilder, SourceError};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use crate::config::configured::{Configured, Live, State};
 use crate::config::document::Config;
@@ -22,6 +24,15 @@ const LAYER: &str = "config";
 const RELOADED: Code = Code::new("config.reloaded");
 /// A changed file is not in force: it cannot be read or built. What was before stays.
 const REFUSED: Code = Code::new("config.refused");
+
+/// The file cannot be followed; it is in force as it was read.
+const NOT_FOLLOWED: Code = Code::new("config.not_followed");
+
+/// How long it is until the next attempt at most, unless the file itself is looked at less often.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// How many reasons are told of one file that cannot be put in force.
+const MOST_TOLD: usize = 16;
 
 /// How large the file and those of its secrets may be.
 const LARGEST: usize = 4 * 1024 * 1024;
@@ -135,6 +146,11 @@ impl Live {
     /// Puts another configuration in force.
     pub(crate) async fn apply(&self, config: Config) -> Result<Reload, ConfigError> {
         let _turn = self.turn.lock().await;
+        self.put(config, &mut Vec::new()).await
+    }
+
+    /// The same, in turn. What was told of it already is not told again.
+    async fn put(&self, config: Config, told: &mut Vec<String>) -> Result<Reload, ConfigError> {
         match self.build(config).await {
             Ok(reload) => {
                 self.tell(RELOADED, LifecycleKind::PolicyChanged, &reload);
@@ -142,10 +158,43 @@ impl Live {
             }
             Err(problem) => {
                 let error = ConfigError::one(problem);
-                self.tell(REFUSED, LifecycleKind::SourceFailed, &error);
+                let message = error.to_string();
+                if told.len() < MOST_TOLD && !told.contains(&message) {
+                    self.tell(REFUSED, LifecycleKind::SourceFailed, &error);
+                    told.push(message);
+                }
                 Err(error)
             }
         }
+    }
+
+    /// Puts a configuration in force; what remains to be done if it cannot be.
+    async fn attempt(&self, config: Config) -> Option<Again> {
+        let _turn = self.turn.lock().await;
+        let mut told = Vec::new();
+        self.put(config, &mut told).await.err()?;
+        let state = self.state();
+        Some(Again {
+            reloads: state.reloads,
+            pause: state.config.root.reload_interval,
+            told,
+        })
+    }
+
+    /// Another attempt at what is written, unless something else was put in force meanwhile.
+    async fn attempt_again(&self, mut again: Again, file: &Path) -> Option<Again> {
+        let _turn = self.turn.lock().await;
+        if self.state().reloads != again.reloads {
+            return None;
+        }
+        // It may name files that were mended, and that nobody follows yet. What is wrong with the
+        // file itself is told by the source.
+        if let Ok(config) = Config::load(file) {
+            self.put(config, &mut again.told).await.err()?;
+        }
+        let longest = LONGEST_PAUSE.max(self.state().config.root.reload_interval);
+        again.pause = again.pause.saturating_mul(2).min(longest);
+        Some(again)
     }
 
     async fn build(&self, mut config: Config) -> Result<Reload, Problem> {
@@ -154,6 +203,7 @@ impl Live {
             (state.config.root.clone(), state.places.clone())
         };
         let reload = Reload::of(&before, &config.root);
+        config.root.reload_interval = before.reload_interval;
         // What cannot be changed stays what it is, also for what is made of it.
         config.root.entrance.clone_from(&before.entrance);
         config.root.listener.clone_from(&before.listener);
@@ -182,7 +232,13 @@ impl Live {
         let places = Places::build_after(root, migration, &self.with, Some(kept)).await?;
         places.set_rates(root);
         self.placed.store(Arc::new(places.placed(root)));
-        *self.state() = State { config, places };
+        let mut state = self.state();
+        let reloads = state.reloads + 1;
+        *state = State {
+            config,
+            places,
+            reloads,
+        };
         Ok(reload)
     }
 
@@ -191,6 +247,9 @@ impl Live {
         self.with.tell(&Event::Lifecycle(event));
     }
 }
+
+/// A source that follows the file, and the secrets besides that it follows.
+type Followed = (FileSource<Config>, Vec<PathBuf>);
 
 /// Follows the file, for as long as somebody uses what it configures.
 pub(crate) struct Follower(AbortHandle);
@@ -216,27 +275,49 @@ impl Drop for Follower {
     }
 }
 
+/// What could not be put in force, for a reason that may pass: an issuer that is down, a file that
+/// is not there yet.
+struct Again {
+    /// How often something was put in force by then.
+    reloads: u64,
+    pause: Duration,
+    told: Vec<String>,
+}
+
 /// Until the file names other secrets, one source follows it and theirs.
-async fn follow(live: Weak<Live>, file: PathBuf) {
+pub(crate) async fn follow(weak: Weak<Live>, file: PathBuf) {
     loop {
-        let Some((source, secrets)) = live.upgrade().and_then(|live| live.source(&file)) else {
+        let Some(live) = weak.upgrade() else {
             return;
         };
-        let published = source.published();
-        let mut changes = published.subscribe();
-        loop {
-            if changes.next().await.is_none() {
+        let (source, secrets) = match live.source(&file) {
+            Ok(source) => source,
+            Err(error) => {
+                live.tell(NOT_FOLLOWED, LifecycleKind::SourceFailed, &error);
                 return;
             }
-            let Some(live) = live.upgrade() else {
+        };
+        drop(live);
+        let published = source.published();
+        let mut changes = published.subscribe();
+        let mut again: Option<Again> = None;
+        loop {
+            let changed = match &again {
+                None => Some(changes.next().await),
+                Some(again) => timeout(again.pause, changes.next()).await.ok(),
+            };
+            let Some(live) = weak.upgrade() else {
                 return;
             };
-            let version = published.load();
-            let Some(config) = version.map(|version| version.value().clone()) else {
-                continue;
+            // The observer is told.
+            again = match (changed, again) {
+                (None, Some(again)) => live.attempt_again(again, &file).await,
+                (Some(None), _) => return,
+                (_, again) => match published.load() {
+                    Some(version) => live.attempt(version.value().clone()).await,
+                    None => again,
+                },
             };
-            // The observer was told.
-            let _ = live.apply(config).await;
             if live.state().config.secrets != secrets {
                 break;
             }
@@ -245,7 +326,7 @@ async fn follow(live: Weak<Live>, file: PathBuf) {
 }
 
 impl Live {
-    fn source(&self, file: &PathBuf) -> Option<(FileSource<Config>, Vec<PathBuf>)> {
+    fn source(&self, file: &PathBuf) -> Result<Followed, SourceError> {
         let config = self.state().config.clone();
         let mut source = FileSourceBuilder::new("config")
             .add_file(file)
@@ -269,8 +350,7 @@ impl Live {
                 ..config
             })
         };
-        let source = source.start(parse).ok()?;
-        Some((source, config.secrets))
+        Ok((source.start(parse)?, config.secrets))
     }
 }
 

@@ -124,6 +124,25 @@ async fn bans_hold_while_other_tables_change() {
     folder.write("bartizan.toml", &format!("{text}[intake]\n"));
     configured.reload().await.unwrap();
     assert_eq!(send(&configured, "192.0.2.1").await, banned);
+
+    // Another mode is no other table.
+    let handle = configured.bans().unwrap();
+    for (mode, expected) in [("shadow", None), ("enforce", banned.clone())] {
+        let text = format!("{OPEN}[bans]\nmode = '{mode}'\n");
+        folder.write("bartizan.toml", &text);
+        assert_eq!(configured.reload().await.unwrap().changed()[0], "bans");
+        assert_eq!(send(&configured, "192.0.2.1").await, expected, "{mode}");
+    }
+    let subject = BanSubject::address("192.0.2.2".parse().unwrap());
+    handle.ban(&subject).unwrap();
+    assert_eq!(send(&configured, "192.0.2.2").await, banned);
+    // One of another size begins anew.
+    folder.write(
+        "bartizan.toml",
+        &format!("{OPEN}[bans]\nmode = 'enforce'\ncapacity = 7\n"),
+    );
+    configured.reload().await.unwrap();
+    assert_eq!(send(&configured, "192.0.2.2").await, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -147,6 +166,100 @@ async fn the_file_is_followed_while_somebody_uses_it() {
         std::thread::yield_now();
     }
     assert_eq!(refused.as_deref(), Some("authz.denied"));
+}
+
+/// Lets everything that waits for the paused clock go on, until something is the case.
+async fn until(mut is: impl FnMut() -> bool) -> bool {
+    for _ in 0..10_000 {
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        tokio::task::yield_now().await;
+        if is() {
+            return true;
+        }
+        // Reading takes a thread of its own, and real time.
+        tokio::task::spawn_blocking(std::thread::yield_now)
+            .await
+            .unwrap();
+    }
+    false
+}
+
+/// Codes of events, as they come.
+fn codes() -> (Arc<dyn bartizan::core::Observe>, impl Fn(&str) -> usize) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let observer = observe_fn(move |event: &Event<'_>| {
+        if let Event::Lifecycle(event) = event {
+            heard.lock().unwrap().push(event.code().as_str().to_owned());
+        }
+    });
+    let count = move |code: &str| {
+        let told = told.lock().unwrap();
+        told.iter().filter(|it| *it == code).count()
+    };
+    (Arc::new(observer), count)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_put_in_force_is_tried_again() {
+    let folder = Folder::new();
+    let (observer, count) = codes();
+    let config = Config::load(folder.write("bartizan.toml", "")).unwrap();
+    let configured = config.add_observer(observer).build().await.unwrap();
+    // The file is good; what it names is not there yet.
+    folder.write("bartizan.toml", "[rules]\nfile = 'policy.toml'\n");
+    assert!(until(|| count("config.refused") > 0).await);
+    let refused = Some("authz.denied".to_owned());
+    assert_eq!(send(&configured, "192.0.2.1").await, refused);
+    // It is told once, however often it is tried.
+    assert!(!until(|| count("config.refused") > 1).await);
+    folder.write(
+        "policy.toml",
+        "version = 1\n[[rule]]\nname = 'all'\neffect = 'allow'\n",
+    );
+    assert!(until(|| count("config.reloaded") > 0).await);
+    assert_eq!(send(&configured, "192.0.2.1").await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_file_takes_the_place_of_one_that_waits() {
+    let folder = Folder::new();
+    let (observer, count) = codes();
+    let config = Config::load(folder.write("bartizan.toml", "")).unwrap();
+    let configured = config.add_observer(observer).build().await.unwrap();
+    folder.write("bartizan.toml", "[rules]\nfile = 'policy.toml'\n");
+    assert!(until(|| count("config.refused") > 0).await);
+    folder.write("bartizan.toml", OPEN);
+    assert!(until(|| count("config.reloaded") > 0).await);
+    // What waited does not come back.
+    folder.write("policy.toml", "version = 1\nallow_nothing = true\n");
+    assert!(!until(|| count("config.refused") > 1).await);
+    assert_eq!(send(&configured, "192.0.2.1").await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_with_other_secrets_is_followed_as_often_as_before() {
+    let folder = Folder::new();
+    let (observer, count) = codes();
+    let config = Config::load(folder.write("bartizan.toml", OPEN)).unwrap();
+    let configured = config.add_observer(observer).build().await.unwrap();
+    let secret = "[[tokens.issuer]]\nissuer = 'https://a.example'\naudiences = ['b']\n\
+                  algorithms = ['HS256']\n\
+                  secret = [{ algorithm = 'HS256', secret = 'file:secret' }]\n";
+    // How often it is looked at takes a restart, so that it is not `never` either.
+    let text = format!("reload_interval = '0s'\n{OPEN}{secret}");
+    folder.write("bartizan.toml", &text);
+    let takes_tokens = || {
+        let effective = configured.config().effective().to_string();
+        effective.contains("https://a.example")
+    };
+    assert!(until(takes_tokens).await);
+    let missing = Some("jwt.missing".to_owned());
+    assert_eq!(send(&configured, "192.0.2.1").await, missing);
+    folder.write("bartizan.toml", OPEN);
+    assert!(until(|| !takes_tokens()).await);
+    assert_eq!(send(&configured, "192.0.2.1").await, None);
+    assert_eq!(count("config.not_followed"), 0);
 }
 
 #[tokio::test]
