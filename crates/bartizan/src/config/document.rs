@@ -195,7 +195,7 @@ impl Config {
         let Some(tokens) = &self.root.tokens else {
             return Ok(());
         };
-        let built = tokens.build(&self.with).await;
+        let built = tokens.build(&self.with, tokens.remembered(None)).await;
         let about = |problem| self.about_file(ConfigError::one(problem));
         built.map(drop).map_err(about)
     }

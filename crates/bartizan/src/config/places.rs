@@ -4,27 +4,31 @@ use bartizan_apikey::ApiKeyLayer;
 use bartizan_authz::AuthzLayer;
 use bartizan_jwt::{JwtLayer, RevocationList};
 use bartizan_mtls::{Migration, MtlsLayer};
-use bartizan_ratelimit::{BanLayer, Bans, DeadlineLayer, IntakeLayer, LoadLayer, RateLimitLayer};
+use bartizan_ratelimit::{
+    BanLayer, Bans as BanTable, DeadlineLayer, IntakeLayer, LoadLayer, RateLimitLayer,
+};
 
 use crate::Stack;
 use crate::config::guard::Placed;
 use crate::config::limits::{Limit, LimitPlace};
 use crate::config::problem::Problem;
+use crate::config::requests::Bans;
 use crate::config::root::Root;
 use crate::config::rules::refuse_everything;
 use crate::config::surroundings::Surroundings;
+use crate::config::tokens::{Remembered, Tokens};
 
 /// The layers that can be replaced.
 #[derive(Clone, Default)]
 pub(crate) struct Places {
-    bans: Option<(Bans, BanLayer)>,
+    bans: Option<(BanTable, BanLayer)>,
     intake: Option<IntakeLayer>,
     deadline: Option<DeadlineLayer>,
     load: Option<LoadLayer>,
     address_limit: Option<RateLimitLayer>,
     peers: Option<MtlsLayer>,
     peer_limit: Option<RateLimitLayer>,
-    tokens: Option<(JwtLayer, Option<RevocationList>)>,
+    tokens: Option<(JwtLayer, Remembered)>,
     api_keys: Option<ApiKeyLayer>,
     principal_limit: Option<RateLimitLayer>,
     rules: Option<AuthzLayer>,
@@ -77,7 +81,9 @@ impl Places {
         };
         let proxies = root.proxies()?;
         Ok(Self {
-            bans: place!(root, same_proxies, bans, |it| it.build(&proxies, with)?),
+            bans: place!(root, same_proxies, bans, |it| {
+                it.build(&proxies, with, same_proxies.and_then(|kept| kept.bans(it)))?
+            }),
             intake: place!(root, before, intake, |it| it.build(with)?),
             deadline: place!(root, before, deadline, |it| it.build(with)?),
             load: place!(root, before, load, |it| it.build(with)?),
@@ -87,7 +93,10 @@ impl Places {
             )?),
             peers: place!(root, before, peers, |it| it.build(migration, with)?),
             peer_limit: place!(root, limits, peer_limit, |it| limit(LimitPlace::Peer, it)?),
-            tokens: place!(root, before, tokens, |it| it.build(with).await?),
+            tokens: place!(root, before, tokens, |it| {
+                let remembered = it.remembered(before.and_then(|before| before.tokens()));
+                it.build(with, remembered).await?
+            }),
             api_keys: place!(root, before, api_keys, |it| it.build(with).await?),
             principal_limit: place!(root, limits, principal_limit, |it| limit(
                 LimitPlace::Principal,
@@ -155,12 +164,12 @@ impl Places {
         }
     }
 
-    pub(crate) fn bans(&self) -> Option<Bans> {
+    pub(crate) fn bans(&self) -> Option<BanTable> {
         self.bans.as_ref().map(|(bans, _)| bans.clone())
     }
 
     pub(crate) fn revocations(&self) -> Option<RevocationList> {
-        self.tokens.as_ref()?.1.clone()
+        self.tokens.as_ref()?.1.revocations.clone()
     }
 
     fn limit(&self, place: LimitPlace) -> Option<&RateLimitLayer> {
@@ -173,6 +182,19 @@ impl Places {
 }
 
 impl Before<'_> {
+    /// The table of bans as it is, if the mode is all that changed.
+    fn bans(&self, now: &Bans) -> Option<BanTable> {
+        let before = self.root.bans.as_ref()?;
+        self.places
+            .bans()
+            .filter(|_| before.differs_in_mode_alone(now))
+    }
+
+    fn tokens(&self) -> Option<(&Tokens, &Remembered)> {
+        let (_, remembered) = self.places.tokens.as_ref()?;
+        Some((self.root.tokens.as_ref()?, remembered))
+    }
+
     /// The limit as it was, with what everybody has spent, if its rates are all that changed.
     fn with_rates(&self, place: LimitPlace, now: &Limit) -> Option<RateLimitLayer> {
         let mut limits = self.root.limits();

@@ -184,11 +184,28 @@ impl Bans {
         &self,
         proxies: &TrustedProxies,
         with: &Surroundings,
+        kept: Option<BanTable>,
     ) -> Result<(BanTable, BanLayer), Problem> {
-        let bans = self.builder(proxies, with).build();
-        let bans = bans.map_err(|error| self.refuse("bans", &error))?;
+        let bans = match kept {
+            Some(bans) => bans,
+            None => {
+                let bans = self.builder(proxies, with).build();
+                bans.map_err(|error| self.refuse("bans", &error))?
+            }
+        };
         let layer = attended!(BanLayer::new(bans.clone()), self.mode, with);
         Ok((bans, layer))
+    }
+}
+
+impl Bans {
+    /// Whether the table of bans is the same, and the mode at most another.
+    pub(crate) fn differs_in_mode_alone(&self, now: &Self) -> bool {
+        let mode = now.mode;
+        *now == Self {
+            mode,
+            ..self.clone()
+        }
     }
 }
 

@@ -120,7 +120,9 @@ impl Root {
             note(it.check());
         }
         if let Some(it) = &self.bans {
-            let built = self.proxies().and_then(|proxies| it.build(&proxies, with));
+            let built = self
+                .proxies()
+                .and_then(|proxies| it.build(&proxies, with, None));
             note(built.map(drop));
         }
         if let Some(it) = &self.intake {
@@ -154,7 +156,7 @@ impl Root {
             note(built.map(drop));
         }
         if let Some(it) = &self.tokens {
-            note(it.config(with).map(drop));
+            note(it.config(with, &it.remembered(None)).map(drop));
         }
         if let Some(it) = &self.api_keys {
             note(it.config(with).map(drop));

@@ -8,7 +8,9 @@ use std::time::Duration;
 use bartizan_audit::{AuditConfig, Ledger};
 use bartizan_authz::PolicyFile;
 use bartizan_core::{SystemClock, TrustedProxies};
-use bartizan_jwt::{ClientAuthentication, Dpop, HttpsFetcher, Introspection, JwtConfig, Rules};
+use bartizan_jwt::{
+    ClientAuthentication, Dpop, HttpsFetcher, Introspection, JwtConfig, MemoryReplayStore, Rules,
+};
 use bartizan_mtls::{MaterialFiles, MtlsListener, serve};
 use bartizan_ratelimit::{Bans, IntakeRules, Policy, Rate, UploadRules};
 use bartizan_source::Publisher;
@@ -70,15 +72,17 @@ fn tokens_are_by_default_as_the_layer_has_it() {
     let rules = || Rules::builder("https://a.example", "b").build().unwrap();
     let text = "issuer = [{ issuer = 'https://a.example', audiences = ['b'] }]";
     let tokens: super::tokens::Tokens = table(text);
-    let (config, revocations) = tokens.config(&with).unwrap();
+    let remembered = tokens.remembered(None);
+    let config = tokens.config(&with, &remembered).unwrap();
     check(config, JwtConfig::builder(rules()).build().unwrap());
-    assert!(revocations.is_none());
+    assert!(remembered.revocations.is_none());
 
     let fetch: super::issuer::Fetch = table("");
     check(fetch.builder(), HttpsFetcher::builder());
     let dpop: super::tokens::DpopEntry = table("origins = ['https://b.example']");
     let by_itself = Dpop::builder("https://b.example").build().unwrap();
-    check(dpop.build().unwrap(), by_itself);
+    let store = MemoryReplayStore::new(dpop.replay_capacity);
+    check(dpop.build(&Arc::new(store)).unwrap(), by_itself);
 
     // The secret is one of the environment.
     let url = "https://a.example/i";
@@ -259,4 +263,21 @@ fn documented(value: &str, need: Need) -> Need {
         Need::Default(text) if text == value => need,
         _ => Need::Required,
     }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_followed_says_so() {
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let observer = bartizan_core::observe_fn(move |event: &bartizan_core::Event<'_>| {
+        if let bartizan_core::Event::Lifecycle(event) = event {
+            heard.lock().unwrap().push(event.code().as_str().to_owned());
+        }
+    });
+    let config = Config::from_toml("reload_interval = '0s'", NOWHERE).unwrap();
+    let config = config.add_observer(Arc::new(observer));
+    let built = config.build().await.unwrap();
+    let file = Path::new(NOWHERE).to_owned();
+    super::reload::follow(Arc::downgrade(&built.0), file).await;
+    assert_eq!(*told.lock().unwrap(), ["config.not_followed"]);
 }

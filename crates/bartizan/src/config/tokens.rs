@@ -78,12 +78,41 @@ section! {
     }
 }
 
+/// What the layer has to remember, also when another takes its place: what is revoked, and the
+/// proofs that were used.
+#[derive(Clone, Default)]
+pub(crate) struct Remembered {
+    pub(crate) revocations: Option<RevocationList>,
+    replays: Option<Arc<MemoryReplayStore>>,
+}
+
 impl Tokens {
-    /// The configuration, and the list of what is revoked.
+    /// What was remembered before, as far as it is to hold as much as then, and else nothing yet.
+    pub(crate) fn remembered(&self, before: Option<(&Self, &Remembered)>) -> Remembered {
+        let list = (self.revocations > 0).then(|| match before {
+            Some((before, it)) if before.revocations == self.revocations => it.revocations.clone(),
+            _ => None,
+        });
+        let replays = self.dpop.as_ref().map(|dpop| {
+            let kept = before.and_then(|(before, it)| {
+                let same = before.dpop.as_ref()?.replay_capacity == dpop.replay_capacity;
+                it.replays.clone().filter(|_| same)
+            });
+            kept.unwrap_or_else(|| Arc::new(MemoryReplayStore::new(dpop.replay_capacity)))
+        });
+        Remembered {
+            revocations: list
+                .map(|kept| kept.unwrap_or_else(|| RevocationList::new(self.revocations))),
+            replays,
+        }
+    }
+
+    /// The configuration of the layer.
     pub(crate) fn config(
         &self,
         with: &Surroundings,
-    ) -> Result<(JwtConfig, Option<RevocationList>), Problem> {
+        remembered: &Remembered,
+    ) -> Result<JwtConfig, Problem> {
         let Some((first, others)) = self.issuer.split_first() else {
             return Err(self.wrong("tokens", "trusts no issuer: add [[tokens.issuer]]"));
         };
@@ -102,28 +131,30 @@ impl Tokens {
             config = config.add_issuer(other_config.map_err(|error| other.refuse(path, &error))?);
         }
         config = self.behaviour(config)?.with_clock(with.clock.clone());
-        let revocations = (self.revocations > 0).then(|| RevocationList::new(self.revocations));
-        if let Some(revocations) = &revocations {
+        if let (Some(dpop), Some(replays)) = (&self.dpop, &remembered.replays) {
+            config = config.with_dpop(dpop.build(replays)?);
+        }
+        if let Some(revocations) = &remembered.revocations {
             config = config.with_revocations(revocations.clone());
         }
         let config = attended!(config, self.mode, with).build();
-        let config = config.map_err(|error| self.refuse("tokens", &error))?;
-        Ok((config, revocations))
+        config.map_err(|error| self.refuse("tokens", &error))
     }
 
     /// The layer, once the keys are there.
     pub(crate) async fn build(
         &self,
         with: &Surroundings,
-    ) -> Result<(JwtLayer, Option<RevocationList>), Problem> {
-        let (config, revocations) = self.config(with)?;
+        remembered: Remembered,
+    ) -> Result<(JwtLayer, Remembered), Problem> {
+        let config = self.config(with, &remembered)?;
         let layer = if self.allow_late_keys {
             JwtLayer::start(config)
         } else {
             JwtLayer::load(config).await
         };
         let layer = layer.map_err(|error| self.refuse("tokens", &error))?;
-        Ok((layer, revocations))
+        Ok((layer, remembered))
     }
 
     /// Reads the issuers' key files once.
@@ -137,9 +168,6 @@ impl Tokens {
             .with_patience(self.patience)
             .with_cached_tokens(self.cached_tokens)
             .with_cache_lifetime(self.cache_lifetime);
-        if let Some(dpop) = &self.dpop {
-            config = config.with_dpop(dpop.build()?);
-        }
         if let Some(realm) = &self.realm {
             config = config.with_realm(realm);
         }
@@ -186,16 +214,15 @@ impl Tokens {
 type Verb = fn(JwtConfigBuilder) -> JwtConfigBuilder;
 
 impl DpopEntry {
-    pub(crate) fn build(&self) -> Result<Dpop, Problem> {
+    pub(crate) fn build(&self, replays: &Arc<MemoryReplayStore>) -> Result<Dpop, Problem> {
         let path = "tokens.dpop";
         let wrong = |message: &str| Err(Problem::new(self.stands.0, path, message));
         let Some((Url(first), others)) = self.origins.split_first() else {
             return wrong("takes one of `origins` at least");
         };
-        let store = MemoryReplayStore::new(self.replay_capacity);
         let mut dpop = Dpop::builder(first)
             .with_max_age(self.max_age)
-            .with_replay_store(Arc::new(store));
+            .with_replay_store(Arc::clone(replays) as _);
         for Url(origin) in others {
             dpop = dpop.add_origin(origin);
         }
