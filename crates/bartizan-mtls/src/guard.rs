@@ -8,6 +8,7 @@ use bartizan_core::{
     Check, Clock, Connection, Decision, Duty, Enforcement, Guard, Inspection, Never, Outcome, Peer,
     Rejection, Transport, WallTime,
 };
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use crate::allowed::AllowedPeers;
@@ -98,11 +99,22 @@ impl MtlsGuard {
                 context.set_forwarded(forwarded)?;
             }
         }
+        self.strip(context.peer(), headers);
+        Ok(())
+    }
+
+    fn strip(&self, peer: Option<&Peer>, headers: &mut HeaderMap) {
         // Shadow mode leaves requests as they are.
         if self.0.duty.enforcement() == Enforcement::Enforce {
-            self.0.proxies.strip(context.peer(), headers);
+            self.0.proxies.strip(peer, headers);
         }
-        Ok(())
+    }
+
+    /// Removes what is said of a client in `X-Forwarded-Client-Cert`, `Client-Cert` and
+    /// `Client-Cert-Chain`, for a request that this guard does not check: nobody is believed there.
+    /// In shadow mode it does nothing.
+    pub fn disbelieve(&self, headers: &mut HeaderMap) {
+        self.strip(None, headers);
     }
 
     /// How long what a request rests on goes on; `None` if it has no end.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bartizan_core::{Check, Duty, Guard, Inspection, OptionalInquiry, OptionalPass};
+use bartizan_mtls::MtlsLayer;
 use http::Method;
 
 use crate::StackGuard;
@@ -21,6 +22,8 @@ pub struct ConfiguredGuard(pub(crate) Arc<Live>);
 pub(crate) struct Placed {
     pub(crate) guard: Option<StackGuard>,
     pub(crate) exempt: Option<Exempt>,
+    /// For exempt requests: what proxies say is not believed where nobody checks who says it.
+    pub(crate) peers: Option<MtlsLayer>,
 }
 
 /// Lets pass, and leaves no decision.
@@ -41,6 +44,9 @@ impl Guard for ConfiguredGuard {
             .as_ref()
             .is_some_and(|exempt| exempt.has(inspection))
         {
+            if let Some(peers) = &placed.peers {
+                peers.guard().disbelieve(&mut inspection.parts.headers);
+            }
             return NOBODY.check(inspection);
         }
         placed.guard.check(inspection)

@@ -149,6 +149,7 @@ impl Places {
         Placed {
             guard: Some(stack.guard()),
             exempt: root.exempt.clone(),
+            peers: self.peers.clone(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A configuration in front of real services.
 
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 
 use bartizan::config::{Config, Configured, Listening};
 use bartizan::core::{Connection, Peer, PeerIdentity, VerifiedCertificate, WallTime};
@@ -143,6 +144,65 @@ async fn nothing_decides_about_exempt_paths_in_their_one_spelling() {
             passes,
             "{method} {path}: {:?}",
             answer.code()
+        );
+    }
+}
+
+/// In what a proxy says who its client is.
+const SAYING: [&str; 3] = [
+    "x-forwarded-client-cert",
+    "client-cert",
+    "client-cert-chain",
+];
+
+/// Answers with how much of it arrives.
+#[derive(Clone)]
+struct Hears;
+
+impl<B> tower::Service<http::Request<B>> for Hears {
+    type Response = http::Response<String>;
+    type Error = std::convert::Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let headers = request.headers();
+        let said = SAYING.iter().filter(|name| headers.contains_key(**name));
+        let mut response = http::Response::new(String::new());
+        response.extensions_mut().insert(said.count());
+        std::future::ready(Ok(response))
+    }
+}
+
+#[tokio::test]
+async fn nobody_says_who_a_client_is_where_nothing_decides() {
+    use tower::{Layer as _, ServiceExt as _};
+
+    let folder = Folder::new();
+    let text = |mode: &str| {
+        format!(
+            "[exempt]\npaths = ['/healthz']\n[peers]\nallow = ['{WEB}']\nmode = '{mode}'\n\
+             proxy = [{{ header = 'x-forwarded-client-cert', peers = ['{WEB}'] }}]"
+        )
+    };
+    // Shadow mode leaves requests as they are.
+    for (mode, arrive) in [("enforce", 0), ("shadow", 3)] {
+        let configured = built(&folder, &text(mode)).await;
+        let mut request = http::Request::get("/healthz");
+        for name in SAYING {
+            request = request.header(name, "By=spiffe://example.org/x;URI=spiffe://example.org/a");
+        }
+        let request = request.body(http_body_util::Empty::<bytes::Bytes>::new());
+        let service = configured.layer().layer(Hears);
+        let response = service.oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(
+            response.extensions().get::<usize>(),
+            Some(&arrive),
+            "{mode}"
         );
     }
 }
