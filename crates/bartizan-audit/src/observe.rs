@@ -55,8 +55,10 @@ impl Observe for AuditObserver {
 fn kind(kind: LifecycleKind) -> &'static str {
     match kind {
         LifecycleKind::ConnectionEnded => "connection_ended",
+        LifecycleKind::HandshakeCompleted => "handshake_completed",
         LifecycleKind::HandshakeFailed => "handshake_failed",
         LifecycleKind::KeyChanged => "key_changed",
+        LifecycleKind::KeyLeaked => "key_leaked",
         LifecycleKind::PolicyChanged => "policy_changed",
         LifecycleKind::SourceFailed => "source_failed",
         LifecycleKind::SourceRefreshed => "source_refreshed",
@@ -64,5 +66,29 @@ fn kind(kind: LifecycleKind) -> &'static str {
         LifecycleKind::Stopped => "stopped",
         LifecycleKind::SubjectForgotten => "subject_forgotten",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_that_somebody_looks_for_have_names_of_their_own() {
+        for (of, name) in [
+            (LifecycleKind::ConnectionEnded, "connection_ended"),
+            (LifecycleKind::HandshakeCompleted, "handshake_completed"),
+            (LifecycleKind::HandshakeFailed, "handshake_failed"),
+            (LifecycleKind::KeyChanged, "key_changed"),
+            (LifecycleKind::KeyLeaked, "key_leaked"),
+            (LifecycleKind::PolicyChanged, "policy_changed"),
+            (LifecycleKind::SourceFailed, "source_failed"),
+            (LifecycleKind::SourceRefreshed, "source_refreshed"),
+            (LifecycleKind::Started, "started"),
+            (LifecycleKind::Stopped, "stopped"),
+            (LifecycleKind::SubjectForgotten, "subject_forgotten"),
+        ] {
+            assert_eq!(kind(of), name);
+        }
     }
 }

@@ -13,6 +13,7 @@ pub(crate) fn kind(kind: LifecycleKind) -> &'static str {
         LifecycleKind::HandshakeCompleted => "handshake_completed",
         LifecycleKind::HandshakeFailed => "handshake_failed",
         LifecycleKind::KeyChanged => "key_changed",
+        LifecycleKind::KeyLeaked => "key_leaked",
         LifecycleKind::PolicyChanged => "policy_changed",
         LifecycleKind::SourceFailed => "source_failed",
         LifecycleKind::SourceRefreshed => "source_refreshed",

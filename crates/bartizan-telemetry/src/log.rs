@@ -131,7 +131,9 @@ fn lifecycle_level(kind: LifecycleKind) -> Level {
         LifecycleKind::ConnectionEnded
         | LifecycleKind::HandshakeCompleted
         | LifecycleKind::HandshakeFailed => Level::Debug,
-        LifecycleKind::SourceFailed | LifecycleKind::Stopped => Level::Warn,
+        LifecycleKind::KeyLeaked | LifecycleKind::SourceFailed | LifecycleKind::Stopped => {
+            Level::Warn
+        }
         _ => Level::Info,
     }
 }

@@ -22,6 +22,7 @@ fn every_kind_is_counted_under_its_name() {
         (LifecycleKind::HandshakeCompleted, "handshake_completed"),
         (LifecycleKind::HandshakeFailed, "handshake_failed"),
         (LifecycleKind::KeyChanged, "key_changed"),
+        (LifecycleKind::KeyLeaked, "key_leaked"),
         (LifecycleKind::PolicyChanged, "policy_changed"),
         (LifecycleKind::SourceFailed, "source_failed"),
         (LifecycleKind::SourceRefreshed, "source_refreshed"),

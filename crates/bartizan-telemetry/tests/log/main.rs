@@ -136,6 +136,7 @@ fn the_level_says_how_much_it_matters() {
         assert_eq!(lines.len(), expected, "{kind:?} at {level}");
     };
     check(LifecycleKind::SourceFailed, LevelFilter::WARN, 1);
+    check(LifecycleKind::KeyLeaked, LevelFilter::WARN, 1);
     check(LifecycleKind::KeyChanged, LevelFilter::INFO, 1);
     check(LifecycleKind::HandshakeFailed, LevelFilter::INFO, 0);
     check(LifecycleKind::HandshakeFailed, LevelFilter::DEBUG, 1);
