@@ -112,7 +112,7 @@ impl Pepper {
         Ok(Self::derived(name, secret))
     }
 
-    /// Reads a pepper from a file: its bytes, or one line of base64url of them.
+    /// Reads a pepper from a file, as [`from_text`](Self::from_text) does.
     ///
     /// # Errors
     ///
@@ -123,12 +123,28 @@ impl Pepper {
             path: path.to_owned(),
             error,
         })?;
-        let bytes = Zeroizing::new(bytes);
+        Self::from_text(name, &Zeroizing::new(bytes))
+    }
+
+    /// Takes over a pepper as it is kept in a file or a variable: one line of base64url of its
+    /// bytes, or the bytes themselves, without the line ends after them.
+    ///
+    /// Hexadecimal digits are base64url too. They make a good pepper, but need to be 43 at least:
+    /// 32 of them, which are 16 random bytes, are refused.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn from_text(name: &str, text: &[u8]) -> Result<Self, ConfigError> {
         // Random bytes are hardly ever base64url by chance: 1 in 10^19 for 32 of them.
-        match URL_SAFE_NO_PAD.decode(bytes.trim_ascii()) {
-            Ok(decoded) => Self::new(name, &Zeroizing::new(decoded)),
-            Err(_) => Self::new(name, &bytes),
+        if let Ok(decoded) = URL_SAFE_NO_PAD.decode(text.trim_ascii()) {
+            return Self::new(name, &Zeroizing::new(decoded));
         }
+        let mut bytes = text;
+        while let [before @ .., b'\r' | b'\n'] = bytes {
+            bytes = before;
+        }
+        Self::new(name, bytes)
     }
 
     fn derived(name: &str, secret: &[u8]) -> Self {
@@ -417,6 +433,37 @@ pub(crate) mod tests {
             assert!(Pepper::new(name, &[1; 32]).is_err(), "{name}");
         }
         assert_eq!(format!("{:?}", pepper("a", 65)), "Pepper(a)");
+    }
+
+    #[test]
+    fn a_pepper_is_the_same_with_and_without_line_ends() {
+        let key = key();
+        let raw = [0xf0; 32];
+        for (text, secret) in [
+            (&raw[..], &raw[..]),
+            (&[&raw[..], b"\n"].concat(), &raw),
+            (&[&raw[..], b"\r\n"].concat(), &raw),
+            (URL_SAFE_NO_PAD.encode(raw).as_bytes(), &raw),
+            (
+                b"a phrase of thirty-two characters and more\n",
+                b"a phrase of thirty-two characters and more",
+            ),
+        ] {
+            let hash = Peppers::new(Pepper::new("a", secret).unwrap()).hash(&key);
+            let read = Pepper::from_text("a", text).unwrap();
+            assert!(fits(&Peppers::new(read), &hash, &key), "{text:?}");
+        }
+        for (text, length) in [
+            ("00".repeat(16), 24),
+            ("00".repeat(8), 12),
+            (String::new(), 0),
+        ] {
+            let error = Pepper::from_text("a", text.as_bytes()).unwrap_err();
+            assert!(
+                matches!(error, ConfigError::PepperTooShort { length: it, .. } if it == length),
+                "{text}: {error}"
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `bartizan apikey`, on a file.
 
 use std::process::{Command, Stdio};
+use std::task::{Context, Poll};
 
 use bartizan::apikey::{ApiKeyConfig, ApiKeyLayer, KeyFile, KeyFormat, Pepper, Peppers, UsesFile};
 use serde_json::Value;
@@ -228,6 +229,80 @@ fn a_rotation_lets_both_live_for_a_while() {
     let said = on_file(&folder, &["rotate", new["id"].as_str().unwrap()]);
     assert!(KeyFormat::live().is_key(said.out.trim_end()), "{said:?}");
     assert!(said.err.contains("may be used until 20"), "{said:?}");
+}
+
+#[test]
+fn keys_open_a_service_whose_configuration_names_the_same_pepper() {
+    let raw: Vec<u8> = (1..=40).map(|at| at * 6).collect();
+    let encoded = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
+    let hexadecimal = "07".repeat(32);
+    for (number, pepper) in [
+        raw.clone(),
+        [&raw[..], b"\n"].concat(),
+        encoded.into(),
+        format!("{encoded}\r\n").into(),
+        hexadecimal.clone().into(),
+        format!("{hexadecimal}\n").into(),
+        b"thirty-two bytes of a phrase and more!\n".to_vec(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let folder = made(&format!("apikey-configured-{number}"));
+        std::fs::write(folder.path("pepper"), pepper).unwrap();
+        let arguments = ["--pepper-name", "2027", "--pepper-file", "pepper"];
+        let key = done(&folder, &[&arguments[..], &REPORTS].concat());
+        let text = "[api_keys]\nissuer = 'orders-keys'\nfile = 'keys.json'\n\
+                    pepper = { name = '2027', secret = 'file:pepper' }\n\
+                    [rules]\ninsecure_allow_everything = true\n";
+        assert_eq!(configured(&folder, text, key.trim_end()), 200, "{number}");
+        assert_eq!(
+            configured(&folder, text, &key.trim_end().replace('_', "-")),
+            401
+        );
+    }
+    // 32 digits are 16 bytes, whoever reads them.
+    let folder = made("apikey-configured-short");
+    std::fs::write(folder.path("pepper"), "07".repeat(16)).unwrap();
+    let arguments = ["--pepper-name", "2027", "--pepper-file", "pepper"];
+    let said = on_file(&folder, &[&arguments[..], &REPORTS].concat());
+    assert_eq!(said.code, Some(1), "{said:?}");
+}
+
+/// Whatever is asked.
+#[derive(Clone)]
+struct Fine;
+
+impl<B> tower::Service<http::Request<B>> for Fine {
+    type Response = http::Response<String>;
+    type Error = std::convert::Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Request<B>) -> Self::Future {
+        std::future::ready(Ok(http::Response::new(String::new())))
+    }
+}
+
+/// The status that a service with this configuration answers a request with.
+fn configured(folder: &Folder, text: &str, key: &str) -> u16 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let config = bartizan::config::Config::from_toml(text, folder.path(".")).unwrap();
+        let configured = config.build().await.unwrap();
+        let service = configured.layer().layer(Fine);
+        let request = http::Request::get("/").header("x-api-key", key);
+        let request = request
+            .body(http_body_util::Empty::<bytes::Bytes>::new())
+            .unwrap();
+        service.oneshot(request).await.unwrap().status().as_u16()
+    })
 }
 
 #[test]

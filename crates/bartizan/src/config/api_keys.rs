@@ -68,7 +68,8 @@ section! {
     PepperEntry {
         /// Its name, which hashes carry.
         name: String,
-        /// At least 32 random bytes.
+        /// At least 32 random bytes, or base64url of them, as `bartizan apikey` reads them. 32
+        /// hexadecimal digits, which are 16 bytes, are too few.
         secret: Secret,
     }
 }
@@ -157,7 +158,7 @@ type Verb = fn(ApiKeyConfigBuilder) -> ApiKeyConfigBuilder;
 
 impl PepperEntry {
     fn build(&self) -> Result<Pepper, Problem> {
-        let pepper = Pepper::new(&self.name, self.secret.expose());
+        let pepper = Pepper::from_text(&self.name, self.secret.expose());
         pepper.map_err(|error| self.refuse("api_keys.pepper", &error))
     }
 }
