@@ -1,5 +1,6 @@
 //! Decides about one request.
 
+mod certificate;
 mod held;
 mod inquiry;
 mod pass;
@@ -10,9 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_core::{
-    Check, Clock, Duty, Enforcement, Guard, Inspection, Rejection, SecurityContext, WallTime,
-};
+use bartizan_core::{Check, Clock, Duty, Enforcement, Guard, Inspection, Rejection, WallTime};
 use bartizan_source::Status;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue};
@@ -28,6 +27,7 @@ use crate::rules::Rules;
 use crate::token::VerifiedClaims;
 use crate::verifier::{Failed, Hinge, Holding, Verifier, Verifiers, cannot_check};
 
+use self::certificate::has_certificate;
 pub(crate) use self::held::Held;
 pub use self::inquiry::JwtInquiry;
 use self::inquiry::{Asking, Recording, Wait};
@@ -412,25 +412,6 @@ fn one_of<'r>(
     match (one, other) {
         (Some(_), Some(_)) => Err(JwtError::new(JwtErrorKind::MultipleTokens)),
         (one, other) => Ok(one.or(other)),
-    }
-}
-
-/// Checks the certificate of the connection, or the one that a proxy with the right to do so told
-/// of.
-fn has_certificate(context: &SecurityContext, wanted: &[u8; 32]) -> Result<(), JwtError> {
-    //= RFC 8705 §3: the protected resource MUST [...] verify that the certificate matches the
-    //= certificate associated with the access token.
-    // A proxy that speaks for its clients is not one of them: its own certificate would let a
-    // token of its own be used by everybody behind it.
-    let held = match context.forwarded() {
-        Some(told) if told.satisfies_certificate_binding() => told.certificate_sha256(),
-        Some(_) => None,
-        None => context.peer().map(|peer| peer.certificate_sha256()),
-    };
-    if held == Some(wanted) {
-        Ok(())
-    } else {
-        Err(JwtError::new(JwtErrorKind::CertificateMismatch))
     }
 }
 
