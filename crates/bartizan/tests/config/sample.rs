@@ -43,7 +43,10 @@ impl Folder {
 
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path.join(name);
-        std::fs::write(&path, text).unwrap();
+        // In one step, as one should: whoever follows the file would find it empty in between.
+        let beside = self.path.join(format!(".{name}.new"));
+        std::fs::write(&beside, text).unwrap();
+        std::fs::rename(&beside, &path).unwrap();
         path
     }
 }
