@@ -12,7 +12,7 @@ use crate::config::problem::{ConfigError, Problem};
 /// Which of the two it is follows from the file alone. For axum and tonic match on it; [`serve`]
 /// takes either.
 ///
-/// [`serve`]: Self::serve
+/// [`serve`]: Configured::serve
 #[derive(Debug)]
 pub enum Listening {
     /// Also clients without a certificate, or in plaintext, as `peers.allow_no_certificate` and
