@@ -96,7 +96,7 @@ struct Serve {
 struct Submit {
     #[command(flatten)]
     identity: Identity,
-    /// Where the witness is, such as https://payments.example.com/witness
+    /// Where the witness is, such as `https://payments.example.com/witness`
     #[arg(long)]
     url: String,
     /// Who has to be found there
