@@ -30,6 +30,16 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNetwork>,
     /// Who may call what: see `bartizan::authz::Policy::from_toml`. Read again when it changes.
     pub policy: PathBuf,
+    /// Whether tokens and policy refuse, or only count what they would refuse.
+    #[serde(default)]
+    pub mode: Mode,
+    /// How often files are looked at: policy, certificates, authorities, revocation lists.
+    #[serde(
+        rename = "reload_seconds",
+        default = "ten",
+        deserialize_with = "seconds"
+    )]
+    pub reload: Duration,
     /// How much is taken.
     #[serde(default)]
     pub limits: Limits,
@@ -39,6 +49,17 @@ pub struct Config {
     /// Which request goes to which of them.
     #[serde(rename = "route")]
     pub routes: Vec<Route>,
+}
+
+/// What becomes of a request that tokens or policy do not let in.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// It is refused.
+    #[default]
+    Enforce,
+    /// It is counted, and passes as nobody's. For a rollout.
+    Shadow,
 }
 
 /// Our identity and whom we trust, as PEM files that are read again when they change.
@@ -54,6 +75,8 @@ pub struct Tls {
     pub trust_domain: TrustDomain,
     /// The authorities of our trust domain.
     pub bundle: PathBuf,
+    /// The revocation lists of our authorities; nobody's revocation is noticed without.
+    pub revocation_lists: Option<PathBuf>,
     /// The workloads that may connect at all.
     #[serde(deserialize_with = "parsed_list")]
     pub peers: Vec<SpiffePattern>,
@@ -88,11 +111,21 @@ pub struct Limits {
     /// Bytes of a request's body.
     pub body: u64,
     /// Bytes that a body which is waited for has to bring in a second, on average; at any pace if
-    /// it is nothing. gRPC to upstreams that speak HTTP/2 takes its time.
+    /// it is nothing. gRPC to upstreams that speak HTTP/2 has a pace of its own.
     pub upload_per_second: u64,
     /// Over how long that is measured: no body is silent for longer.
     #[serde(rename = "upload_seconds", deserialize_with = "seconds")]
     pub upload_window: Duration,
+    /// How long a gRPC call to an upstream that speaks HTTP/2 may last, streams too. Then it has to
+    /// be made, and decided on, anew.
+    #[serde(rename = "call_seconds", deserialize_with = "seconds")]
+    pub call_life: Duration,
+    /// Bytes that the client's half of such a call has to bring in a second, on average and for as
+    /// long as it is open; at any pace if it is nothing.
+    pub call_per_second: u64,
+    /// Over how long that is measured: no client keeps its half open in silence for longer.
+    #[serde(rename = "call_window_seconds", deserialize_with = "seconds")]
+    pub call_window: Duration,
     /// Connections at once.
     pub connections: usize,
     /// How long the head of a request may take, and the first one on a connection to come.
@@ -104,6 +137,9 @@ pub struct Limits {
     /// client has to come again, and it is decided anew whether it may.
     #[serde(rename = "tunnel_seconds", deserialize_with = "seconds")]
     pub tunnel_life: Duration,
+    /// How often it is asked, of each open WebSocket, whether it would still be let in.
+    #[serde(rename = "recheck_seconds", deserialize_with = "seconds")]
+    pub recheck: Duration,
     /// How long requests that are under way have when the gateway stops.
     #[serde(rename = "drain_seconds", deserialize_with = "seconds")]
     pub drain: Duration,
@@ -122,12 +158,20 @@ impl Default for Limits {
             upload_per_second: 240,
             // A telephone that changes from one network to the next.
             upload_window: Duration::from_secs(10),
+            // As a tunnel.
+            call_life: Duration::from_secs(3_600),
+            // A client that only listens closes its half. One that does not says something now and
+            // then, or is as good as gone: what lies between forgets it after as long.
+            call_per_second: 1,
+            call_window: Duration::from_secs(900),
             connections: 10_000,
             // What hyper gives a head unless told otherwise.
             head: Duration::from_secs(30),
             tunnels: 1_000,
             // What a connection may live on what was once verified, as under mutual TLS.
             tunnel_life: Duration::from_secs(3_600),
+            // As the layer for tokens asks of responses that go on.
+            recheck: Duration::from_secs(5),
             // What Kubernetes gives a pod to stop, less a margin.
             drain: Duration::from_secs(25),
         }
@@ -223,6 +267,9 @@ impl Config {
             from_here(&mut tls.certificate);
             from_here(&mut tls.key);
             from_here(&mut tls.bundle);
+            if let Some(lists) = &mut tls.revocation_lists {
+                from_here(lists);
+            }
         }
         if let Some(roots) = config.tokens.as_mut().and_then(|it| it.roots.as_mut()) {
             from_here(roots);
@@ -272,6 +319,10 @@ fn name() -> String {
 
 fn five() -> Duration {
     Duration::from_secs(5)
+}
+
+fn ten() -> Duration {
+    Duration::from_secs(10)
 }
 
 fn thirty() -> Duration {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use bartizan::core::{Check, Code, Duty, Guard, Inspection, Never};
+use bartizan::core::{Check, Code, Duty, Guard, Inspection, Never, Observe};
 use http::header::{CONNECTION, HOST};
 use http::request::Parts;
 use http::{HeaderValue, Method, Version};
@@ -23,9 +23,9 @@ pub(crate) struct Framing {
 
 impl Framing {
     /// The guard of the gateway with this name.
-    pub(crate) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str, observer: Arc<dyn Observe>) -> Self {
         Self {
-            duty: Duty::new("gateway"),
+            duty: Duty::new("gateway").with_observer(observer),
             name: name.into(),
         }
     }
@@ -93,6 +93,7 @@ pub(crate) fn host(parts: &Parts) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use bartizan::core::observe_fn;
     use http::Request;
 
     use super::*;
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn tricks_are_refused() {
-        let framing = Framing::new("gate");
+        let framing = Framing::new("gate", Arc::new(observe_fn(|_| {})));
         let judge = |fields: &[(&str, &str)]| {
             let mut all = vec![("host", "a.example")];
             all.extend(fields);

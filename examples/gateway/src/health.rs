@@ -1,4 +1,4 @@
-//! Health checks, in the clear, for probers.
+//! Health checks and metrics, in the clear, for probers.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
@@ -24,10 +25,11 @@ const CONNECTIONS: usize = 64;
 /// How long a connection may take, from its beginning to its end. There is one answer on each.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Answers whether the gateway is alive (`/healthz`), and whether it takes requests (`/readyz`),
-/// until all of it is over.
+/// Answers whether the gateway is alive (`/healthz`), whether it takes requests (`/readyz`), and what
+/// it has decided (`/metrics`), until all of it is over.
 pub(crate) async fn serve(
     listener: TcpListener,
+    metrics: PrometheusHandle,
     stop: watch::Receiver<bool>,
     mut over: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -50,10 +52,13 @@ pub(crate) async fn serve(
         {
             oldest.abort();
         }
-        let stop = stop.clone();
+        let (stop, metrics) = (stop.clone(), metrics.clone());
         let connection = open.spawn(async move {
             let answer = service_fn(move |request: Request<Incoming>| {
-                let answer = answer(request.uri().path(), *stop.borrow());
+                let answer = match request.uri().path() {
+                    "/metrics" => Response::new(metrics.render().into()),
+                    path => answer(path, *stop.borrow()),
+                };
                 async { Ok::<_, Infallible>(answer) }
             });
             let mut builder = Builder::new();

@@ -18,8 +18,9 @@ use hyper::upgrade::OnUpgrade;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower_service::Service;
 
+use crate::again::{Again, Head};
 use crate::body::{Activity, BoxError, Download, Passed, Upload};
-use crate::config::Limits;
+use crate::config::Config;
 use crate::failure::{
     CLIENT_FAILED, CLIENT_SLOW, NO_ROUTE, TOO_MANY_TUNNELS, UNEXPECTED_BODY, UPSTREAM_FAILED,
     UPSTREAM_SLOW, malformed, unanswered,
@@ -37,23 +38,29 @@ pub(crate) struct Proxy(Arc<Inner>);
 struct Inner {
     name: String,
     routes: Routes,
+    /// Whether a principal is somebody whom the gateway has proven, or nobody ever is.
+    proves_tokens: bool,
     tunnels: Arc<Semaphore>,
     tunnel_life: Duration,
+    again: Again,
     stop: watch::Receiver<bool>,
 }
 
 impl Proxy {
     pub(crate) fn new(
-        name: String,
+        config: &Config,
         routes: Routes,
-        limits: Limits,
+        again: Again,
         stop: watch::Receiver<bool>,
     ) -> Self {
+        let limits = config.limits;
         Self(Arc::new(Inner {
-            name,
+            name: config.name.clone(),
             routes,
+            proves_tokens: config.tokens.is_some(),
             tunnels: Arc::new(Semaphore::new(limits.tunnels.min(Semaphore::MAX_PERMITS))),
             tunnel_life: limits.tunnel_life,
+            again,
             stop,
         }))
     }
@@ -146,7 +153,7 @@ impl Proxy {
             &arrival,
             context,
             &self.0.name,
-            target.forward_token,
+            target.forward_token && self.may_forward_token(context),
         );
         if target.upstream.config.preserve_host
             && let Ok(host) = HeaderValue::from_str(host)
@@ -165,6 +172,12 @@ impl Proxy {
         Ok(request)
     }
 
+    /// Whether a token may go further where a route says so: what the gateway would have refused, and
+    /// only watches, it does not hand on.
+    fn may_forward_token(&self, context: &SecurityContext) -> bool {
+        !self.0.proves_tokens || context.principal().is_some()
+    }
+
     /// The client's end of a WebSocket, and room for it.
     fn door(&self, parts: &mut Parts) -> Result<Door, Rejection> {
         let room = Arc::clone(&self.0.tunnels).try_acquire_owned();
@@ -174,7 +187,8 @@ impl Proxy {
         })?;
         let client = parts.extensions.remove::<OnUpgrade>();
         let client = client.ok_or_else(|| malformed(UNEXPECTED_BODY))?;
-        Ok(Door { client, room })
+        let head = Head::of(parts);
+        Ok(Door { client, room, head })
     }
 
     /// Joins both ends, if the upstream agreed to what it was asked for.
@@ -198,6 +212,7 @@ impl Proxy {
             upstream,
             idle: target.upstream.config.idle,
             ends_in: tunnel::life(context, self.0.tunnel_life),
+            again: (self.0.again.clone(), door.head),
             stop: self.0.stop.clone(),
         };
         tokio::spawn(async move {
@@ -226,6 +241,7 @@ impl Proxy {
 struct Door {
     client: OnUpgrade,
     room: OwnedSemaphorePermit,
+    head: Head,
 }
 
 /// Nothing happened for too long, and whose fault that is.

@@ -1,4 +1,5 @@
-//! WebSockets: bytes in both directions, until either end, silence, expiry, age or the gateway's end.
+//! WebSockets: bytes in both directions, until either end, silence, age, the gateway's end, or
+//! until whoever opened one would not be let in any more.
 
 use std::io;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, sp
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::again::{Again, Head};
 use crate::body::Activity;
 
 /// A tunnel that is about to open.
@@ -20,6 +22,8 @@ pub(crate) struct Tunnel {
     pub(crate) idle: Duration,
     /// When what the tunnel rests on ends, or has to be proven again.
     pub(crate) ends_in: Duration,
+    /// Who asks whether it may still be open, and about what.
+    pub(crate) again: (Again, Head),
     /// Becomes true when the gateway stops.
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -28,6 +32,7 @@ impl Tunnel {
     /// Runs until it ends.
     pub(crate) async fn run(mut self) {
         let activity = Activity::new();
+        let (again, head) = self.again;
         let pouring = async {
             let ends = tokio::try_join!(self.client, self.upstream);
             let (client, upstream) = ends.map_err(io::Error::other)?;
@@ -42,6 +47,7 @@ impl Tunnel {
             // How it ended is between the two.
             _ = pouring => {}
             () = sleep(self.ends_in) => {}
+            () = again.refusal(head) => {}
             () = activity.silent_for(self.idle) => {}
             _ = self.stop.wait_for(|stop| *stop) => {}
         }
@@ -49,7 +55,7 @@ impl Tunnel {
 }
 
 /// How long what a request rests on is still good, its token and the peer's certificate, and never
-/// longer than this: what was withdrawn since is noticed when the client comes again.
+/// longer than this.
 pub(crate) fn life(context: &SecurityContext, longest: Duration) -> Duration {
     let token = context
         .principal()

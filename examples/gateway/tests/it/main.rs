@@ -6,12 +6,14 @@
     reason = "a test that meets the unexpected should panic"
 )]
 
+mod calls;
 mod configuration;
 mod failures;
 mod grpc;
 mod identity;
 mod other_languages;
 mod requests;
+mod rollout;
 mod shutdown;
 mod silence;
 mod smuggling;

@@ -19,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use reqwest::Client;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -29,7 +29,7 @@ use tokio::time::timeout;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the policies of all tests say.
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
     version = 1
 
     [[rule]]
@@ -96,6 +96,7 @@ impl Town {
             listen = "127.0.0.1:0"
             health = "127.0.0.1:0"
             policy = "policy.toml"
+            reload_seconds = 0.1
             tokens = {{ issuer = "{issuer}", audience = "gateway", roots = "ca.pem" }}
 
             [limits]
@@ -103,6 +104,7 @@ impl Town {
             burst = 10000
             body = 1000000
             drain_seconds = 10
+            recheck_seconds = 0.2
 
             [upstream.shop]
             address = "{upstream}"
@@ -253,7 +255,7 @@ where
 }
 
 /// Reads up to the end of a head.
-pub(crate) async fn read_head(stream: &mut TcpStream) -> Option<String> {
+pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -291,4 +293,17 @@ pub(crate) async fn echo() -> SocketAddr {
         Response::new(http_body_util::Full::new(Bytes::from(seen)))
     })
     .await
+}
+
+/// How often the gateway counted this, by what it says at its health port.
+pub(crate) async fn counted(town: &Town, gate: &Gate, labels: &[&str]) -> u64 {
+    let health = gate.at.health.unwrap();
+    let answer = town.client(None).get(format!("http://{health}/metrics"));
+    let text = answer.send().await.unwrap().text().await.unwrap();
+    let mut lines = text.lines();
+    let line = lines.find(|line| {
+        line.starts_with("bartizan_decisions_total{") && labels.iter().all(|it| line.contains(it))
+    });
+    let number = line.and_then(|line| line.rsplit_once(' '));
+    number.map_or(0, |(_, number)| number.parse().unwrap())
 }

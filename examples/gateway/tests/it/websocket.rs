@@ -4,11 +4,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use bartizan::core::{Clock as _, SystemClock};
+use bartizan_testkit::IssuedCertificate;
+use bartizan_testkit::tls::dangerous_client_config;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
-use crate::support::{Gate, PATIENCE, Town, bare_upstream, read_head};
+use crate::support::{Gate, PATIENCE, POLICY, Town, bare_upstream, counted, read_head};
 
 type Heads = Arc<Mutex<Vec<String>>>;
 
@@ -41,7 +47,30 @@ async fn mirror() -> (SocketAddr, Heads) {
 
 /// Asks for a WebSocket, and gives the connection and the answer's head.
 async fn open(gate: &Gate, path: &str, token: Option<&str>) -> (TcpStream, String) {
-    let mut stream = TcpStream::connect(gate.at.requests).await.unwrap();
+    let stream = TcpStream::connect(gate.at.requests).await.unwrap();
+    open_over(stream, path, token).await
+}
+
+/// The same under mutual TLS.
+async fn open_as(
+    town: &Town,
+    gate: &Gate,
+    certificate: &IssuedCertificate,
+    token: &str,
+) -> (TlsStream<TcpStream>, String) {
+    let mut tls = dangerous_client_config(&town.ca, Some(certificate)).unwrap();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let stream = TcpStream::connect(gate.at.requests).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream);
+    open_over(stream.await.unwrap(), "/ws", Some(token)).await
+}
+
+async fn open_over<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    path: &str,
+    token: Option<&str>,
+) -> (S, String) {
     let token = token.map_or(String::new(), |token| {
         format!("authorization: Bearer {token}\r\n")
     });
@@ -55,7 +84,7 @@ async fn open(gate: &Gate, path: &str, token: Option<&str>) -> (TcpStream, Strin
     (stream, head)
 }
 
-async fn echoes(stream: &mut TcpStream, text: &[u8]) {
+async fn echoes(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), text: &[u8]) {
     stream.write_all(text).await.unwrap();
     let mut back = vec![0; text.len()];
     let read = timeout(PATIENCE, stream.read_exact(&mut back)).await;
@@ -63,7 +92,7 @@ async fn echoes(stream: &mut TcpStream, text: &[u8]) {
     assert_eq!(back, text);
 }
 
-async fn ends(mut stream: TcpStream) {
+async fn ends(mut stream: impl AsyncRead + Unpin) {
     let mut rest = Vec::new();
     let end = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
     let _ = end.expect("an end");
@@ -178,4 +207,87 @@ async fn it_ends_with_the_gateway() {
     gate.stop();
     ends(stream).await;
     gate.has_ended().await;
+}
+
+#[tokio::test]
+async fn it_ends_with_the_rule_that_allowed_it() {
+    let town = Town::new().await;
+    let (upstream, _) = mirror().await;
+    let gate = town.start(&town.plain(upstream)).await;
+    let (reader, writer) = (town.token(), town.token().scope("shop:write"));
+    let (reader, writer) = (reader.sign().unwrap(), writer.sign().unwrap());
+    let (mut withdrawn, head) = open(&gate, "/ws", Some(&reader)).await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    echoes(&mut withdrawn, b"allowed").await;
+
+    // Whoever may write is let in from now on, in place of whoever may read.
+    let policy = POLICY.replace("shop:read", "shop:write");
+    std::fs::write(town.folder.join("policy.toml"), policy).unwrap();
+    ends(withdrawn).await;
+    let (_, head) = open(&gate, "/ws", Some(&reader)).await;
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+
+    // One that is still allowed is asked about as often, and goes on.
+    let (mut allowed, head) = open(&gate, "/ws", Some(&writer)).await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    let asked = ["layer=\"authz\",outcome=\"allowed\""];
+    let before = counted(&town, &gate, &asked).await;
+    let often = async {
+        while counted(&town, &gate, &asked).await < before + 3 {
+            echoes(&mut allowed, b"still allowed").await;
+        }
+    };
+    timeout(PATIENCE, often)
+        .await
+        .expect("that it is asked about");
+    echoes(&mut allowed, b"still allowed").await;
+}
+
+#[tokio::test]
+async fn it_ends_when_its_peer_is_revoked_and_no_other_does() {
+    let town = Town::new().await;
+    let (upstream, _) = mirror().await;
+    let revoke = |certificates: &[&IssuedCertificate], number| {
+        let serials = certificates.iter().map(|it| it.serial());
+        let list = town.ca.revoke(serials, number).unwrap();
+        town.ca.write_crl_pem(&town.folder, "crl", &list).unwrap();
+    };
+    revoke(&[], 1);
+    let lists = "revocation_lists = \"crl.pem\"\npeers =";
+    let gate = town
+        .start(&town.tls(upstream).replace("peers =", lists))
+        .await;
+    let (stolen, own) = (town.ca.workload("/web"), town.ca.workload("/web"));
+    let (stolen, own) = (stolen.unwrap(), own.unwrap());
+    let token = town.token().sign().unwrap();
+    let (mut thief, head) = open_as(&town, &gate, &stolen, &token).await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    let (mut owner, _) = open_as(&town, &gate, &own, &token).await;
+    echoes(&mut thief, b"one").await;
+    echoes(&mut owner, b"two").await;
+
+    revoke(&[&stolen], 2);
+    // Also one that is never silent.
+    let mut back = [0];
+    let busy = async {
+        while thief.write_all(b"x").await.is_ok() && thief.read_exact(&mut back).await.is_ok() {}
+    };
+    timeout(PATIENCE, busy).await.expect("an end");
+    echoes(&mut owner, b"goes on").await;
+}
+
+#[tokio::test]
+async fn it_ends_with_the_certificate_of_its_peer() {
+    let town = Town::new().await;
+    let (upstream, _) = mirror().await;
+    let gate = town.start(&town.tls(upstream)).await;
+    let now = SystemClock.wall();
+    let leaf = town.ca.leaf().add_uri("spiffe://example.org/web");
+    let soon = now + Duration::from_secs(3);
+    let leaf = leaf.with_validity(now.saturating_sub(Duration::from_secs(60)), soon);
+    let token = town.token().sign().unwrap();
+    let (mut stream, head) = open_as(&town, &gate, &leaf.issue().unwrap(), &token).await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    echoes(&mut stream, b"as long as it is good").await;
+    ends(stream).await;
 }
