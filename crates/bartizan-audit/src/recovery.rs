@@ -37,6 +37,8 @@ pub(crate) enum Damage {
     Epoch,
     /// The header cannot be read.
     Header,
+    /// The header is not that of the segment with this number.
+    Place,
     /// A checkpoint commits to other entries than those in front of it.
     Root,
     /// A checkpoint is not signed by the key of its epoch.
@@ -48,6 +50,7 @@ impl fmt::Display for Damage {
         f.write_str(match self {
             Self::Epoch => "a change of epochs does not fit its place",
             Self::Header => "the header of a segment cannot be read",
+            Self::Place => "the header of a segment does not fit its place",
             Self::Root => "a checkpoint commits to other entries than those in front of it",
             Self::Signature => "a checkpoint is not signed by the key of its epoch",
         })
@@ -133,12 +136,18 @@ impl Scan {
     }
 }
 
-/// Finds where a segment ends.
+/// Finds where the segment with this number ends.
 ///
 /// What a crash can leave behind is repaired: records that no checkpoint covers are kept, a torn
 /// end is given up. What only somebody who changed the file can leave behind is [`Damage`].
-pub(crate) fn examine(segment: &[u8]) -> Result<Tail, Damage> {
+pub(crate) fn examine(number: u64, segment: &[u8]) -> Result<Tail, Damage> {
     let (header, begin) = Header::decode(segment).map_err(|_| Damage::Header)?;
+    // What a first segment stands behind is known without any other; what the others do is left to
+    // verification, which reads them all.
+    let nothing = header.previous_length == 0 && header.epoch == 0 && header.tree.size() == 0;
+    if header.number != number || (number == 0 && !nothing) {
+        return Err(Damage::Place);
+    }
     let mut scan = Scan::new(&header);
     let (mut length, mut unsealed, mut stopped) = (begin, 0, false);
     // Where a change of epochs begins that is not sealed, and the tree in front of it.

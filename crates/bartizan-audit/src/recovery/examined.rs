@@ -57,7 +57,7 @@ impl Recovery {
             running: disk.is_locked(),
             damage: None,
         };
-        match examine(&disk.read(&segment_name(segment))?) {
+        match examine(segment, &disk.read(&segment_name(segment))?) {
             Ok(tail) => {
                 recovery.entries = tail.tree.size();
                 recovery.unsealed = tail.unsealed;

@@ -235,7 +235,7 @@ impl<'s, S: Storage> Pass<'s, S> {
         }
         if let Err(damage) = taken {
             let kind = match damage {
-                Damage::Epoch | Damage::Header => FindingKind::BadEpoch,
+                Damage::Epoch | Damage::Header | Damage::Place => FindingKind::BadEpoch,
                 Damage::Root => FindingKind::WrongRoot,
                 Damage::Signature => FindingKind::ForeignSignature,
             };

@@ -154,7 +154,7 @@ fn next_run<S: Storage>(
 ) -> Result<Beginning, OpenError> {
     let name = segment_name(last);
     let segment = storage.read(&name)?;
-    let tail = examine(&segment).map_err(|damage| OpenError::Damaged {
+    let tail = examine(last, &segment).map_err(|damage| OpenError::Damaged {
         segment: last,
         damage,
     })?;

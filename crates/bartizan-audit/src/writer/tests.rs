@@ -386,6 +386,24 @@ fn a_ledger_that_was_changed_is_not_continued() {
 }
 
 #[test]
+fn no_changed_bit_of_the_first_header_is_continued() {
+    let disk = FragileDisk::default();
+    let (mut writer, _) = open(&disk);
+    writer.close(Totals::default(), NOW).unwrap();
+    let name = "000000000000.segment";
+    let whole = disk.read(name).unwrap();
+    let (_, begin) = Header::decode(&whole).unwrap();
+    for bit in 0..begin * 8 {
+        let changed = disk.after_power_cut(0);
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        changed.put(name, bytes);
+        let refused = Writer::open(changed, settings(), NOW).map(drop);
+        assert!(refused.is_err(), "bit {bit} of {}", begin * 8);
+    }
+}
+
+#[test]
 fn a_clock_that_goes_back_is_told_and_harms_nothing() {
     let disk = FragileDisk::default();
     let (mut writer, _) = open(&disk);
