@@ -273,6 +273,50 @@ async fn garbage_ends_its_own_connection_alone() {
     good_client_is_served(&ca, address).await;
 }
 
+/// Where a hello says that its client speaks TLS 1.3: a list of one or two versions, that first.
+fn supported_versions(hello: &[u8]) -> usize {
+    let alone: &[u8] = &[0x00, 0x2b, 0x00, 0x03, 0x02, 0x03, 0x04];
+    let both: &[u8] = &[0x00, 0x2b, 0x00, 0x05, 0x04, 0x03, 0x04];
+    let found = hello.windows(7).position(|it| it == alone || it == both);
+    found.expect("a hello of TLS 1.3")
+}
+
+/// RFC 8446, section 4.2.1: a client of TLS 1.2 offers no other version, or does not have the
+/// extension. Either is told that the version is refused, and nothing of the certificate.
+#[tokio::test]
+async fn clients_that_speak_tls_1_2_are_refused_by_version() {
+    let ca = ca();
+    let recorder = Recorder::default();
+    let builder = builder(&ca)
+        .with_handshake_timeout(FOR_EVER)
+        .with_observer(recorder.shared());
+    let address = serve(builder, allow(ORDERS)).await;
+    let hello = client_hello();
+    let place = supported_versions(&hello);
+    let mut older = hello.clone();
+    older[place + 6] = 0x03;
+    let mut without = hello.clone();
+    without[place..place + 2].copy_from_slice(&[0x7a, 0x7a]); // an extension that means nothing
+
+    for (count, hello) in [older, without].iter().enumerate() {
+        let mut tcp = TcpStream::connect(address).await.unwrap();
+        tcp.write_all(hello).await.unwrap();
+        let mut answer = Vec::new();
+        timeout(PATIENCE, tcp.read_to_end(&mut answer))
+            .await
+            .expect("closed")
+            .unwrap();
+        assert_eq!(answer[0], 0x15, "not an alert: {answer:02x?}");
+        assert_eq!(answer[3..], [0x00, 0x02, 0x02, 70], "{answer:02x?}"); // protocol_version
+        let seen = recorder.wait_for(count + 1).await;
+        assert_eq!(seen[count].0, HANDSHAKE_FAILED, "{seen:?}");
+    }
+    // As it came from its client, the same hello is answered by a handshake.
+    let mut tcp = stopped(address).await;
+    assert_eq!(tcp.read_u8().await.unwrap(), 0x16);
+    good_client_is_served(&ca, address).await;
+}
+
 #[tokio::test]
 async fn a_hello_that_is_cut_short_anywhere_is_a_failed_handshake() {
     let ca = ca();
