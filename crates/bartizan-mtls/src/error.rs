@@ -8,6 +8,9 @@ use crate::allowed::NotADnsName;
 use crate::handshake::PLAINTEXT_ENDED;
 use crate::proxy::ForwardedError;
 
+/// A plaintext request carries an API key or another credential beside `Authorization`, which
+/// anybody on the way can read.
+pub const CREDENTIAL_IN_PLAINTEXT: Code = Code::new("mtls.credential_in_plaintext");
 /// A trusted proxy says of a client what another proxy would have to say.
 pub const FORWARDED_BY_OTHER: Code = Code::new("mtls.forwarded_by_other");
 /// What a trusted proxy says of its client cannot be read.
@@ -46,6 +49,8 @@ pub struct MtlsError(Reason);
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum MtlsErrorKind {
+    /// The request is in plaintext and carries a credential in a header that was named as one.
+    CredentialInPlaintext,
     /// A trusted proxy forwarded what is another proxy's to say.
     ForwardedByOther,
     /// What a trusted proxy says of its client cannot be read.
@@ -68,6 +73,7 @@ pub enum MtlsErrorKind {
 
 #[derive(Clone, Debug)]
 enum Reason {
+    CredentialInPlaintext,
     Forwarded { proxy: Peer, cause: ForwardedError },
     NoConnection,
     NoPeer,
@@ -106,6 +112,10 @@ impl MtlsError {
         Self(Reason::TokenInPlaintext)
     }
 
+    pub(crate) fn credential_in_plaintext() -> Self {
+        Self(Reason::CredentialInPlaintext)
+    }
+
     pub(crate) fn expired(peer: &Peer, now: WallTime) -> Self {
         Self(Reason::PeerExpired {
             peer: peer.clone(),
@@ -125,6 +135,7 @@ impl MtlsError {
                 ..
             } => MtlsErrorKind::ForwardedByOther,
             Reason::Forwarded { .. } => MtlsErrorKind::ForwardedMalformed,
+            Reason::CredentialInPlaintext => MtlsErrorKind::CredentialInPlaintext,
             Reason::NoConnection => MtlsErrorKind::NoConnection,
             Reason::NoPeer => MtlsErrorKind::NoPeer,
             Reason::PeerExpired { .. } => MtlsErrorKind::PeerExpired,
@@ -179,6 +190,11 @@ impl MtlsError {
                 PLAINTEXT_NOT_LISTED,
                 "this route is not called in plaintext",
             ),
+            MtlsErrorKind::CredentialInPlaintext => (
+                RejectionKind::Forbidden,
+                CREDENTIAL_IN_PLAINTEXT,
+                "keys are not sent in plaintext; consider this one known to others",
+            ),
             MtlsErrorKind::TokenInPlaintext => (
                 RejectionKind::Forbidden,
                 TOKEN_IN_PLAINTEXT,
@@ -216,6 +232,7 @@ impl fmt::Display for MtlsError {
                 now.unix_seconds()
             ),
             Reason::PlaintextNotListed => f.write_str("route is not listed for plaintext"),
+            Reason::CredentialInPlaintext => f.write_str("credential in plaintext"),
             Reason::TokenInPlaintext => f.write_str("token in plaintext"),
         }
     }

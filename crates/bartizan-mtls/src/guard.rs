@@ -80,8 +80,12 @@ impl MtlsGuard {
             return Err(MtlsError::plaintext_not_listed());
         }
         // Of whatever scheme: each is as good as a password to whoever reads it.
-        if inspection.parts.headers.contains_key(AUTHORIZATION) && !migration.allows_tokens() {
+        let headers = &inspection.parts.headers;
+        if headers.contains_key(AUTHORIZATION) && !migration.allows_tokens() {
             return Err(MtlsError::token_in_plaintext());
+        }
+        if migration.has_credential(headers) && !migration.allows_tokens() {
+            return Err(MtlsError::credential_in_plaintext());
         }
         let decision = Decision::new(self.0.duty.layer(), Outcome::Allowed).with_code(PLAINTEXT);
         self.0.duty.record(inspection, decision);

@@ -16,7 +16,8 @@ use crate::guard::MtlsGuard;
 ///    [clients without a certificate](MtlsLayerBuilder::allow_no_certificate), under TLS, and
 ///    [plaintext](MtlsLayerBuilder::allow_plaintext) on certain routes until a certain day. Outside
 ///    of these, and with a token, plaintext is refused: 403 / `PERMISSION_DENIED`,
-///    `mtls.plaintext_not_listed`, `mtls.plaintext_ended`, `mtls.token_in_plaintext`.
+///    `mtls.plaintext_not_listed`, `mtls.plaintext_ended`, `mtls.token_in_plaintext`,
+///    `mtls.credential_in_plaintext`.
 /// 2. A peer whose certificate has expired since the handshake is refused: 401 /
 ///    `UNAUTHENTICATED`, `mtls.peer_expired`.
 /// 3. A peer that is not on the list is refused: 403 / `PERMISSION_DENIED`,

@@ -280,8 +280,9 @@ pub use self::crypto::Crypto;
 pub use self::crypto::NotFips;
 pub use self::ending::{CONNECTION_AGED, EndConnection};
 pub use self::error::{
-    ConfigError, FORWARDED_BY_OTHER, FORWARDED_MALFORMED, MtlsError, MtlsErrorKind, NO_CONNECTION,
-    NO_PEER, PEER_EXPIRED, PEER_NOT_ALLOWED, PLAINTEXT_NOT_LISTED, TOKEN_IN_PLAINTEXT,
+    CREDENTIAL_IN_PLAINTEXT, ConfigError, FORWARDED_BY_OTHER, FORWARDED_MALFORMED, MtlsError,
+    MtlsErrorKind, NO_CONNECTION, NO_PEER, PEER_EXPIRED, PEER_NOT_ALLOWED, PLAINTEXT_NOT_LISTED,
+    TOKEN_IN_PLAINTEXT,
 };
 pub use self::expected::ExpectedServers;
 pub use self::files::{MaterialError, MaterialFiles};

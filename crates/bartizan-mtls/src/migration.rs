@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bartizan_core::{CanonicalPath, RouteTable, RouteTableError, SecurityContext, WallTime};
+use http::{HeaderMap, HeaderName};
 
 /// Plaintext on a port that otherwise speaks TLS, on certain routes and until a certain day.
 ///
@@ -24,7 +25,8 @@ use bartizan_core::{CanonicalPath, RouteTable, RouteTableError, SecurityContext,
 /// 3. A request passes if its path is listed, in its canonical spelling. Where the outermost layer
 ///    has a route table, the template that it found must be listed.
 /// 4. Such a request has no peer. `X-Forwarded-Client-Cert`, `Client-Cert` and `Client-Cert-Chain`
-///    are removed from it, and with `Authorization` it is refused.
+///    are removed from it. With `Authorization` it is refused, and with a header that is
+///    [named as one of a credential](Self::with_credential_headers).
 /// 5. Each that passes is a decision with the code `mtls.plaintext`; [`passed`](Self::passed) and
 ///    [`refused`](Self::refused) count. When no more come, it is time to switch.
 ///
@@ -32,8 +34,8 @@ use bartizan_core::{CanonicalPath, RouteTable, RouteTableError, SecurityContext,
 ///
 /// Whoever can reach the port can call these routes, and whoever is on the way can read and change
 /// what is said: TLS beside it protects none of it. Credentials in headers of another name than
-/// `Authorization` are not known here. Not even the address is proven to a network that lets
-/// it be forged.
+/// `Authorization` are not known here unless they are named: API keys and cookies. Not even the
+/// address is proven to a network that lets it be forged.
 ///
 /// ```
 /// use bartizan_core::WallTime;
@@ -55,6 +57,7 @@ pub struct Migration {
     end: WallTime,
     templates: HashSet<Box<str>>,
     routes: RouteTable,
+    credentials: Arc<[HeaderName]>,
     tokens: bool,
     seen: Arc<Seen>,
 }
@@ -72,6 +75,7 @@ impl Migration {
             end,
             templates: HashSet::new(),
             routes: RouteTable::default(),
+            credentials: Arc::default(),
             tokens: false,
             seen: Arc::default(),
         }
@@ -92,8 +96,15 @@ impl Migration {
         Ok(self)
     }
 
-    /// Lets requests with an `Authorization` header pass in plaintext, which anybody on the way
-    /// can then read and use as their own.
+    /// Replaces the headers besides `Authorization` that carry credentials, such as `x-api-key` or
+    /// `cookie`: requests with one of them are refused. Counts go on where they are.
+    pub fn with_credential_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.credentials = names.into_iter().collect();
+        self
+    }
+
+    /// Lets requests with an `Authorization` header, or with another credential, pass in
+    /// plaintext, which anybody on the way can then read and use as their own.
     pub fn insecure_allow_tokens(mut self) -> Self {
         self.tokens = true;
         self
@@ -117,6 +128,12 @@ impl Migration {
 
     pub(crate) fn is_over(&self, now: WallTime) -> bool {
         now >= self.end
+    }
+
+    /// Whether a header is there that was named as one of a credential.
+    pub(crate) fn has_credential(&self, headers: &HeaderMap) -> bool {
+        let mut names = self.credentials.iter();
+        names.any(|name| headers.contains_key(name))
     }
 
     pub(crate) fn allows_tokens(&self) -> bool {

@@ -69,6 +69,7 @@
 //!   by its children. Prefer files for secrets.
 //! * Buffers of ours that held a secret are wiped; the environment itself is not.
 
+mod api_key_database;
 mod api_keys;
 mod audit;
 mod configured;

@@ -12,7 +12,7 @@ use bartizan_mtls::{
 use bartizan_source::Published;
 use bartizan_testkit::tls::dangerous_client_config;
 use bartizan_testkit::{DevelopmentCa, ManualClock};
-use http::{Request, Response, StatusCode, Version};
+use http::{HeaderName, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -229,9 +229,22 @@ async fn identity_headers_and_tokens_do_not_pass_in_plaintext() {
         let answer = moving.plain(&format!("authorization: {token}\r\n")).await;
         check(&answer, 403, "mtls.token_in_plaintext");
     }
-    let moving = Moving::with(Migration::insecure_allow_tokens).await;
-    let answer = moving.plain("authorization: Bearer x\r\n").await;
-    check(&answer, 200, "seen: host authorization connection");
+    check(&moving.plain("x-api-key: k\r\n").await, 200, "x-api-key");
+    let names = ["x-api-key", "cookie"].map(HeaderName::from_static);
+    let named = names.clone();
+    let moving = Moving::with(move |it| it.with_credential_headers(named)).await;
+    for header in ["X-API-Key: k", "cookie: a=b"] {
+        let answer = moving.plain(&format!("{header}\r\n")).await;
+        check(&answer, 403, "mtls.credential_in_plaintext");
+    }
+    check(&moving.plain("x-other: k\r\n").await, 200, "x-other");
+    let allows = |it: Migration| it.with_credential_headers(names).insecure_allow_tokens();
+    let moving = Moving::with(allows).await;
+    for header in ["authorization: Bearer x", "cookie: a=b"] {
+        let answer = moving.plain(&format!("{header}\r\n")).await;
+        let name = header.split(':').next().unwrap();
+        check(&answer, 200, &format!("seen: host {name} connection"));
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use bartizan_apikey::{
 };
 use http::HeaderName;
 
+use crate::config::api_key_database::ApiKeyDatabase;
 use crate::config::problem::Problem;
 use crate::config::requests::attended;
 use crate::config::secret::Secret;
@@ -21,8 +22,10 @@ section! {
         /// The name of the store, and the issuer of the principals that its keys name.
         issuer: String,
         /// The file with the hashes of keys, as `bartizan apikey` makes it. It is looked at every
-        /// ten seconds.
-        file: PathBuf,
+        /// ten seconds. Or `postgres`.
+        file: Option<PathBuf>,
+        /// The database with the hashes of keys. Or `file`.
+        postgres: Option<ApiKeyDatabase>,
         /// What keys begin with, in front of the environment: a product.
         product: String = "brt",
         /// The environment that keys are for, as their beginning says it.
@@ -38,9 +41,19 @@ section! {
         max_keys: usize = "100000",
         /// How long a key may be valid in all. Any time by default.
         max_lifetime: Option<Duration>,
+        /// With `postgres`, how long what was read counts as fresh: 100ms to 24h. A key that is
+        /// revoked is refused after that.
+        key_lifetime: Duration = "5s",
+        /// With `postgres`, how long keys are accepted while the database does not answer: up to
+        /// 30 days.
+        stale_limit: Duration = "1h",
+        /// With `postgres`, how long after a question for an unknown key the next such question
+        /// may be asked: 100ms to 24h.
+        cool_down: Duration = "1s",
         /// How long a request with an unknown key waits for newer keys: up to 30s.
         patience: Duration = "2s",
-        /// Where it is written when each key was used last. Nowhere by default.
+        /// Where it is written when each key was used last, in place of the database. By default a
+        /// database is told, and nothing is written of a file's keys.
         uses_file: Option<PathBuf>,
         /// How often that is written: 1s to 24h.
         uses_interval: Duration = "60s",
@@ -78,8 +91,19 @@ impl ApiKeys {
     pub(crate) fn config(&self, with: &Surroundings) -> Result<ApiKeyConfig, Problem> {
         let format = KeyFormat::new(&self.product, &self.environment);
         let format = format.map_err(|error| self.refused(&error))?;
-        let mut config = ApiKeyConfig::builder(&self.issuer)
-            .with_key_file(&self.file)
+        let config = ApiKeyConfig::builder(&self.issuer);
+        let config = match (&self.file, &self.postgres) {
+            (Some(file), None) => config.with_key_file(file),
+            (None, Some(database)) => database.source(config, with)?,
+            _ => {
+                let message = "takes one of `file` and `postgres`";
+                return Err(Problem::new(self.stands.0, "api_keys", message));
+            }
+        };
+        let mut config = config
+            .with_key_lifetime(self.key_lifetime)
+            .with_stale_limit(self.stale_limit)
+            .with_cool_down(self.cool_down)
             .with_format(format)
             .with_peppers(self.peppers()?)
             .with_max_keys(self.max_keys)
@@ -116,6 +140,9 @@ impl ApiKeys {
     /// The layer, once the keys are there.
     pub(crate) async fn build(&self, with: &Surroundings) -> Result<ApiKeyLayer, Problem> {
         let config = self.config(with)?;
+        if let Some(database) = &self.postgres {
+            database.prepare(with).await?;
+        }
         let layer = if self.allow_late_keys {
             ApiKeyLayer::start(config)
         } else {
@@ -126,7 +153,10 @@ impl ApiKeys {
 
     /// Reads the file once.
     pub(crate) fn check_file(&self) -> Result<(), Problem> {
-        let records = KeyFile::new(&self.file).read();
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let records = KeyFile::new(file).read();
         let refused = |error| self.refuse("api_keys.file", &error);
         records.map(drop).map_err(refused)
     }

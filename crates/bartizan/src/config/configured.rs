@@ -113,10 +113,7 @@ impl Config {
             Some(upload) => Some(upload.build(with)?),
             None => None,
         };
-        let migration = match &root.peers {
-            Some(peers) => peers.migration()?,
-            None => None,
-        };
+        let migration = root.migration()?;
         let places = Places::build(root, migration.as_ref(), with).await?;
         let fixed = Fixed {
             entrance,

@@ -38,7 +38,7 @@ impl Listener {
                 Err(self.wrong("trusts nobody: add [[listener.trust]]"))
             }
             IdentityKind::WorkloadApi if !cfg!(feature = "workload-api") => {
-                Err(self.wrong("this program was built without the feature `workload-api`"))
+                Err(self.lacking("workload-api"))
             }
             _ if self.dns_roots.is_some() && self.identity != IdentityKind::Dns => {
                 Err(self.wrong("`dns_roots` are for `identity = \"dns\"`"))
@@ -55,8 +55,8 @@ impl Listener {
                 return Err(Problem::new(entry.stands.0, "listener.trust", message));
             }
             if entry.format == BundleFormat::Spiffe && !cfg!(feature = "spiffe-bundle") {
-                let message = "this program was built without the feature `spiffe-bundle`";
-                return Err(Problem::new(entry.stands.0, "listener.trust", message));
+                let (at, feature) = (entry.stands.0, "spiffe-bundle");
+                return Err(Problem::lacking(at, "listener.trust", feature));
             }
         }
         Ok(())
@@ -148,7 +148,7 @@ impl Listener {
 
     #[cfg(not(feature = "workload-api"))]
     fn workload_material(&self, _: &Surroundings) -> Result<Published<Material>, Problem> {
-        Err(self.wrong("this program was built without the feature `workload-api`"))
+        Err(self.lacking("workload-api"))
     }
 
     /// The listener as the file has it, but for who is let in.
@@ -178,6 +178,10 @@ impl Listener {
             Some(observer) => builder.with_observer(observer),
             None => builder,
         }
+    }
+
+    fn lacking(&self, feature: &'static str) -> Problem {
+        Problem::lacking(self.stands.0, "listener", feature)
     }
 
     fn wrong(&self, message: &str) -> Problem {

@@ -37,7 +37,9 @@ section! {
         until: WallTime,
         /// The route templates that plaintext may call.
         routes: Vec<String>,
-        /// Lets requests with an `Authorization` header pass, which anybody on the way can read.
+        /// Lets requests pass that carry a credential, which anybody on the way can read: an
+        /// `Authorization` header, or the one of `[api_keys]`, `tokens.allow_cookie` or
+        /// `tokens.allow_websocket_protocol`.
         insecure_allow_tokens: bool = "false",
     }
 }

@@ -72,6 +72,7 @@ impl Places {
         let before = before.as_ref();
         // What these are made of besides their own tables.
         let same_proxies = before.filter(|it| it.root.entrance == root.entrance);
+        let same_credentials = before.filter(|it| it.root.credentials() == root.credentials());
         let limits = before.filter(|it| it.root.redis == root.redis);
         let limit = |place: LimitPlace, limit: &Limit| {
             if let Some(kept) = limits.and_then(|before| before.with_rates(place, limit)) {
@@ -91,7 +92,8 @@ impl Places {
                 LimitPlace::Address,
                 it
             )?),
-            peers: place!(root, before, peers, |it| it.build(migration, with)?),
+            peers: place!(root, same_credentials, peers, |it| it
+                .build(migration, with)?),
             peer_limit: place!(root, limits, peer_limit, |it| limit(LimitPlace::Peer, it)?),
             tokens: place!(root, before, tokens, |it| {
                 let remembered = it.remembered(before.and_then(|before| before.tokens()));

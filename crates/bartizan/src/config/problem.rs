@@ -21,6 +21,7 @@ pub struct Problem {
     at: At,
     path: String,
     message: String,
+    feature: Option<&'static str>,
 }
 
 impl Problem {
@@ -29,6 +30,17 @@ impl Problem {
             at,
             path: path.into(),
             message: message.into(),
+            feature: None,
+        }
+    }
+
+    /// An option that this program was built without: by this feature of the crate `bartizan`.
+    #[allow(dead_code, reason = "some builds have everything")]
+    pub(crate) fn lacking(at: At, path: impl Into<String>, feature: &'static str) -> Self {
+        let message = format!("this program was built without the feature `{feature}`");
+        Self {
+            feature: Some(feature),
+            ..Self::new(at, path, message)
         }
     }
 
@@ -51,6 +63,12 @@ impl Problem {
     /// What is wrong, in words.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The feature of the crate `bartizan` that the program would have to be built with, if that is
+    /// what is wrong.
+    pub fn missing_feature(&self) -> Option<&'static str> {
+        self.feature
     }
 
     pub(crate) fn at(&self) -> At {

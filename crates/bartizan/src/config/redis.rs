@@ -22,8 +22,7 @@ impl Redis {
     }
 
     fn lacks(&self) -> Problem {
-        let message = "this program was built without the feature `redis`";
-        Problem::new(self.stands.0, "redis", message)
+        Problem::lacking(self.stands.0, "redis", "redis")
     }
 }
 

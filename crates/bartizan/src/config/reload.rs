@@ -222,11 +222,12 @@ impl Live {
         }
         // The listener takes plaintext as it did; the layer lets it pass as the file says now.
         // The handle that was given out is of what stood there at the start, whatever was since.
-        let own = match &root.peers {
-            Some(peers) if root.plaintext() != self.fixed.plaintext_at_start.as_ref() => {
-                peers.migration()?
-            }
-            _ => self.fixed.migration.clone(),
+        let own = match &self.fixed.migration {
+            _ if root.plaintext() != self.fixed.plaintext_at_start.as_ref() => root.migration()?,
+            // Headers of credentials may be others by now.
+            kept => kept
+                .clone()
+                .map(|it| it.with_credential_headers(root.credentials())),
         };
         let migration = own.as_ref();
         let places = Places::build_after(root, migration, &self.with, Some(kept)).await?;

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use bartizan_core::TrustedProxies;
+use bartizan_mtls::Migration;
+use http::HeaderName;
+use http::header::{COOKIE, SEC_WEBSOCKET_PROTOCOL};
 
 use crate::config::api_keys::ApiKeys;
 use crate::config::audit::Audit;
@@ -83,6 +86,28 @@ impl Root {
         self.peers.as_ref()?.insecure_plaintext.as_ref()
     }
 
+    /// The headers besides `Authorization` that credentials come in. They do not pass in plaintext.
+    pub(crate) fn credentials(&self) -> Vec<HeaderName> {
+        let tokens = self.tokens.as_ref();
+        let has = |option: fn(&Tokens) -> &Option<String>| {
+            tokens.is_some_and(|tokens| option(tokens).is_some())
+        };
+        let cookie = has(|tokens| &tokens.allow_cookie).then_some(COOKIE);
+        let protocol = has(|tokens| &tokens.allow_websocket_protocol);
+        let protocol = protocol.then_some(SEC_WEBSOCKET_PROTOCOL);
+        let key = self.api_keys.as_ref().map(|keys| keys.header.clone());
+        [key, cookie, protocol].into_iter().flatten().collect()
+    }
+
+    /// The plaintext that is taken, as a value for listener and layer.
+    pub(crate) fn migration(&self) -> Result<Option<Migration>, Problem> {
+        let migration = match &self.peers {
+            Some(peers) => peers.migration()?,
+            None => None,
+        };
+        Ok(migration.map(|it| it.with_credential_headers(self.credentials())))
+    }
+
     pub(crate) fn proxies(&self) -> Result<TrustedProxies, Problem> {
         match &self.entrance {
             Some(entrance) => entrance.proxies(),
@@ -152,7 +177,9 @@ impl Root {
             }
         }
         if let Some(it) = &self.peers {
-            let built = it.migration().and_then(|end| it.build(end.as_ref(), with));
+            let built = self
+                .migration()
+                .and_then(|end| it.build(end.as_ref(), with));
             note(built.map(drop));
         }
         if let Some(it) = &self.tokens {

@@ -7,6 +7,9 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use crate::config::node::At;
+use crate::config::problem::Problem;
+
 /// The largest secret, in bytes: far more than any key in PEM has.
 const LARGEST: usize = 64 * 1024;
 
@@ -41,6 +44,13 @@ impl Secret {
     /// As a text, if it is one.
     pub(crate) fn expose_text(&self) -> Option<&str> {
         std::str::from_utf8(&self.bytes).ok()
+    }
+
+    /// As a text, or what is wrong with the option that it stands in.
+    #[allow(dead_code, reason = "some builds have nothing that takes one")]
+    pub(crate) fn text(&self, at: At, path: &str) -> Result<&str, Problem> {
+        let text = self.expose_text();
+        text.ok_or_else(|| Problem::new(at, path, "is no text"))
     }
 
     /// Where it comes from, as the file says it.

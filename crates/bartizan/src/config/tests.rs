@@ -39,6 +39,18 @@ fn table<T: Setting>(text: &str) -> T {
     read(&toml_text::read(text).unwrap()).0
 }
 
+/// The same, with a secret in the environment.
+#[allow(dead_code, reason = "some builds have nothing that takes one")]
+fn secret_table<T: Setting>(text: &str, secret: &str) -> T {
+    let environment = |_: &str| Some(secret.to_owned());
+    let mut reader = Reader::new(&environment, Path::new(NOWHERE), Root::description);
+    let value = T::read(&toml_text::read(text).unwrap(), &mut reader);
+    let (problems, shown, _) = reader.finish();
+    assert!(problems.is_empty(), "{problems:?}");
+    assert!(!format!("{shown:?}").contains(secret), "{shown:?}");
+    value.unwrap()
+}
+
 #[track_caller]
 fn check(configured: impl Debug, by_itself: impl Debug) {
     assert_eq!(format!("{configured:?}"), format!("{by_itself:?}"));
@@ -122,6 +134,20 @@ fn api_keys_are_by_default_as_the_layer_has_it() {
     let keys: super::api_keys::ApiKeys = table("issuer = 'a'\nfile = 'b'");
     let by_itself = ApiKeyConfig::builder("a").with_key_file("/nowhere/b");
     check(keys.config(&with).unwrap(), by_itself.build().unwrap());
+}
+
+#[cfg(feature = "apikey-postgres")]
+#[test]
+fn a_database_of_api_keys_is_by_default_as_it_is() {
+    use bartizan_apikey::PostgresKeys;
+    let url = "postgresql://orders:hunter2@localhost/orders";
+    let text = "url = '${SECRET}'\nallow_plaintext_loopback = true";
+    let entry: super::api_key_database::ApiKeyDatabase = secret_table(text, url);
+    let by_itself = PostgresKeys::builder(url).allow_plaintext_loopback();
+    let store = entry.store(&Surroundings::default()).unwrap();
+    check(store, by_itself.build().unwrap());
+    assert_eq!(entry.deadline, Duration::from_secs(10));
+    assert_eq!(entry.max_rows, 1_000_000);
 }
 
 #[tokio::test]

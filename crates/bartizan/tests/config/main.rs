@@ -4,6 +4,9 @@
 
 mod documents;
 mod kept;
+mod keys;
+#[cfg(all(unix, feature = "apikey-postgres"))]
+mod postgres;
 mod published;
 mod reload;
 mod sample;
