@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::command::Command;
 use crate::matrix::{each_feature_alone, with_all_features};
 use crate::run::{Action, Step};
-use crate::workspace::Workspace;
+use crate::workspace::{Member, Workspace};
 
 /// The steps for this workspace on this machine.
 #[must_use]
@@ -76,31 +76,37 @@ fn fmt(workspace: &Workspace) -> Vec<Command> {
 
 fn clippy(workspace: &Workspace) -> Vec<Command> {
     let strict = ["--all-targets", "--", "-D", "warnings"];
-    let mut commands = vec![Command::cargo(["clippy", "--workspace"]).args(strict)];
-    for member in with_all_features(workspace) {
-        let clippy = Command::cargo(["clippy", "--package", &member.name, "--all-features"]);
-        commands.push(clippy.args(strict));
-    }
-    commands
+    let all = on_all_features(Command::cargo(["clippy"]), with_all_features(workspace));
+    vec![
+        Command::cargo(["clippy", "--workspace"]).args(strict),
+        all.args(strict),
+    ]
 }
 
 /// The tests of packages that have features, all of them on. `cargo test --workspace` has run
 /// those that have none.
 fn engines(workspace: &Workspace, nextest: bool) -> Vec<Command> {
-    let mut commands = Vec::new();
-    for member in with_all_features(workspace) {
-        let which = ["--package", &member.name, "--all-features"];
-        if nextest {
-            let run = ["nextest", "run", "--no-tests", "pass"];
-            commands.push(Command::cargo(run).args(which));
-            if member.has_library {
-                commands.push(Command::cargo(["test", "--doc"]).args(which));
-            }
-        } else {
-            commands.push(Command::cargo(["test"]).args(which));
-        }
+    let mut members = with_all_features(workspace);
+    if !nextest {
+        return vec![on_all_features(Command::cargo(["test"]), members)];
     }
-    commands
+    let run = Command::cargo(["nextest", "run", "--no-tests", "pass"]);
+    let run = on_all_features(run, members.clone());
+    members.retain(|member| member.has_library);
+    vec![
+        run,
+        on_all_features(Command::cargo(["test", "--doc"]), members),
+    ]
+}
+
+/// One command on these packages with all their features: package by package, what they depend on
+/// would be built anew for most of them. That each stands on its own features is shown by those
+/// alone.
+fn on_all_features(command: Command, members: Vec<&Member>) -> Command {
+    let packages = members.into_iter().fold(command, |command, member| {
+        command.args(["--package", &member.name])
+    });
+    packages.args(["--all-features"])
 }
 
 fn conformance(workspace: &Workspace, vectors: PathBuf) -> Action {
@@ -131,7 +137,6 @@ fn needs(workspace: &Workspace, package: &str, arguments: &[&str]) -> Action {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::Member;
 
     fn workspace() -> Workspace {
         let member = |name: &str, features: &[&str]| Member {
