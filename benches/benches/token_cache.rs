@@ -92,6 +92,7 @@ fn main() {
         let mut open = GuardLayer::new(Open(Duty::new("open"))).layer(Bare);
         let layer = layer(&mint, 16_384);
         let mut cached = layer.layer(Bare);
+        let mut second = GuardLayer::new(Open(Duty::new("open"))).layer(layer.layer(Bare));
         for token in tokens {
             assert_eq!(send(&mut cached, request(token, &connection)).status(), 200);
         }
@@ -106,6 +107,9 @@ fn main() {
         });
         comparison.case("context, JwtLayer, all of them cached", || {
             send(&mut cached, received(&tokens[next()], &connection)).status()
+        });
+        comparison.case("context by a layer before it, then JwtLayer", || {
+            send(&mut second, received(&tokens[next()], &connection)).status()
         });
         comparison.run();
         assert_eq!(layer.guard().cached_tokens(), count);

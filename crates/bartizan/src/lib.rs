@@ -7,29 +7,52 @@
 //!
 //! # Quick start
 //!
-//! With the features `jwt` and `ratelimit`:
-//!
 //! ```toml
 //! [dependencies]
-//! bartizan = { version = "0", features = ["axum", "jwt", "ratelimit"] }
+//! bartizan = { version = "0", features = ["axum", "jwt", "ratelimit", "authz"] }
 //! ```
 //!
+//! A service that takes tokens of one issuer, ten requests a second from one address, and lets
+//! nobody in but whom a rule allows:
+//!
 //! ```no_run
-//! # #[cfg(all(feature = "jwt", feature = "axum"))]
+//! # #[cfg(all(feature = "jwt", feature = "axum", feature = "authz", feature = "ratelimit"))]
 //! # mod app {
+//! use axum::{Router, routing::get};
+//! use bartizan::authz::{Callers, Policy, Rule};
+//! use bartizan::jwt::Rules;
 //! use bartizan::prelude::*;
+//! use bartizan::ratelimit::{Key, Policy as Limit, Rate};
+//!
+//! async fn app() -> Result<Router, Box<dyn std::error::Error>> {
+//!     // Whose tokens, and for whom: the keys are found by the issuer's name, and kept fresh.
+//!     let issuer = Rules::builder("https://issuer.example", "orders").build()?;
+//!     let tokens = JwtLayer::load(JwtConfig::builder(issuer).build()?).await?;
+//!     // How often one address may ask, whatever its token is worth.
+//!     let limit = Limit::new("address", Rate::per_second(10).with_burst(50));
+//!     let limit = RateLimitConfig::builder(Key::address()).add_policy(limit).build()?;
+//!     // What no rule allows is refused.
+//!     let readers = Rule::allow("readers").from(Callers::anybody().scope("orders:read"));
+//!     let rules = AuthzLayer::builder().with_policy(Policy::builder().add(readers).build()?);
+//!
+//!     let stack = Stack::new()
+//!         .with_tokens(&tokens)
+//!         .with_address_limit(&RateLimitLayer::new(limit))
+//!         .with_rules(&rules.build()?);
+//!     Ok(Router::new().route("/orders", get(orders)).layer(stack))
+//! }
 //!
 //! /// Who asks is an argument; without a valid token nobody gets here.
 //! async fn orders(principal: Principal) -> String {
 //!     format!("orders of {}", principal.subject())
 //! }
-//!
-//! async fn layer() -> Result<JwtLayer, bartizan::jwt::ConfigError> {
-//!     let rules = bartizan::jwt::Rules::builder("https://issuer.example", "https://orders.example");
-//!     JwtLayer::load(JwtConfig::builder(rules.build()?).build()?).await
-//! }
 //! # }
 //! ```
+//!
+//! Serve it with `into_make_service_with_connect_info::<Connection>()`, so that the layers know
+//! from which address a request comes. A request without a token is answered 401 with the code
+//! `jwt.missing`, one whose token lacks the scope 403 with `authz.denied`, and one too many 429
+//! with `ratelimit.exceeded`.
 //!
 //! What every layer does is the same, whichever it is: a refusal is one value, which is rendered
 //! for HTTP or gRPC by one table.
