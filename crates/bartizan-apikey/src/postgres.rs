@@ -2,24 +2,19 @@
 
 mod config;
 mod rows;
-mod session;
-mod tls;
 
-use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::WallTime;
-use tokio::sync::Mutex;
+use bartizan_source::postgres::{SharedSession, describe};
 use tokio::time::timeout;
+use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config};
 
 use crate::format::KeyId;
 use crate::postgres::rows::{COLUMNS, INSERT, REPLACE, Values, seconds};
-use crate::postgres::session::{Lease, Session};
-use crate::postgres::tls::Tls;
 use crate::record::{KeyRecord, Rotation};
 use crate::source::{KeyAnswer, KeyRead, KeySource, KeySourceError, KeyUse};
 
@@ -59,11 +54,9 @@ pub use self::config::PostgresKeysBuilder;
 pub struct PostgresKeys(Arc<Shared>);
 
 struct Shared {
-    config: Config,
-    tls: Tls,
+    session: SharedSession,
     deadline: Duration,
     max_rows: usize,
-    session: Mutex<Option<Session>>,
 }
 
 /// Of those who make the tables at once, one does and the others find them made.
@@ -170,7 +163,8 @@ impl PostgresKeys {
     ) -> Result<T, KeySourceError> {
         let deadline = self.0.deadline;
         let done = timeout(deadline, async {
-            let mut lease: Lease<'_> = self.0.lease().await?;
+            let lease = self.0.session.lease_that_answers().await;
+            let mut lease = lease.map_err(|error| told(&error))?;
             let done = work(lease.client()).await.map_err(KeySourceError::from)?;
             lease.give_back();
             Ok(done)
@@ -209,17 +203,8 @@ impl From<Failed> for KeySourceError {
     }
 }
 
-/// What the database says, for logs; it names columns and constraints, and no values.
 fn told(error: &tokio_postgres::Error) -> KeySourceError {
-    match error.as_db_error() {
-        Some(said) => {
-            KeySourceError::new(format_args!("{}: {}", said.code().code(), said.message()))
-        }
-        None => match error.source() {
-            Some(cause) => KeySourceError::new(format_args!("{error}: {cause}")),
-            None => KeySourceError::new(error),
-        },
-    }
+    KeySourceError::new(describe(error))
 }
 
 impl KeySource for PostgresKeys {
@@ -294,8 +279,7 @@ impl fmt::Debug for PostgresKeys {
     /// Without user and password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresKeys")
-            .field("hosts", &self.0.config.get_hosts())
-            .field("database", &self.0.config.get_dbname())
+            .field("database", self.0.session.database())
             .finish_non_exhaustive()
     }
 }

@@ -1,26 +1,23 @@
 //! Key records as rows of PostgreSQL, which all instances of a service share.
 
 mod config;
+mod notes;
 mod rows;
-mod session;
-mod tls;
 
-use std::collections::BTreeSet;
-use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bartizan_source::postgres::{Lease, Listener, SharedSession, describe};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config};
 
 use crate::key::{KeyRecord, KeyScope};
+use crate::postgres::notes::{CHANNEL, notes, scopes};
 use crate::postgres::rows::{COLUMNS, Row, subject_of};
-use crate::postgres::session::{Lease, Listener, Session};
-use crate::postgres::tls::Tls;
 use crate::store::{KeyChange, KeyStore, StoreAnswer, StoreError};
 
 pub use self::config::PostgresKeysBuilder;
@@ -60,17 +57,10 @@ pub use self::config::PostgresKeysBuilder;
 pub struct PostgresKeys(Arc<Shared>);
 
 pub(super) struct Shared {
-    config: Config,
-    tls: Tls,
+    session: SharedSession,
     deadline: Duration,
-    session: Mutex<Option<Session>>,
     listener: Mutex<Option<Listener>>,
 }
-
-const CHANNEL: &str = "bartizan_keys";
-
-/// A longer note would not be taken; without one the listeners look at everything.
-const LONGEST_NOTE: usize = 7000;
 
 impl PostgresKeys {
     /// What makes the table, in the first schema of the role's search path.
@@ -88,8 +78,8 @@ impl PostgresKeys {
     /// If the database cannot be asked, or does not allow it.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.in_time(async {
-            let mut lease = self.0.lease().await?;
-            let made = lease.client()?.batch_execute(Self::SCHEMA).await;
+            let mut lease = self.lease().await?;
+            let made = lease.client().batch_execute(Self::SCHEMA).await;
             match made {
                 Ok(()) => {}
                 // Another instance made it at the same moment.
@@ -102,6 +92,15 @@ impl PostgresKeys {
         .await
     }
 
+    async fn lease(&self) -> Result<Lease<'_>, StoreError> {
+        self.0.session.lease().await.map_err(|error| told(&error))
+    }
+
+    async fn listen(&self) -> Result<Listener, StoreError> {
+        let listening = self.0.session.database().listen(CHANNEL).await;
+        listening.map_err(|error| told(&error))
+    }
+
     async fn in_time<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
@@ -110,11 +109,11 @@ impl PostgresKeys {
     }
 
     async fn rows(&self, scope: Option<&KeyScope>) -> Result<Vec<KeyRecord>, StoreError> {
-        let mut lease = self.0.lease().await?;
+        let mut lease = self.lease().await?;
         let found = match self.select(&mut lease, scope).await {
             // The connection broke while nobody looked; reading may be repeated.
             Err(_) if lease.is_broken() => {
-                lease.renew().await?;
+                lease.renew().await.map_err(|error| told(&error))?;
                 self.select(&mut lease, scope).await?
             }
             found => found?,
@@ -128,7 +127,7 @@ impl PostgresKeys {
         lease: &mut Lease<'_>,
         scope: Option<&KeyScope>,
     ) -> Result<Vec<KeyRecord>, StoreError> {
-        let client = lease.client()?;
+        let client = lease.client();
         let rows = match scope {
             None => {
                 let query = format!("select {COLUMNS} from bartizan_keys");
@@ -163,17 +162,12 @@ impl PostgresKeys {
         if !changes.iter().all(rows::stays_itself) {
             return Ok(false);
         }
-        let mut lease = self.0.lease().await?;
+        let mut lease = self.lease().await?;
         // Nothing has begun yet: a broken connection is still replaced.
-        if lease
-            .client()?
-            .execute_typed("select 1", &[])
-            .await
-            .is_err()
-        {
-            lease.renew().await?;
+        if lease.client().execute_typed("select 1", &[]).await.is_err() {
+            lease.renew().await.map_err(|error| told(&error))?;
         }
-        match make(lease.client()?, &changes).await {
+        match make(lease.client(), &changes).await {
             Ok(done) => {
                 lease.give_back();
                 Ok(done)
@@ -228,26 +222,6 @@ async fn make(client: &mut Client, changes: &[KeyChange]) -> Result<bool, Failed
     Ok(true)
 }
 
-/// Which scopes others may hold keys of that are not what they were: not those whose first key
-/// this is.
-fn notes(changes: &[KeyChange]) -> BTreeSet<String> {
-    let known = |change: &&KeyChange| change.before.is_some() || change.after.version > 1;
-    let spelled = |change: &KeyChange| serde_json::to_string(&change.after.scope);
-    let notes = changes
-        .iter()
-        .filter(known)
-        .filter_map(|it| spelled(it).ok());
-    notes
-        .map(|note| {
-            if note.len() > LONGEST_NOTE {
-                String::new()
-            } else {
-                note
-            }
-        })
-        .collect()
-}
-
 /// What a change can fail with.
 enum Failed {
     Database(tokio_postgres::Error),
@@ -288,15 +262,8 @@ fn is_conflict(failed: &Failed) -> bool {
     )
 }
 
-/// What the database says, for logs; it names columns and constraints, and no values.
 fn told(error: &tokio_postgres::Error) -> StoreError {
-    match error.as_db_error() {
-        Some(said) => StoreError::new(format_args!("{}: {}", said.code().code(), said.message())),
-        None => match error.source() {
-            Some(cause) => StoreError::new(format_args!("{error}: {cause}")),
-            None => StoreError::new(error),
-        },
-    }
+    StoreError::new(describe(error))
 }
 
 impl KeyStore for PostgresKeys {
@@ -320,12 +287,13 @@ impl KeyStore for PostgresKeys {
             let (mut held, missed) = match listener.take() {
                 Some(held) => (held, false),
                 // What was told until now was told to nobody.
-                None => (self.in_time(self.0.listen()).await?, true),
+                None => (self.in_time(self.listen()).await?, true),
             };
             let changed = if missed {
                 Vec::new()
             } else {
-                held.next().await?
+                let gone = || StoreError::new("the connection for changes broke");
+                scopes(&held.next().await.ok_or_else(gone)?)
             };
             *listener = Some(held);
             Ok(changed)
@@ -337,8 +305,7 @@ impl fmt::Debug for PostgresKeys {
     /// Without user and password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresKeys")
-            .field("hosts", &self.0.config.get_hosts())
-            .field("database", &self.0.config.get_dbname())
+            .field("database", self.0.session.database())
             .finish_non_exhaustive()
     }
 }

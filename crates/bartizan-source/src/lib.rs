@@ -70,6 +70,7 @@
 //! | [`Backoff`], [`random`], [`spread`] | waiting without a stampede |
 //! | [`write_atomically`] | replacing a file so that no reader or crash sees half of it |
 //! | `HttpsFetcher` (feature `https`) | fetching within limits |
+//! | `postgres` (feature `postgres`) | connections to a database that is believed by given roots |
 //! | `yaml::parse` (feature `yaml`) | reading YAML that everybody reads alike |
 //!
 //! # Events
@@ -93,6 +94,7 @@
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `https` | `HttpsFetcher`, with rustls on ring and the public web's roots | no |
+//! | `postgres` | `postgres`: connections to PostgreSQL, with rustls on ring | no |
 //! | `yaml` | `yaml`: documents as trees in which every value knows its line | no |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -105,6 +107,8 @@ mod files;
 #[cfg(feature = "https")]
 mod https;
 mod jitter;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod published;
 mod refresh;
 mod report;

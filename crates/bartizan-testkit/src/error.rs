@@ -37,6 +37,12 @@ pub enum TestkitError {
     /// The operating system gave no random bytes.
     #[error("no random bytes")]
     Random,
+    /// A server of others was not started.
+    #[error("server was not started: {reason}")]
+    Server {
+        /// What it lacks or said.
+        reason: String,
+    },
     /// A time is outside the years that a certificate can express.
     #[error("time {unix_seconds} is outside the years that a certificate can express")]
     Time {
@@ -62,6 +68,13 @@ impl TestkitError {
 
     pub(crate) fn key(reason: impl Into<String>) -> Self {
         Self::Key {
+            reason: reason.into(),
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn server(reason: impl Into<String>) -> Self {
+        Self::Server {
             reason: reason.into(),
         }
     }

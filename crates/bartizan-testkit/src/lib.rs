@@ -78,6 +78,7 @@
 //! | discovery, key set, token and introspection endpoints over TLS, with faults | [`TokenIssuer`], [`Endpoint`], [`Fault`] |
 //! | time | [`ManualClock`] |
 //! | a service that says what it saw | [`HttpEcho`], [`echo_router`], [`GrpcEcho`] |
+//! | a PostgreSQL server | `PostgresServer` (feature `postgres`) |
 //! | a SPIFFE agent on a unix socket | `WorkloadApiAgent` (feature `workload-api`) |
 //! | the same test on every host | [`Host`], [`Call`], [`Answer`] |
 //!
@@ -88,8 +89,9 @@
 //! 2. Nothing is validated. What a builder is told is what it writes, right or wrong.
 //! 3. Time comes from a [`Clock`](bartizan_core::Clock) or a reference time that the test chose;
 //!    [`DevelopmentCa::new`] and [`TokenIssuer::start`] choose the system's.
-//! 4. Nothing is process-wide: no installed provider, no shared keys, no environment. What tests
-//!    want to share, they share themselves (a `OnceLock` of an [`RsaKey`], say).
+//! 4. Nothing is process-wide: no installed provider, no shared keys. What tests want to share,
+//!    they share themselves (a `OnceLock` of an [`RsaKey`], say). Of the environment, only the
+//!    search for servers reads something.
 //! 5. Sockets are on loopback, on ports that the system picks.
 //!
 //! # What it does not protect
@@ -104,9 +106,10 @@
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `postgres` | `PostgresServer`: a PostgreSQL for a test, if one is installed (Unix) |
 //! | `workload-api` | `WorkloadApiAgent`: a SPIFFE agent on a unix socket |
 //!
-//! It is off by default.
+//! They are off by default.
 //!
 //! [RFC 9068]: https://www.rfc-editor.org/rfc/rfc9068#section-2
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -125,6 +128,8 @@ mod host;
 mod issuer;
 mod leaf;
 mod mint;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod private_key;
 mod proof;
 mod rsa;
@@ -146,6 +151,8 @@ pub use host::{Answer, Call, Host, HostLayer, HostService};
 pub use issuer::{Endpoint, IssuerBuilder, TokenIssuer};
 pub use leaf::{ExtendedKeyUsage, LeafBuilder};
 pub use mint::{OldKey, TokenMint};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresServer;
 pub use private_key::{KeyKind, PrivateKey};
 pub use proof::ProofBuilder;
 pub use rsa::RsaKey;

@@ -1,20 +1,12 @@
 //! Which database, and how it is believed.
 
-use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
-use tokio::sync::Mutex;
-use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use bartizan_source::postgres::{Database, DatabaseBuilder, SharedSession};
+use rustls::ClientConfig;
 
 use crate::error::ConfigError;
-use crate::postgres::tls::Tls;
 use crate::postgres::{PostgresKeys, Shared};
 
 /// Describes a [`PostgresKeys`]; made by [`PostgresKeys::builder`].
@@ -28,29 +20,15 @@ use crate::postgres::{PostgresKeys, Shared};
 #[derive(Clone, Debug)]
 #[must_use = "call build to get the store"]
 pub struct PostgresKeysBuilder {
-    url: Secret,
-    trust: Option<Trust>,
-    plaintext: bool,
+    database: DatabaseBuilder,
     deadline: Duration,
     max_rows: usize,
-}
-
-/// With a password in it.
-#[derive(Clone)]
-struct Secret(String);
-
-#[derive(Clone, Debug)]
-enum Trust {
-    Config(Arc<ClientConfig>),
-    Pem(Vec<u8>),
 }
 
 impl PostgresKeysBuilder {
     pub(super) fn new(url: &str) -> Self {
         Self {
-            url: Secret(url.to_owned()),
-            trust: None,
-            plaintext: false,
+            database: Database::builder(url).with_application_name("bartizan-apikey"),
             deadline: Duration::from_secs(10),
             max_rows: 1_000_000,
         }
@@ -58,19 +36,19 @@ impl PostgresKeysBuilder {
 
     /// Believes servers below these certificates, in PEM, and no others.
     pub fn with_root_pem(mut self, pem: &[u8]) -> Self {
-        self.trust = Some(Trust::Pem(pem.to_vec()));
+        self.database = self.database.with_root_pem(pem);
         self
     }
 
     /// Uses this TLS configuration as it is, say to present a client certificate.
     pub fn with_tls_config(mut self, config: impl Into<Arc<ClientConfig>>) -> Self {
-        self.trust = Some(Trust::Config(config.into()));
+        self.database = self.database.with_tls_config(config);
         self
     }
 
     /// Permits plaintext to Unix sockets, `localhost`, `127.0.0.0/8` and `[::1]`.
     pub fn allow_plaintext_loopback(mut self) -> Self {
-        self.plaintext = true;
+        self.database = self.database.allow_plaintext_loopback();
         self
     }
 
@@ -92,80 +70,17 @@ impl PostgresKeysBuilder {
     ///
     /// [`ConfigError::InvalidDatabase`], with what cannot work.
     pub fn build(self) -> Result<PostgresKeys, ConfigError> {
-        let invalid = |problem: &str| ConfigError::InvalidDatabase(problem.to_owned());
-        // The error may quote the URL, and with it a password.
-        let config: Result<Config, _> = self.url.0.parse();
-        let mut config = config.map_err(|_| invalid("its URL cannot be read"))?;
+        let invalid = |problem: String| ConfigError::InvalidDatabase(problem);
+        let database = self.database.with_connect_timeout(self.deadline).build();
+        let database = database.map_err(|error| invalid(error.to_string()))?;
         if self.deadline.is_zero() {
-            return Err(invalid("a deadline of zero"));
+            return Err(invalid("a deadline of zero".to_owned()));
         }
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(self.deadline);
-        }
-        if config.get_application_name().is_none() {
-            config.application_name("bartizan-apikey");
-        }
-        let local = !config.get_hosts().is_empty()
-            && config.get_hosts().iter().all(is_local)
-            && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
-        let tls = match self.trust {
-            Some(trust) => {
-                config.ssl_mode(SslMode::Require);
-                Some(configured(trust)?)
-            }
-            None if local && self.plaintext => {
-                config.ssl_mode(SslMode::Disable);
-                None
-            }
-            None => return Err(invalid("no roots, and plaintext is not permitted there")),
-        };
         Ok(PostgresKeys(Arc::new(Shared {
-            config,
-            tls: Tls(tls),
+            session: SharedSession::new(database),
             deadline: self.deadline,
             max_rows: self.max_rows,
-            session: Mutex::new(None),
         })))
-    }
-}
-
-fn configured(trust: Trust) -> Result<Arc<ClientConfig>, ConfigError> {
-    let pem = match trust {
-        Trust::Config(config) => return Ok(config),
-        Trust::Pem(pem) => pem,
-    };
-    let unusable = |error: String| ConfigError::InvalidDatabase(format!("roots: {error}"));
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-        let added = roots.add(certificate);
-        added.map_err(|error| unusable(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(unusable("there is none".to_owned()));
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| unusable(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
-fn is_local(host: &Host) -> bool {
-    match host {
-        Host::Tcp(name) => {
-            let address: Result<IpAddr, _> = name.parse();
-            name == "localhost" || address.is_ok_and(|address| address.is_loopback())
-        }
-        #[cfg(unix)]
-        Host::Unix(_) => true,
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("..")
     }
 }
 

@@ -23,8 +23,8 @@ use crate::server::{Postgres, until};
 
 const NOW: WallTime = WallTime::from_unix_seconds(1_800_000_000);
 
-async fn migrated(name: &str) -> Option<(Postgres, PostgresKeys)> {
-    let postgres = Postgres::start(name).await?;
+async fn migrated() -> Option<(Postgres, PostgresKeys)> {
+    let postgres = Postgres::start().await?;
     let store = postgres.keys().build().unwrap();
     store.migrate().await.unwrap();
     store.migrate().await.unwrap();
@@ -75,7 +75,7 @@ fn refused(status: u16, code: &str) -> (u16, Option<String>) {
 
 #[tokio::test]
 async fn records_come_back_as_they_were() {
-    let Some((_postgres, store)) = migrated("records").await else {
+    let Some((_postgres, store)) = migrated().await else {
         return;
     };
     assert!(store.records().await.unwrap().is_empty());
@@ -108,7 +108,7 @@ async fn records_come_back_as_they_were() {
 
 #[tokio::test]
 async fn a_service_follows_the_table_through_the_life_of_a_key() {
-    let Some((_postgres, store)) = migrated("life").await else {
+    let Some((_postgres, store)) = migrated().await else {
         return;
     };
     let clock = ManualClock::default();
@@ -162,7 +162,7 @@ async fn a_service_follows_the_table_through_the_life_of_a_key() {
 
 #[tokio::test]
 async fn changes_are_counted_whoever_makes_them_and_uses_are_none() {
-    let Some((postgres, store)) = migrated("revision").await else {
+    let Some((postgres, store)) = migrated().await else {
         return;
     };
     let key = new_key();
@@ -220,7 +220,7 @@ async fn changes_are_counted_whoever_makes_them_and_uses_are_none() {
 
 #[tokio::test]
 async fn of_two_who_rotate_one_key_at_once_one_does() {
-    let Some((postgres, store)) = migrated("rotate").await else {
+    let Some((postgres, store)) = migrated().await else {
         return;
     };
     for _ in 0..10 {
@@ -249,7 +249,7 @@ async fn of_two_who_rotate_one_key_at_once_one_does() {
 
 #[tokio::test]
 async fn a_rotation_undoes_nothing_that_somebody_changed_meanwhile() {
-    let Some((postgres, store)) = migrated("tightened").await else {
+    let Some((postgres, store)) = migrated().await else {
         return;
     };
     let client = postgres.client().await;
@@ -304,7 +304,7 @@ async fn a_rotation_undoes_nothing_that_somebody_changed_meanwhile() {
 
 #[tokio::test]
 async fn instances_write_uses_beside_each_other() {
-    let Some((postgres, store)) = migrated("uses").await else {
+    let Some((postgres, store)) = migrated().await else {
         return;
     };
     let keys: Vec<_> = (0..200).map(|_| new_key()).collect();
@@ -330,7 +330,7 @@ async fn instances_write_uses_beside_each_other() {
 
 #[tokio::test]
 async fn an_outage_is_served_from_memory_and_then_503_and_never_401() {
-    let Some((mut postgres, store)) = migrated("outage").await else {
+    let Some((mut postgres, store)) = migrated().await else {
         return;
     };
     let clock = ManualClock::default();
@@ -359,7 +359,7 @@ async fn an_outage_is_served_from_memory_and_then_503_and_never_401() {
 
 #[tokio::test]
 async fn a_table_with_more_rows_than_are_read_is_refused() {
-    let Some((postgres, store)) = migrated("rows").await else {
+    let Some((postgres, store)) = migrated().await else {
         return;
     };
     for _ in 0..3 {
@@ -376,7 +376,7 @@ async fn a_table_with_more_rows_than_are_read_is_refused() {
 
 #[tokio::test]
 async fn rows_that_are_no_records_are_kept_out_by_the_table() {
-    let Some((postgres, store)) = migrated("checks").await else {
+    let Some((postgres, store)) = migrated().await else {
         return;
     };
     store
@@ -414,7 +414,7 @@ async fn rows_that_are_no_records_are_kept_out_by_the_table() {
 /// Of a table that somebody made without the checks.
 #[tokio::test]
 async fn a_bad_row_holds_no_revocation_back() {
-    let Some((postgres, store)) = migrated("bad-rows").await else {
+    let Some((postgres, store)) = migrated().await else {
         return;
     };
     let client = postgres.client().await;
@@ -476,7 +476,7 @@ async fn a_bad_row_holds_no_revocation_back() {
 
 #[tokio::test]
 async fn a_private_authority_is_believed_and_no_other() {
-    let Some((postgres, _store)) = migrated("tls").await else {
+    let Some((postgres, _store)) = migrated().await else {
         return;
     };
     let with = |ca: &DevelopmentCa| {
@@ -486,7 +486,7 @@ async fn a_private_authority_is_believed_and_no_other() {
             .build()
             .unwrap()
     };
-    let store = with(&postgres.ca);
+    let store = with(postgres.ca());
     assert!(store.records().await.unwrap().is_empty());
     let client = postgres.client().await;
     let query = "select count(*) from pg_stat_ssl join pg_stat_activity using (pid) \
@@ -500,7 +500,7 @@ async fn a_private_authority_is_believed_and_no_other() {
 
 #[tokio::test]
 async fn a_service_may_have_no_right_but_to_read_and_to_note_uses() {
-    let Some((postgres, store)) = migrated("rights").await else {
+    let Some((postgres, store)) = migrated().await else {
         return;
     };
     let key = new_key();

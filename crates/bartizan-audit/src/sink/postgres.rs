@@ -2,18 +2,15 @@
 
 mod config;
 mod rows;
-mod tls;
 
-use std::error::Error as _;
 use std::fmt;
 
-use tokio::task::AbortHandle;
+use bartizan_source::postgres::{Database, Session, describe};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, Error};
+use tokio_postgres::{Client, Error};
 
 use crate::render::{Format, Renderer};
 use crate::sink::postgres::rows::{COMPARE, INSERT, Rows};
-use crate::sink::postgres::tls::Tls;
 use crate::sink::{Accepted, Batch, Sink, SinkAnswer, SinkError, SinkErrorKind};
 
 pub use self::config::PostgresSinkBuilder;
@@ -50,24 +47,11 @@ pub use self::config::PostgresSinkBuilder;
 /// # }
 /// ```
 pub struct PostgresSink {
-    config: Config,
-    tls: Tls,
+    database: Database,
     create_table: bool,
     format: Format,
     service: Option<String>,
     session: Option<Session>,
-}
-
-/// A connection and the task that drives it, which ends with it.
-struct Session {
-    client: Client,
-    driver: AbortHandle,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
 }
 
 impl PostgresSink {
@@ -80,18 +64,10 @@ impl PostgresSink {
     }
 
     async fn connect(&mut self) -> Result<Session, SinkError> {
-        let connected = self.config.connect(self.tls.clone()).await;
-        let (client, connection) = connected.map_err(|error| told(&error))?;
-        // What ends it shows at the next use.
-        let driver = tokio::spawn(async move {
-            let _ = connection.await;
-        });
-        let session = Session {
-            client,
-            driver: driver.abort_handle(),
-        };
+        let connected = self.database.connect().await;
+        let mut session = connected.map_err(|error| told(&error))?;
         if self.create_table {
-            match session.client.batch_execute(Self::SCHEMA).await {
+            match session.client().batch_execute(Self::SCHEMA).await {
                 Ok(()) => {}
                 // Another instance made it at the same moment.
                 Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {}
@@ -111,10 +87,10 @@ impl PostgresSink {
         // Taken out: one that fails, or is given up half way, is closed. Nobody knows what it was
         // in the middle of.
         let mut session = match self.session.take() {
-            Some(session) if !session.client.is_closed() => session,
+            Some(session) if !session.is_closed() => session,
             _ => self.connect().await?,
         };
-        insert(&mut session.client, batch.origin, &rows).await?;
+        insert(session.client(), batch.origin, &rows).await?;
         self.session = Some(session);
         Ok(Accepted::all())
     }
@@ -150,22 +126,15 @@ async fn insert(client: &mut Client, origin: &str, rows: &Rows<'_>) -> Result<()
 
 /// What the database says, for logs; it names columns and constraints, and no values.
 fn told(error: &Error) -> SinkError {
-    let Some(said) = error.as_db_error() else {
-        let kind = SinkErrorKind::Unavailable;
-        return match error.source() {
-            Some(cause) => SinkError::new(kind, format_args!("{error}: {cause}")),
-            None => SinkError::new(kind, error),
-        };
-    };
     // The class of the code: what an operator intervened in, resources, conflicts, connections.
-    let kind = match said.code().code().get(..2) {
-        Some("08" | "25" | "40" | "53" | "55" | "57" | "58") => SinkErrorKind::Unavailable,
-        _ => SinkErrorKind::Refused,
+    let class = error.code().map(|code| code.code().get(..2));
+    let kind = match class {
+        None | Some(Some("08" | "25" | "40" | "53" | "55" | "57" | "58")) => {
+            SinkErrorKind::Unavailable
+        }
+        Some(_) => SinkErrorKind::Refused,
     };
-    SinkError::new(
-        kind,
-        format_args!("{}: {}", said.code().code(), said.message()),
-    )
+    SinkError::new(kind, describe(error))
 }
 
 impl Sink for PostgresSink {
@@ -178,8 +147,7 @@ impl fmt::Debug for PostgresSink {
     /// Without user and password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresSink")
-            .field("hosts", &self.config.get_hosts())
-            .field("database", &self.config.get_dbname())
+            .field("database", &self.database)
             .field("format", &self.format)
             .finish_non_exhaustive()
     }

@@ -10,10 +10,6 @@
 mod line;
 #[path = "../servers/log.rs"]
 mod log;
-#[path = "../servers/process.rs"]
-mod process;
-#[path = "../servers/programs.rs"]
-mod programs;
 mod server;
 #[path = "../servers/strings.rs"]
 mod strings;
@@ -274,15 +270,15 @@ async fn a_database_is_believed_by_its_certificate_and_a_table_is_made_when_aske
     };
     let (folder, _) = ledger_of(3).await;
     let entries = folder.entries();
-    let url = postgres.url(postgres.port);
+    let url = postgres.url();
     let sink = |ca: &DevelopmentCa| {
         PostgresSink::builder(&url).with_root_pem(ca.certificate_pem().as_bytes())
     };
-    let mut right = sink(&postgres.ca).build().unwrap();
+    let mut right = sink(postgres.ca()).build().unwrap();
     let refused = deliver(&mut right, &entries).await.unwrap_err();
     assert_eq!(refused.kind(), SinkErrorKind::Refused, "there is no table");
     assert!(refused.to_string().starts_with("42P01"), "{refused}");
-    let mut right = sink(&postgres.ca).create_table().build().unwrap();
+    let mut right = sink(postgres.ca()).create_table().build().unwrap();
     deliver(&mut right, &entries).await.unwrap();
     let other = DevelopmentCa::new("db.test").unwrap();
     let mut wrong = sink(&other).build().unwrap();
@@ -309,7 +305,7 @@ async fn who_writes_the_log_needs_no_right_to_change_it() {
         .batch_execute("create role writer login; grant select, insert on bartizan_audit to writer")
         .await
         .unwrap();
-    let url = postgres.url(postgres.port).replace("audit@", "writer@");
+    let url = postgres.url().replace("audit@", "writer@");
     let sink = PostgresSink::builder(&url).allow_plaintext_loopback();
     let mut sink = sink.build().unwrap();
     deliver(&mut sink, &entries).await.unwrap();

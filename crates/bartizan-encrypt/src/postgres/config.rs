@@ -1,19 +1,13 @@
 //! Which database, and how it is believed.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use bartizan_source::postgres::{Database, DatabaseBuilder, DatabaseError, SharedSession};
+use rustls::ClientConfig;
 use tokio::sync::Mutex;
-use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
 
 use crate::error::ProviderConfigError;
-use crate::postgres::tls::Tls;
 use crate::postgres::{PostgresKeys, Shared};
 
 /// Describes a [`PostgresKeys`]; made by [`PostgresKeys::builder`].
@@ -26,47 +20,34 @@ use crate::postgres::{PostgresKeys, Shared};
 #[derive(Clone, Debug)]
 #[must_use = "call build to get the store"]
 pub struct PostgresKeysBuilder {
-    url: Secret,
-    trust: Option<Trust>,
-    plaintext: bool,
+    database: DatabaseBuilder,
     deadline: Duration,
-}
-
-/// With a password in it.
-#[derive(Clone)]
-struct Secret(String);
-
-#[derive(Clone, Debug)]
-enum Trust {
-    Pem(Vec<u8>),
-    Config(Arc<ClientConfig>),
 }
 
 impl PostgresKeysBuilder {
     pub(super) fn new(url: &str) -> Self {
         Self {
-            url: Secret(url.to_owned()),
-            trust: None,
-            plaintext: false,
+            // An answer is durable before it is given.
+            database: Database::builder(url).with_setup("set synchronous_commit = on"),
             deadline: Duration::from_secs(5),
         }
     }
 
     /// Believes servers below these certificates, in PEM, and no others.
     pub fn with_root_pem(mut self, pem: &[u8]) -> Self {
-        self.trust = Some(Trust::Pem(pem.to_vec()));
+        self.database = self.database.with_root_pem(pem);
         self
     }
 
     /// Uses this TLS configuration as it is, say to present a client certificate.
     pub fn with_tls_config(mut self, config: impl Into<Arc<ClientConfig>>) -> Self {
-        self.trust = Some(Trust::Config(config.into()));
+        self.database = self.database.with_tls_config(config);
         self
     }
 
     /// Permits plaintext to Unix sockets, `localhost`, `127.0.0.0/8` and `[::1]`.
     pub fn allow_plaintext_loopback(mut self) -> Self {
-        self.plaintext = true;
+        self.database = self.database.allow_plaintext_loopback();
         self
     }
 
@@ -82,79 +63,20 @@ impl PostgresKeysBuilder {
     ///
     /// [`ProviderConfigError`], naming the first setting that cannot work.
     pub fn build(self) -> Result<PostgresKeys, ProviderConfigError> {
-        // The error may quote the URL, and with it a password.
-        let unreadable = |_| ProviderConfigError::Url("it cannot be read".to_owned());
-        let mut config: Config = self.url.0.parse().map_err(unreadable)?;
+        let database = self.database.with_connect_timeout(self.deadline).build();
+        let database = database.map_err(|error| match error {
+            DatabaseError::NoRoots => ProviderConfigError::Missing("root_pem"),
+            DatabaseError::Url => ProviderConfigError::Url("it cannot be read".to_owned()),
+            other => ProviderConfigError::Unusable(other.to_string()),
+        })?;
         if self.deadline.is_zero() {
             return Err(ProviderConfigError::Missing("deadline"));
         }
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(self.deadline);
-        }
-        if config.get_application_name().is_none() {
-            config.application_name("bartizan");
-        }
-        let tls = match self.trust {
-            Some(trust) => Some(configured(trust)?),
-            None => None,
-        };
-        let local = self.plaintext
-            && config.get_hosts().iter().all(is_local)
-            && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
-        match (&tls, local && !config.get_hosts().is_empty()) {
-            (Some(_), _) => config.ssl_mode(SslMode::Require),
-            (None, true) => config.ssl_mode(SslMode::Disable),
-            (None, false) => return Err(ProviderConfigError::Missing("root_pem")),
-        };
         Ok(PostgresKeys(Arc::new(Shared {
-            config,
-            tls: Tls(tls),
+            session: SharedSession::new(database),
             deadline: self.deadline,
-            session: Mutex::new(None),
             listener: Mutex::new(None),
         })))
-    }
-}
-
-fn configured(trust: Trust) -> Result<Arc<ClientConfig>, ProviderConfigError> {
-    let pem = match trust {
-        Trust::Config(config) => return Ok(config),
-        Trust::Pem(pem) => pem,
-    };
-    let unusable = |error: String| ProviderConfigError::Unusable(format!("roots: {error}"));
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-        let added = roots.add(certificate);
-        added.map_err(|error| unusable(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(unusable("there is none".to_owned()));
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| unusable(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
-fn is_local(host: &Host) -> bool {
-    match host {
-        Host::Tcp(name) => {
-            name == "localhost"
-                || name
-                    .parse()
-                    .is_ok_and(|address: IpAddr| address.is_loopback())
-        }
-        #[cfg(unix)]
-        Host::Unix(_) => true,
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("..")
     }
 }
 

@@ -2,14 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-#[path = "../servers/process.rs"]
-mod process;
-#[path = "../servers/programs.rs"]
-mod programs;
 mod reseal;
 mod server;
 #[path = "../servers/values.rs"]
 mod values;
+#[allow(dead_code, reason = "each binary uses a part of it")]
 #[path = "../servers/wait.rs"]
 mod wait;
 
@@ -37,8 +34,8 @@ fn keyring(postgres: &Postgres) -> Keyring {
     Keyring::builder("clinic", store, kek()).build().unwrap()
 }
 
-async fn migrated(name: &str) -> Option<(Postgres, PostgresKeys)> {
-    let postgres = Postgres::start(name).await?;
+async fn migrated() -> Option<(Postgres, PostgresKeys)> {
+    let postgres = Postgres::start().await?;
     let store = postgres.keys().build().unwrap();
     store.migrate().await.unwrap();
     store.migrate().await.unwrap();
@@ -47,7 +44,7 @@ async fn migrated(name: &str) -> Option<(Postgres, PostgresKeys)> {
 
 #[tokio::test]
 async fn records_come_back_as_they_were_and_change_by_comparison_alone() {
-    let Some((_postgres, store)) = migrated("pg-records").await else {
+    let Some((_postgres, store)) = migrated().await else {
         return;
     };
     let scopes = [
@@ -141,7 +138,7 @@ async fn records_come_back_as_they_were_and_change_by_comparison_alone() {
 
 #[tokio::test]
 async fn of_instances_that_make_a_first_key_at_once_one_does() {
-    let Some((postgres, store)) = migrated("pg-first").await else {
+    let Some((postgres, store)) = migrated().await else {
         return;
     };
     for round in 0..10 {
@@ -163,7 +160,7 @@ async fn of_instances_that_make_a_first_key_at_once_one_does() {
 
 #[tokio::test]
 async fn of_instances_that_rotate_at_once_one_does_and_the_others_learn_of_it() {
-    let Some((postgres, store)) = migrated("pg-rotate").await else {
+    let Some((postgres, store)) = migrated().await else {
         return;
     };
     let [scope] = acme();
@@ -198,7 +195,7 @@ async fn of_instances_that_rotate_at_once_one_does_and_the_others_learn_of_it() 
 
 #[tokio::test]
 async fn others_hear_of_changes_long_before_their_ttl_ends() {
-    let Some((postgres, _store)) = migrated("pg-notify").await else {
+    let Some((postgres, _store)) = migrated().await else {
         return;
     };
     let [scope] = acme();
@@ -229,7 +226,7 @@ async fn others_hear_of_changes_long_before_their_ttl_ends() {
 
 #[tokio::test]
 async fn whoever_is_erased_leaves_a_tombstone_and_no_key() {
-    let Some((postgres, _store)) = migrated("pg-erase").await else {
+    let Some((postgres, _store)) = migrated().await else {
         return;
     };
     let keyring = keyring(&postgres);
@@ -255,7 +252,7 @@ async fn whoever_is_erased_leaves_a_tombstone_and_no_key() {
 
 #[tokio::test]
 async fn an_outage_is_served_from_memory_and_what_was_told_survives_a_crash() {
-    let Some((mut postgres, store)) = migrated("pg-crash").await else {
+    let Some((mut postgres, store)) = migrated().await else {
         return;
     };
     let clock = ManualClock::default();
@@ -290,7 +287,7 @@ async fn an_outage_is_served_from_memory_and_what_was_told_survives_a_crash() {
 
 #[tokio::test]
 async fn a_private_authority_is_believed_and_no_other() {
-    let Some((postgres, _store)) = migrated("pg-tls").await else {
+    let Some((postgres, _store)) = migrated().await else {
         return;
     };
     let with = |ca: &DevelopmentCa| {
@@ -300,7 +297,7 @@ async fn a_private_authority_is_believed_and_no_other() {
             .build()
             .unwrap()
     };
-    let store = with(&postgres.ca);
+    let store = with(postgres.ca());
     assert!(store.read(None).await.unwrap().is_empty());
     let client = postgres.client().await;
     let query = "select count(*) from pg_stat_ssl join pg_stat_activity using (pid) \

@@ -138,7 +138,7 @@ async fn state(postgres: &Postgres, keys: &Prepared) -> (usize, usize) {
 
 #[tokio::test]
 async fn a_table_is_resealed_through_a_crash_and_beside_a_writer() {
-    let Some((mut postgres, _store)) = crate::migrated("pg-reseal").await else {
+    let Some((mut postgres, _store)) = crate::migrated().await else {
         return;
     };
     let keyring = crate::keyring(&postgres);

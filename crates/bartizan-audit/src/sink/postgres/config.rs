@@ -1,18 +1,14 @@
 //! Which database, and how it is believed.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
+use bartizan_source::postgres::{Database, DatabaseBuilder, DatabaseError};
 use rustls::ClientConfig;
-use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
-use zeroize::Zeroizing;
 
 use crate::render::Format;
 use crate::sink::error::SinkConfigError;
 use crate::sink::postgres::PostgresSink;
-use crate::sink::postgres::tls::Tls;
 use crate::sink::tls::TlsSettings;
 
 /// Describes a [`PostgresSink`]; made by [`PostgresSink::builder`].
@@ -26,9 +22,8 @@ use crate::sink::tls::TlsSettings;
 #[derive(Clone)]
 #[must_use = "call build to get the sink"]
 pub struct PostgresSinkBuilder {
-    url: Zeroizing<String>,
+    database: DatabaseBuilder,
     tls: TlsSettings,
-    plaintext: bool,
     create_table: bool,
     format: Format,
     service: Option<String>,
@@ -37,9 +32,8 @@ pub struct PostgresSinkBuilder {
 impl PostgresSinkBuilder {
     pub(super) fn new(url: &str) -> Self {
         Self {
-            url: Zeroizing::new(url.to_owned()),
+            database: Database::builder(url).with_application_name("bartizan-audit"),
             tls: TlsSettings::default(),
-            plaintext: false,
             create_table: false,
             format: Format::Json,
             service: None,
@@ -67,7 +61,7 @@ impl PostgresSinkBuilder {
 
     /// Permits plaintext to Unix sockets, `localhost`, `127.0.0.0/8` and `[::1]`.
     pub fn allow_plaintext_loopback(mut self) -> Self {
-        self.plaintext = true;
+        self.database = self.database.allow_plaintext_loopback();
         self
     }
 
@@ -98,42 +92,22 @@ impl PostgresSinkBuilder {
         if self.format == Format::Cef {
             return Err(SinkConfigError::unusable("format", "cef is no json"));
         }
-        // The error may quote the URL, and with it a password.
-        let unreadable = |_| SinkConfigError::unusable("url", "it cannot be read");
-        let mut config: Config = self.url.parse().map_err(unreadable)?;
-        if config.get_application_name().is_none() {
-            config.application_name("bartizan-audit");
-        }
-        let tls = self.tls.build()?;
-        let local = self.plaintext
-            && config.get_hosts().iter().all(is_local)
-            && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
-        match (&tls, local && !config.get_hosts().is_empty()) {
-            (Some(_), _) => config.ssl_mode(SslMode::Require),
-            (None, true) => config.ssl_mode(SslMode::Disable),
-            (None, false) => return Err(SinkConfigError::Missing("root_pem")),
+        let database = match self.tls.build()? {
+            Some(tls) => self.database.with_tls_config(tls),
+            None => self.database,
         };
+        let database = database.build().map_err(|error| match error {
+            DatabaseError::NoRoots => SinkConfigError::Missing("root_pem"),
+            DatabaseError::Url => SinkConfigError::unusable("url", "it cannot be read"),
+            other => SinkConfigError::unusable("root_pem", other),
+        })?;
         Ok(PostgresSink {
-            config,
-            tls: Tls(tls),
+            database,
             create_table: self.create_table,
             format: self.format,
             service: self.service,
             session: None,
         })
-    }
-}
-
-fn is_local(host: &Host) -> bool {
-    match host {
-        Host::Tcp(name) => {
-            name == "localhost"
-                || name
-                    .parse()
-                    .is_ok_and(|address: IpAddr| address.is_loopback())
-        }
-        #[cfg(unix)]
-        Host::Unix(_) => true,
     }
 }
 
