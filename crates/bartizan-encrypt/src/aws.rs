@@ -26,7 +26,11 @@ use crate::remote::{Answer, encoded, exchange, secret_header, written};
 
 pub use self::config::AwsKmsBuilder;
 pub use self::credentials::{AwsCredentialSource, AwsCredentials};
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::environment::read_credentials;
 pub use self::environment::{AwsEnvironment, AwsWebIdentity};
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::wire::read_answer;
 
 /// A symmetric key of AWS KMS that wraps data keys; requests are signed here (SigV4).
 ///

@@ -14,6 +14,8 @@ use crate::error::{EncryptError, EncryptErrorKind};
 use crate::key::random;
 use crate::store::StoreAnswer;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::file::rows_of;
 pub use self::file::{TokenFile, TokenFileError};
 pub use self::vault::{TokenError, TokenVault};
 

@@ -22,6 +22,10 @@ use crate::vault::wire::{Ciphertext, Data, DataKey, Input, Plaintext};
 
 pub use self::auth::VaultAuth;
 pub use self::config::VaultTransitBuilder;
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::session::read_lease;
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::wire::read_answer;
 
 /// A key of HashiCorp Vault's transit engine, or OpenBao's, that wraps data keys.
 ///

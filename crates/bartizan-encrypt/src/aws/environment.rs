@@ -127,18 +127,23 @@ impl AwsWebIdentity {
         if !answer.is_ok() {
             return Err(Failure::of(&answer).into_error());
         }
-        let text = std::str::from_utf8(&answer.body).unwrap_or_default();
-        let found = |name| {
-            let missing = || KekError::Unavailable(reason("STS gives no credentials"));
-            element(text, name).ok_or_else(missing)
-        };
-        let credentials = AwsCredentials::new(found("AccessKeyId")?, found("SecretAccessKey")?)
-            .with_session_token(found("SessionToken")?);
-        Ok(match parse_date(found("Expiration")?) {
-            Some(end) => credentials.with_expiry(end),
-            None => credentials,
-        })
+        read_credentials(&answer.body)
     }
+}
+
+/// The credentials in an answer of STS.
+pub(crate) fn read_credentials(body: &[u8]) -> Result<AwsCredentials, KekError> {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let found = |name| {
+        let missing = || KekError::Unavailable(reason("STS gives no credentials"));
+        element(text, name).ok_or_else(missing)
+    };
+    let credentials = AwsCredentials::new(found("AccessKeyId")?, found("SecretAccessKey")?)
+        .with_session_token(found("SessionToken")?);
+    Ok(match parse_date(found("Expiration")?) {
+        Some(end) => credentials.with_expiry(end),
+        None => credentials,
+    })
 }
 
 impl AwsCredentialSource for AwsWebIdentity {

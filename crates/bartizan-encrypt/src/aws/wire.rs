@@ -182,6 +182,38 @@ pub(super) fn element<'x>(text: &'x str, name: &str) -> Option<&'x str> {
     Some(content)
 }
 
+/// What an answer of KMS to `operation` comes to: bytes that were wrapped, or the name of a key, and
+/// whether a data key came along.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_answer(
+    operation: &str,
+    answer: &Answer,
+) -> Result<(Vec<u8>, Option<String>, bool), KekError> {
+    if !answer.is_ok() {
+        return Err(Failure::of(answer).into_error());
+    }
+    Ok(match operation {
+        "Decrypt" => {
+            let Plain { key_id, plaintext } = answer.read()?;
+            plaintext.key()?;
+            (Vec::new(), key_id, true)
+        }
+        "DescribeKey" => {
+            let Described { key_metadata } = answer.read()?;
+            (Vec::new(), Some(key_metadata.arn), false)
+        }
+        "GenerateDataKey" => {
+            let made: DataKey = answer.read()?;
+            made.plaintext.key()?;
+            (decoded(&made.ciphertext_blob)?, made.key_id, true)
+        }
+        _ => {
+            let Blob { ciphertext_blob } = answer.read()?;
+            (decoded(&ciphertext_blob)?, None, false)
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use http::StatusCode;

@@ -258,6 +258,17 @@ fn read(bytes: &[u8]) -> Result<Rows, TokenFileError> {
     Ok(rows)
 }
 
+/// The rows of a file, in the order of their tokens.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn rows_of(bytes: &[u8]) -> Option<Vec<TokenRow>> {
+    let rows = read(bytes).ok()?.rows.into_iter();
+    let mut rows: Vec<_> = rows
+        .map(|(token, value)| TokenRow { token, value })
+        .collect();
+    rows.sort_by(|a, b| a.token.cmp(&b.token));
+    Some(rows)
+}
+
 /// The bytes of a file, unless it is larger than one of this capacity can be.
 fn whole(file: File, capacity: usize) -> io::Result<Vec<u8>> {
     let lines = capacity.saturating_mul(3).saturating_add(2 * SPARE) as u64;

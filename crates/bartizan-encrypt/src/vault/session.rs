@@ -26,6 +26,10 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// A token never lives shorter in our books, so that nobody renews in a loop.
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
+/// Nor longer than ten years: Vault gives 32 days where nobody says otherwise, and shares of what
+/// lasts for all time cannot be computed.
+const LONGEST_LEASE: Duration = Duration::from_secs(3650 * 86_400);
+
 /// The token in use, and how to get another.
 pub(super) struct Sessions {
     server: Server,
@@ -217,8 +221,7 @@ impl Drop for Sessions {
 }
 
 async fn keep(sessions: Weak<Sessions>, lease: Duration) {
-    // Behind the half at which a renewal is due.
-    let mut wait = lease * 3 / 5;
+    let mut wait = renewal(lease);
     let mut last: Option<Arc<Session>> = None;
     loop {
         tokio::time::sleep(wait).await;
@@ -234,10 +237,15 @@ async fn keep(sessions: Weak<Sessions>, lease: Duration) {
         wait = match unchanged {
             // The renewal failed; there is time for a few more before the token ends.
             true => (lease / 20).max(SHORTEST_LEASE / 4),
-            false => lease * 3 / 5,
+            false => renewal(lease),
         };
         last = Some(session);
     }
+}
+
+/// When a token is renewed that nobody uses: behind the half at which a renewal is due.
+fn renewal(lease: Duration) -> Duration {
+    lease * 3 / 5
 }
 
 /// Who is not believed to be who they are learns nothing of the key: that is no refusal of it.
@@ -259,5 +267,28 @@ fn session(auth: Auth, since: MonotonicTime) -> Session {
 
 fn lease(seconds: u64) -> Option<Duration> {
     let lease = Duration::from_secs(seconds);
-    (seconds > 0).then(|| lease.max(SHORTEST_LEASE))
+    (seconds > 0).then(|| lease.clamp(SHORTEST_LEASE, LONGEST_LEASE))
+}
+
+/// For how long an answer to a login lets a token be used, and when it is renewed.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_lease(answer: &Answer) -> Result<Option<(Duration, Duration)>, KekError> {
+    let Login { auth } = wire::read(answer).map_err(unbelieved)?;
+    Ok(lease(auth.lease_duration).map(|lease| (lease, renewal(lease))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_for_all_time_is_renewed_like_a_long_one() {
+        let check = |seconds, expected: Option<u64>| {
+            let found = lease(seconds).map(|lease| renewal(lease).as_secs());
+            assert_eq!(found, expected, "{seconds}");
+        };
+        check(0, None);
+        check(1000, Some(600));
+        check(u64::MAX, Some(3650 * 86_400 / 5 * 3));
+    }
 }

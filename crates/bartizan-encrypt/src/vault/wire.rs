@@ -97,6 +97,27 @@ struct Errors {
     errors: Vec<String>,
 }
 
+/// What an answer of transit comes to: a ciphertext, and whether a data key came along.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_answer(call: &str, answer: &Answer) -> Result<(Option<String>, bool), KekError> {
+    Ok(match call {
+        "decrypt" => {
+            let answer: Data<Plaintext> = read(answer)?;
+            answer.data.plaintext.key()?;
+            (None, true)
+        }
+        "datakey" => {
+            let answer: Data<DataKey> = read(answer)?;
+            answer.data.plaintext.key()?;
+            (Some(answer.data.ciphertext), true)
+        }
+        _ => {
+            let answer: Data<Ciphertext> = read(answer)?;
+            (Some(answer.data.ciphertext), false)
+        }
+    })
+}
+
 /// The content of an answer of status 200, or what another status means.
 pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, KekError> {
     if answer.is_ok() {
