@@ -157,6 +157,9 @@ mod checkpoint;
 mod config;
 mod epoch;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod future;
 mod layer;
 mod ledger;

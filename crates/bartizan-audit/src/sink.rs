@@ -34,8 +34,12 @@ pub use self::blocking::Blocking;
 pub use self::config::DeliveryBuilder;
 pub use self::delivery::Delivery;
 pub use self::error::{SinkConfigError, SinkError, SinkErrorKind};
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::nats::{Line, acknowledged};
 #[cfg(feature = "nats")]
 pub use self::nats::{NatsSink, NatsSinkBuilder};
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::otlp::accepted;
 #[cfg(feature = "otlp")]
 pub use self::otlp::{OtlpSink, OtlpSinkBuilder};
 #[cfg(feature = "postgres")]

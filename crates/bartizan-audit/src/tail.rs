@@ -193,7 +193,8 @@ impl Tail {
     }
 }
 
-fn parse(text: &str) -> Option<(String, u64)> {
+/// The log and the index that a cursor names.
+pub(crate) fn parse(text: &str) -> Option<(String, u64)> {
     let (origin, index) = text.strip_suffix('\n')?.split_once('\n')?;
     Some((origin.to_owned(), decimal(index)?))
 }

@@ -19,5 +19,9 @@ pub use self::error::{OutgoingError, TokenError, TokenErrorKind};
 pub use self::future::OutgoingFuture;
 pub use self::layer::OutgoingLayer;
 #[cfg(feature = "fuzzing")]
+pub(crate) use self::destination::leads_to;
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::refused::says_invalid_token;
+#[cfg(feature = "fuzzing")]
 pub(crate) use self::response::read_token;
 pub use self::service::Outgoing;

@@ -230,6 +230,14 @@ fn read(ask: &Ask, cost: u64, response: &RateLimitResponse) -> Result<Answer, St
     })
 }
 
+/// What a message of the service comes to.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_message(ask: &Ask, cost: u64, message: &[u8]) -> Result<Answer, StoreError> {
+    let response = prost::Message::decode(message);
+    let response = response.map_err(|_| StoreError::Refused("no message".into()))?;
+    read(ask, cost, &response)
+}
+
 /// What the service says, in terms of our own policy.
 fn debt(charge: &Charge, cost: u64, status: Option<&DescriptorStatus>, refuses: bool) -> Ticks {
     let gcra = &charge.gcra;

@@ -182,6 +182,9 @@ mod deadline;
 mod envoy;
 mod error;
 mod field;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gcra;
 mod guard;
 mod intake;

@@ -19,6 +19,8 @@ use crate::sink::nats::subject::header_value;
 use crate::sink::{Accepted, Batch, Sink, SinkAnswer, SinkError, SinkErrorKind};
 
 pub use self::config::NatsSinkBuilder;
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::protocol::{Line, acknowledged};
 
 /// Publishes entries to a stream of NATS JetStream.
 ///

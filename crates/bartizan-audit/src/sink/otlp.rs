@@ -12,6 +12,8 @@ use http::{HeaderName, HeaderValue};
 use crate::render::Format;
 use crate::sink::{Accepted, Batch, Sink, SinkAnswer, SinkError};
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::answer::accepted;
 pub use self::config::OtlpSinkBuilder;
 
 /// Sends entries to a collector of OpenTelemetry: [OTLP] over HTTPS, in JSON.

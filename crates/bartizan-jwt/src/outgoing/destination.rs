@@ -94,6 +94,14 @@ impl Destinations {
     }
 }
 
+/// Whether a token for this origin may go to that URI, if it is an origin.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn leads_to(origin: &str, uri: &Uri) -> Option<bool> {
+    let mut destinations = Destinations::default();
+    destinations.add(Destination::parse(origin, true).ok()?);
+    Some(destinations.allow(uri))
+}
+
 impl fmt::Debug for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.is_tls { "https" } else { "http" };

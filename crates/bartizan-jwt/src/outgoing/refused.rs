@@ -7,7 +7,7 @@ use http::{HeaderMap, Response, StatusCode};
 /// the error `invalid_token` in a challenge ([RFC 6750 §3.1]).
 ///
 /// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
-pub(super) fn says_invalid_token<B>(response: &Response<B>) -> bool {
+pub(crate) fn says_invalid_token<B>(response: &Response<B>) -> bool {
     let headers = response.headers();
     let is_refusal = response.status() == StatusCode::UNAUTHORIZED
         || headers

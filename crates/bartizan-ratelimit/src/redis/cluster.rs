@@ -257,6 +257,17 @@ fn ranges(answer: &Value, witness: &Address) -> Option<Vec<Range>> {
     entries.iter().take(1 << 14).map(range).collect()
 }
 
+/// What an answer of a node comes to: slots, and the node that has them.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_slots(answer: &Value) -> Option<Vec<(u16, u16, String)>> {
+    let ranges = ranges(answer, &Address::new("witness.internal", 6379))?;
+    let told = ranges.into_iter();
+    Some(
+        told.map(|range| (range.first, range.last, range.node.to_string()))
+            .collect(),
+    )
+}
+
 /// Where a command was sent on to, and whether the node there has to be asked for it.
 fn redirection(failed: &Failed, from: &Address) -> Option<(Address, bool)> {
     let Failed::Answered(error) = failed else {

@@ -157,7 +157,7 @@ pub(super) fn settle_arguments(settlement: &Settle) -> Vec<i64> {
 }
 
 /// What `charge.lua` has answered.
-pub(super) fn read_answer(ask: &Ask, reply: &Value) -> Result<Answer, StoreError> {
+pub(crate) fn read_answer(ask: &Ask, reply: &Value) -> Result<Answer, StoreError> {
     let refused = || StoreError::Refused("an answer of another form".into());
     let Value::Array(values) = reply else {
         return Err(refused());

@@ -14,7 +14,7 @@ pub(super) const LONGEST_MESSAGE: usize = 64 * 1024;
 
 /// One line of a server.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum Line<'l> {
+pub(crate) enum Line<'l> {
     Error(&'l str),
     Info(&'l str),
     /// A message follows, of so many bytes, of which the first are headers.
@@ -30,7 +30,7 @@ pub(super) enum Line<'l> {
 
 impl<'l> Line<'l> {
     /// Reads a line without its end. `None` if it is none of a server.
-    pub(super) fn parse(line: &'l str) -> Option<Self> {
+    pub(crate) fn parse(line: &'l str) -> Option<Self> {
         let (operation, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
         // The protocol does not care for case.
         Some(match operation.to_ascii_uppercase().as_str() {
@@ -94,7 +94,7 @@ struct Refusal {
 }
 
 /// Whether a stream has a message, by what came in answer to it.
-pub(super) fn acknowledged(message: &[u8], headers: usize) -> Result<(), SinkError> {
+pub(crate) fn acknowledged(message: &[u8], headers: usize) -> Result<(), SinkError> {
     let (headers, payload) = message.split_at_checked(headers).unwrap_or((message, &[]));
     // The server itself answers where nobody else does.
     if headers.starts_with(b"NATS/1.0 503") {

@@ -28,7 +28,7 @@ struct Partial {
 ///
 //= https://opentelemetry.io/docs/specs/otlp/#partial-success-1
 /// The client MUST NOT retry the request when it receives a partial success.
-pub(super) fn accepted(body: &[u8], count: usize) -> Accepted {
+pub(crate) fn accepted(body: &[u8], count: usize) -> Accepted {
     // A body that cannot be read says no more than the status.
     let answer: Answer = serde_json::from_slice(body).unwrap_or_default();
     let Some(partial) = answer.partial_success else {
