@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_audit::{
-    AuditConfig, AuditConfigBuilder, AuditLayer, Durability, Ledger, LedgerBuilder, Privacy, Rule,
-    RuleOutcome,
+    AuditConfig, AuditConfigBuilder, AuditLayer, Delivery, Durability, Ledger, LedgerBuilder,
+    Privacy, Retention, Rule, RuleOutcome,
 };
 use bartizan_core::{Entrance, Protocol, SpiffePattern};
 use bartizan_encrypt::Keyring;
@@ -14,7 +14,9 @@ use bartizan_encrypt::Keyring;
 use crate::config::problem::Problem;
 use crate::config::section::section;
 use crate::config::setting::{Size, choice};
+use crate::config::sink::AuditSink;
 use crate::config::surroundings::Surroundings;
+use crate::config::witnesses::Witnesses;
 
 section! {
     /// Records every request and what was decided about it, in a ledger that nobody can change
@@ -42,6 +44,11 @@ section! {
         epoch_entries: u64 = "10000000",
         /// After what time the signing key is replaced.
         epoch: Duration = "1d",
+        /// How long the bodies of entries are kept; their hashes are kept for ever. For ever by
+        /// default. A sink that was away for longer does not get what is gone.
+        keep_for: Option<Duration>,
+        /// How many bytes of finished segments are kept at most. Any by default.
+        keep_bytes: Option<Size>,
         /// How long an answer waits at most for its record to be durable.
         durable_wait: Duration = "5s",
         /// How many bits of IPv4 addresses are recorded.
@@ -56,6 +63,10 @@ section! {
         /// What is recorded of which requests: the first that matches decides. Metadata of
         /// everything else.
         rule: Vec<AuditRule>,
+        /// Where the entries are brought as well.
+        sink: Vec<AuditSink>,
+        /// Who witnesses the ledger.
+        witnesses: Option<Witnesses>,
     }
 }
 
@@ -151,6 +162,7 @@ impl Audit {
             .with_flush_interval(self.flush_interval)
             .with_heartbeat(self.heartbeat)
             .with_epoch(self.epoch_entries, self.epoch)
+            .with_retention(self.retention())
             .with_clock(with.clock.clone());
         if let Some(service) = &self.service {
             ledger = ledger.with_service(service);
@@ -164,14 +176,26 @@ impl Audit {
         }
     }
 
+    fn retention(&self) -> Retention {
+        let mut retention = Retention::forever();
+        if let Some(age) = self.keep_for {
+            retention = retention.with_age(age);
+        }
+        if let Some(bytes) = self.keep_bytes {
+            retention = retention.with_bytes(bytes.0);
+        }
+        retention
+    }
+
     /// What can be seen without opening the ledger.
-    pub(crate) fn check(&self) -> Result<(), Problem> {
+    pub(crate) fn check(&self, has_listener: bool, with: &Surroundings) -> Result<(), Problem> {
         let wrong = |message: &str| Err(Problem::new(self.stands.0, "audit", message));
         let spans = [
             self.flush_interval,
             self.heartbeat,
             self.epoch,
             self.durable_wait,
+            self.keep_for.unwrap_or(Duration::MAX),
         ];
         if spans.iter().any(Duration::is_zero) || self.epoch_entries == 0 {
             return wrong("an interval is zero");
@@ -193,7 +217,32 @@ impl Audit {
             let checked = rule.build().check();
             checked.map_err(|error| rule.refuse("audit.rule", &error))?;
         }
-        Ok(())
+        for (at, sink) in self.sink.iter().enumerate() {
+            sink.check(self, with)?;
+            if self
+                .sink
+                .iter()
+                .take(at)
+                .any(|other| other.name == sink.name)
+            {
+                let message = format!("two sinks are called {:?}", sink.name);
+                return Err(Problem::new(sink.stands.0, "audit.sink", message));
+            }
+        }
+        match &self.witnesses {
+            Some(witnesses) => witnesses.check(has_listener),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins to bring what is recorded to the sinks. The log itself says when one of them fails.
+    pub(crate) fn deliver(
+        &self,
+        ledger: &Ledger,
+        with: &Surroundings,
+    ) -> Result<Vec<Delivery>, Problem> {
+        let sinks = self.sink.iter();
+        sinks.map(|sink| sink.start(self, ledger, with)).collect()
     }
 
     /// Opens the ledger. `with` has no observer that writes into it.

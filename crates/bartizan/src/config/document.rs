@@ -177,6 +177,9 @@ impl Config {
         if let Some(keys) = &self.root.api_keys {
             problems.extend(keys.check_file().err());
         }
+        if let Some(witness) = &self.root.witness {
+            problems.extend(witness.check_files(&self.with).err());
+        }
         if let Some(rules) = &self.root.rules {
             problems.extend(rules.check_file(&self.with).err());
         }

@@ -1,15 +1,18 @@
 //! `[encryption]`: which fields of JSON bodies are sealed, and who sees them how.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::{SecurityContext, WallTime};
 use bartizan_encrypt::{
-    EncryptConfig, EncryptLayer, FieldRule, Generalizer, Grant, KeyFile, Keyring, KeyringBuilder,
-    LocalKek, Mask, Padding, Place, PlaintextPolicy, PseudonymDomain, Shown, Suite,
+    EncryptConfig, EncryptLayer, FieldRule, Generalizer, Grant, Kek, KeyFile, KeyStore, Keyring,
+    KeyringBuilder, LocalKek, Mask, Padding, Place, PlaintextPolicy, PseudonymDomain, Shown, Suite,
 };
 use http::request::Parts;
 
+use crate::config::key_database::KeyDatabase;
+use crate::config::key_service::{AwsKmsEntry, Pkcs11Entry, PreviousKey, Services, VaultEntry};
 use crate::config::problem::Problem;
 use crate::config::requests::attended;
 use crate::config::section::section;
@@ -17,15 +20,19 @@ use crate::config::setting::{Mode, Size, choice};
 use crate::config::surroundings::Surroundings;
 
 section! {
-    /// Seals fields of JSON bodies on their way in, and shows them by scope on their way out. Keys
-    /// are in a keyset file, as `bartizan keys` makes it.
+    /// Seals fields of JSON bodies on their way in, and shows them by scope on their way out. Data
+    /// keys are in a keyset file, as `bartizan keys` makes it, or in a database; they are wrapped
+    /// under a key of this machine, or by a service or module.
     Encryption {
         /// The application's name, which every ciphertext is bound to, for all time.
         application: String,
         /// What the bodies are, such as `patient`; every ciphertext is bound to it.
         collection: String,
-        /// The keyset file.
-        key_file: PathBuf,
+        /// The keyset file. It takes `kek_file` or `kek_env`, under which it is sealed as a whole.
+        /// Or `postgres`.
+        key_file: Option<PathBuf>,
+        /// The database with the data keys. Or `key_file`.
+        postgres: Option<KeyDatabase>,
         /// The file with the key-encryption key: 32 bytes, or their base64url, and not readable by
         /// everybody. Or `kek_env`.
         kek_file: Option<PathBuf>,
@@ -33,6 +40,14 @@ section! {
         kek_env: Option<String>,
         /// Files with key-encryption keys that wrapped keys before.
         previous_kek_files: Vec<PathBuf>,
+        /// Wraps data keys by AWS KMS.
+        aws_kms: Option<AwsKmsEntry>,
+        /// Wraps data keys by Vault's transit engine.
+        vault: Option<VaultEntry>,
+        /// Wraps data keys in a hardware module.
+        pkcs11: Option<Pkcs11Entry>,
+        /// Services and modules that wrapped data keys before.
+        previous: Vec<PreviousKey>,
         /// The tenant that every field belongs to. By default, the issuer of the principal: a
         /// request without one is refused.
         tenant: Option<String>,
@@ -145,25 +160,55 @@ choice! {
 
 impl Encryption {
     /// What goes together, without the keys.
-    pub(crate) fn check(&self) -> Result<(), Problem> {
-        if self.kek_file.is_some() == self.kek_env.is_some() {
+    pub(crate) fn check(&self, with: &Surroundings) -> Result<(), Problem> {
+        if self.key_file.is_some() == self.postgres.is_some() {
+            return Err(self.wrong("takes one of `key_file` and `postgres`"));
+        }
+        if self.kek_file.is_some() && self.kek_env.is_some() {
             return Err(self.wrong("takes one of `kek_file` and `kek_env`"));
+        }
+        let has_local = self.kek_file.is_some() || self.kek_env.is_some();
+        if self.key_file.is_some() && !has_local {
+            return Err(self.wrong("`key_file` takes `kek_file` or `kek_env`, that seals it"));
+        }
+        let wrapped = usize::from(has_local && self.key_file.is_none());
+        match self.services().count() + wrapped {
+            0 if has_local => {}
+            1 => {}
+            0 => return Err(self.wrong("nothing wraps the data keys")),
+            _ => return Err(self.wrong("data keys are wrapped by one of what is named")),
         }
         if self.field.is_empty() {
             return Err(self.wrong("has no fields: add [[encryption.field]]"));
+        }
+        let with = &with.dry();
+        self.services().kek(with)?;
+        for previous in &self.previous {
+            previous.kek(with)?;
+        }
+        if let Some(database) = &self.postgres {
+            database.store(with)?;
         }
         self.field
             .iter()
             .try_for_each(|field| field.build().map(drop))
     }
 
+    fn services(&self) -> Services<'_> {
+        Services {
+            aws_kms: self.aws_kms.as_ref(),
+            vault: self.vault.as_ref(),
+            pkcs11: self.pkcs11.as_ref(),
+        }
+    }
+
     pub(crate) fn keyring_builder(
         &self,
-        file: KeyFile,
-        kek: LocalKek,
+        store: impl KeyStore,
+        kek: impl Kek,
         with: &Surroundings,
     ) -> KeyringBuilder {
-        let keyring = Keyring::builder(&self.application, file, kek)
+        let keyring = Keyring::builder(&self.application, store, kek)
             .with_suite(match self.suite {
                 SuiteWord::Aes128 => Suite::Cobblestone128,
                 SuiteWord::Aes256 => Suite::Cobblestone256,
@@ -181,26 +226,56 @@ impl Encryption {
         }
     }
 
-    /// Reads the keys.
-    pub(crate) fn keyring(&self, with: &Surroundings) -> Result<Keyring, Problem> {
-        self.check()?;
-        let refused = |error: &dyn std::error::Error| self.refuse("encryption", error);
-        let kek = match (&self.kek_file, &self.kek_env) {
-            (Some(path), _) => LocalKek::from_file(path),
-            (None, name) => LocalKek::from_env(name.as_deref().unwrap_or_default()),
-        };
-        let kek = kek.map_err(|error| refused(&error))?;
-        let mut keks = vec![kek.clone()];
-        for path in &self.previous_kek_files {
-            keks.push(LocalKek::from_file(path).map_err(|error| refused(&error))?);
+    /// Makes the tables of the database, if that is asked for.
+    pub(crate) async fn prepare(&self, with: &Surroundings) -> Result<(), Problem> {
+        match &self.postgres {
+            Some(database) => database.prepare(with).await,
+            None => Ok(()),
         }
-        let file = KeyFile::open(&self.key_file, &keks);
-        let file = file.map_err(|error| refused(&error))?;
-        let mut keyring = self.keyring_builder(file, kek, with);
-        for kek in keks.into_iter().skip(1) {
+    }
+
+    /// Reads the keys of this machine.
+    pub(crate) fn keyring(&self, with: &Surroundings) -> Result<Keyring, Problem> {
+        self.check(with)?;
+        let locals = self.locals()?;
+        // What wraps comes first; behind it, what wrapped before.
+        let mut keks: Vec<Arc<dyn Kek>> = Vec::new();
+        keks.extend(self.services().kek(with)?);
+        keks.extend(locals.iter().map(|local| Arc::new(local.clone()) as _));
+        for previous in &self.previous {
+            keks.push(previous.kek(with)?);
+        }
+        let mut keks = keks.into_iter();
+        let first = keks.next();
+        let first = first.ok_or_else(|| self.wrong("nothing wraps the data keys"))?;
+        let mut keyring = match (&self.key_file, &self.postgres) {
+            (_, Some(database)) => self.keyring_builder(database.store(with)?, first, with),
+            (Some(path), None) => {
+                let file = KeyFile::open(path, &locals);
+                let file = file.map_err(|error| self.refuse("encryption", &error))?;
+                self.keyring_builder(file, first, with)
+            }
+            (None, None) => return Err(self.wrong("takes one of `key_file` and `postgres`")),
+        };
+        for kek in keks {
             keyring = keyring.add_previous_kek(kek);
         }
-        keyring.build().map_err(|error| refused(&error))
+        keyring
+            .build()
+            .map_err(|error| self.refuse("encryption", &error))
+    }
+
+    /// The key-encryption keys of this machine, the one that seals first.
+    fn locals(&self) -> Result<Vec<LocalKek>, Problem> {
+        let own = match (&self.kek_file, &self.kek_env) {
+            (Some(path), _) => Some(LocalKek::from_file(path)),
+            (None, Some(name)) => Some(LocalKek::from_env(name)),
+            (None, None) => None,
+        };
+        let previous = self.previous_kek_files.iter();
+        let previous = previous.map(|path| LocalKek::from_file(path));
+        let locals: Result<Vec<_>, _> = own.into_iter().chain(previous).collect();
+        locals.map_err(|error| self.refuse("encryption", &error))
     }
 
     pub(crate) fn layer(

@@ -21,6 +21,8 @@ pub struct ConfiguredGuard(pub(crate) Arc<Live>);
 /// What is in force.
 pub(crate) struct Placed {
     pub(crate) guard: Option<StackGuard>,
+    /// For calls of the witness, who says itself who may speak of which log.
+    pub(crate) witness: Option<StackGuard>,
     pub(crate) exempt: Option<Exempt>,
     /// For exempt requests: what proxies say is not believed where nobody checks who says it.
     pub(crate) peers: Option<MtlsLayer>,
@@ -48,6 +50,9 @@ impl Guard for ConfiguredGuard {
                 peers.guard().disbelieve(&mut inspection.parts.headers);
             }
             return NOBODY.check(inspection);
+        }
+        if self.0.fixed.own.is_witness_call(inspection) {
+            return placed.witness.check(inspection);
         }
         placed.guard.check(inspection)
     }

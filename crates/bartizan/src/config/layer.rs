@@ -7,7 +7,9 @@ use bartizan_ratelimit::{Measured, Upload, UploadBody, UploadLayer};
 use tower_layer::Layer;
 
 use crate::config::guard::ConfiguredGuard;
+use crate::config::meter::Meter;
 use crate::config::optional::{OptionalService, Plain, optional};
+use crate::config::own::{Answered, Own};
 
 /// The layers of a [`Configured`](crate::config::Configured) stack, in their order, as one layer.
 ///
@@ -17,6 +19,8 @@ use crate::config::optional::{OptionalService, Plain, optional};
 #[must_use = "a layer guards nothing until it is put in front of a service"]
 pub struct ConfiguredLayer {
     pub(crate) audit: Option<AuditLayer>,
+    pub(crate) meter: GuardLayer<Option<Meter>>,
+    pub(crate) own: Own,
     pub(crate) guards: GuardLayer<ConfiguredGuard>,
     pub(crate) upload: Option<UploadLayer>,
     pub(crate) encryption: Option<EncryptLayer>,
@@ -32,10 +36,13 @@ pub type Sealed<S> = OptionalService<Encrypt<AuditTap<S>>, Plain<AuditTap<S>>>;
 pub type Bounded<S> = OptionalService<Upload<Sealed<S>>, Measured<Sealed<S>>>;
 
 /// A service behind the guards of a configuration.
-pub type Kept<S> = Guarded<Bounded<S>, ConfiguredGuard>;
+pub type Kept<S> = Guarded<Answered<Bounded<S>>, ConfiguredGuard>;
+
+/// A service whose requests may be measured.
+pub type Metered<S> = Guarded<Kept<S>, Option<Meter>>;
 
 /// A service behind a [`ConfiguredLayer`].
-pub type ConfiguredService<S> = OptionalService<Audit<Kept<S>>, Kept<S>>;
+pub type ConfiguredService<S> = OptionalService<Audit<Metered<S>>, Metered<S>>;
 
 impl<S> Layer<S> for ConfiguredLayer {
     type Service = ConfiguredService<S>;
@@ -51,6 +58,8 @@ impl<S> Layer<S> for ConfiguredLayer {
             Some(upload) => OptionalService::With(upload.layer(sealed)),
             None => OptionalService::Without(Measured::new(sealed)),
         };
-        optional(self.audit.as_ref(), self.guards.layer(bounded))
+        let answered = Answered::new(bounded, self.own.clone());
+        let metered = self.meter.layer(self.guards.layer(answered));
+        optional(self.audit.as_ref(), metered)
     }
 }

@@ -38,7 +38,7 @@ impl Configured {
     }
 
     async fn bind(&self, listener: &Listener) -> Result<Listening, Problem> {
-        let material = listener.material(&self.0.with)?;
+        let material = self.0.material(listener)?;
         let builder = listener.builder(material, &self.0.with);
         let root = self.config().root;
         let optional = root.peers.is_some_and(|peers| peers.allow_no_certificate);
@@ -71,6 +71,7 @@ impl Listening {
 pub(crate) mod serving {
     use std::error::Error;
     use std::io;
+    use std::time::Duration;
 
     use bartizan_mtls::{Presence, Serve, serve};
     use http::{Request, Response};
@@ -83,10 +84,13 @@ pub(crate) mod serving {
 
     type BoxError = Box<dyn Error + Send + Sync>;
 
+    /// How long the audit log, its witnesses and its sinks are waited for in the end.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
     impl Configured {
         /// Serves a service behind the layers over the listener, within the limits of
         /// `[listener.serve]`, until `stop` completes. Then what is under way finishes, and the
-        /// audit log is ended.
+        /// audit log is [ended](Self::shutdown).
         ///
         /// An `axum::Router`, tonic's `Routes` and any other service will do that the
         /// [layer](Self::layer) goes around.
@@ -142,9 +146,7 @@ pub(crate) mod serving {
                     serve.with_shutdown(stop).await
                 }
             };
-            if let Some(ledger) = self.ledger() {
-                ledger.shutdown(std::time::Duration::from_secs(10)).await;
-            }
+            self.shutdown(PATIENCE).await;
             Ok(served?)
         }
     }

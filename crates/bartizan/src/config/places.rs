@@ -136,6 +136,8 @@ impl Places {
         if let Some(layer) = &self.peer_limit {
             stack = stack.with_peer_limit(layer);
         }
+        // Who witnesses asks for no tokens and knows no rules of the service.
+        let witness = stack.guard();
         if let Some((layer, _)) = &self.tokens {
             stack = stack.with_tokens(layer);
         }
@@ -150,6 +152,7 @@ impl Places {
         }
         Placed {
             guard: Some(stack.guard()),
+            witness: Some(witness),
             exempt: root.exempt.clone(),
             peers: self.peers.clone(),
         }

@@ -94,6 +94,8 @@ impl Reload {
             (before.listener != after.listener, "listener"),
             (plaintext, "peers.insecure_plaintext"),
             (before.audit != after.audit, "audit"),
+            (before.telemetry != after.telemetry, "telemetry"),
+            (before.witness != after.witness, "witness"),
             (before.upload != after.upload, "upload"),
             (before.encryption != after.encryption, "encryption"),
         ] {
@@ -208,6 +210,8 @@ impl Live {
         config.root.entrance.clone_from(&before.entrance);
         config.root.listener.clone_from(&before.listener);
         config.root.audit.clone_from(&before.audit);
+        config.root.telemetry.clone_from(&before.telemetry);
+        config.root.witness.clone_from(&before.witness);
         config.root.upload.clone_from(&before.upload);
         config.root.encryption.clone_from(&before.encryption);
         config.with = self.with.clone();

@@ -19,7 +19,9 @@ use crate::config::requests::{Bans, Deadline, Intake, Load, Upload};
 use crate::config::rules::Rules;
 use crate::config::section::section;
 use crate::config::surroundings::Surroundings;
+use crate::config::telemetry::Telemetry;
 use crate::config::tokens::Tokens;
+use crate::config::witness::Witness;
 
 /// Files are not looked at more often.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -36,6 +38,8 @@ section! {
         listener: Option<Listener>,
         /// The audit log, around everything.
         audit: Option<Audit>,
+        /// What is told of it to whoever watches.
+        telemetry: Option<Telemetry>,
         /// Routes that nothing decides about.
         exempt: Option<Exempt>,
         /// Bans.
@@ -60,6 +64,8 @@ section! {
         principal_limit: Option<Limit>,
         /// Who may call what.
         rules: Option<Rules>,
+        /// Whose ledgers this service witnesses.
+        witness: Option<Witness>,
         /// The bodies of requests, while they are read.
         upload: Option<Upload>,
         /// Fields of bodies, sealed and shown by scope.
@@ -132,14 +138,20 @@ impl Root {
             }
         }
         if let Some(it) = &self.audit {
-            note(it.check());
+            note(it.check(self.listener.is_some(), with));
             if it.privacy && self.encryption.is_none() {
                 let message = "`privacy` takes [encryption], whose keys seal";
                 note(Err(Problem::new(it.stands.0, "audit.privacy", message)));
             }
         }
         if let Some(it) = &self.encryption {
+            note(it.check(with));
+        }
+        if let Some(it) = &self.telemetry {
             note(it.check());
+        }
+        if let Some(it) = &self.witness {
+            note(it.check(with));
         }
         if let Some(it) = &self.exempt {
             note(it.check());

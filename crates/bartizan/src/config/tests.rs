@@ -118,7 +118,7 @@ fn encryption_is_by_default_as_the_layer_has_it() {
     let text = "application = 'a'\ncollection = 'b'\nkey_file = 'c'\nkek_env = 'D'\n\
                 field = [{ path = '/e' }]";
     let encryption: super::encryption::Encryption = table(text);
-    encryption.check().unwrap();
+    encryption.check(&with).unwrap();
     let path = std::env::temp_dir().join(format!("bartizan-keys-{}", std::process::id()));
     let kek = LocalKek::new(&KeyBytes::generate().unwrap());
     let file = KeyFile::create(&path, kek.clone()).unwrap();

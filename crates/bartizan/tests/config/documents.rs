@@ -255,7 +255,7 @@ fn the_stack_is_printed_outermost_first() {
         at = found;
     }
     assert!(
-        printed.contains("Not there: api_keys, encryption, redis."),
+        printed.contains("Not there: telemetry, api_keys, witness, encryption, redis."),
         "{printed}"
     );
 }

@@ -5,9 +5,14 @@
 mod documents;
 mod kept;
 mod keys;
-#[cfg(all(unix, feature = "apikey-postgres"))]
+#[cfg(feature = "prometheus")]
+mod metrics;
+#[cfg(all(unix, any(feature = "apikey-postgres", feature = "audit-postgres")))]
 mod postgres;
 mod published;
 mod reload;
 mod sample;
 mod service;
+mod sinks;
+#[cfg(feature = "witness")]
+mod witnesses;

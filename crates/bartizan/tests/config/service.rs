@@ -10,7 +10,7 @@ use http::Method;
 
 use crate::sample::{Folder, WHOLE};
 
-const WEB: &str = "spiffe://example.org/web";
+pub(crate) const WEB: &str = "spiffe://example.org/web";
 
 pub(crate) fn call(address: &str, id: Option<&str>, token: Option<&str>) -> Call {
     let remote = SocketAddr::new(address.parse().unwrap(), 4000);
@@ -302,7 +302,7 @@ async fn fields_are_sealed_on_the_way_in_and_masked_on_the_way_out() {
 }
 
 /// Sends one request over TLS, as the workload `web`, and gives everything that is answered.
-async fn say(folder: &Folder, address: SocketAddr, request: &str) -> String {
+pub(crate) async fn say(folder: &Folder, address: SocketAddr, request: &str) -> String {
     use bartizan::mtls::{AllowedPeers, MaterialFiles, MtlsConnector};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
