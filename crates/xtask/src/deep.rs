@@ -1,10 +1,12 @@
 //! What needs tools or hours: run by hand, and before a release.
 
+use std::env;
 use std::path::Path;
 
 use anyhow::Context as _;
 
 use crate::command::Command;
+use crate::packed::{self, PACKAGES};
 use crate::run::{Action, Step};
 use crate::workspace::Workspace;
 
@@ -16,6 +18,12 @@ const MODELLED: [&str; 1] = ["bartizan-ratelimit"];
 
 /// Where the copy with minimal versions is, below the root.
 const MINIMAL: &str = "target/deep/minimal";
+
+/// Where what nightly rustdoc says goes, for people and for machines.
+pub const FACES: &str = "target/deep/docsrs";
+
+/// Names the commit that the public items are compared with, instead of the last release.
+const BASELINE: &str = "BARTIZAN_BASELINE";
 
 /// What the image of examples/orders/deploy is built for.
 const STATIC: &str = "x86_64-unknown-linux-musl";
@@ -49,6 +57,7 @@ pub fn steps(workspace: &Workspace, missing: Missing) -> Vec<Step> {
         step("types", planner.external_types()),
         step("docsrs", planner.docs_rs()),
         step("package", planner.package()),
+        step("unpacked", planner.unpacked()),
         step("static", planner.static_binary()),
         step("loom", planner.loom()),
         step("fleet", planner.fleet()),
@@ -64,12 +73,15 @@ impl Planner<'_> {
         self.with_tool("deny", "cargo-deny", vec![Command::cargo(check)])
     }
 
+    /// Compares with the last release, or with the commit that is named. Before the first release
+    /// nothing is promised, and there is nothing to compare with unless a commit is named.
     fn semver(&self) -> Action {
         let tag = Command::new("git").args(["describe", "--tags", "--abbrev=0", "--match", "v*"]);
-        let Ok(tag) = self.answer(&tag) else {
-            return Action::Skip("there is no release to compare with".to_owned());
+        let Ok(baseline) = env::var(BASELINE).or_else(|_| self.answer(&tag)) else {
+            let why = "there is no release to compare with, and no commit in ";
+            return Action::Skip(format!("{why}{BASELINE}"));
         };
-        let check = Command::cargo(["semver-checks", "--baseline-rev", tag.trim()]);
+        let check = Command::cargo(["semver-checks", "--baseline-rev", baseline.trim()]);
         let commands = vec![self.on_published(check)];
         self.with_tool("semver-checks", "cargo-semver-checks", commands)
     }
@@ -98,38 +110,41 @@ impl Planner<'_> {
         self.with_toolchain("nightly", Action::Prepared(copy_workspace, commands))
     }
 
+    /// Whose types public items show, held against the list in each manifest.
     fn external_types(&self) -> Action {
-        let commands = self
-            .workspace
-            .published()
-            .map(|member| {
-                let check = ["check-external-types", "--all-features", "--manifest-path"];
-                let manifest = member.folder.join("Cargo.toml");
-                Command::cargo_of("nightly", check).args([manifest])
-            })
-            .collect();
-        let tool = "cargo-check-external-types";
-        let action = self.with_tool("check-external-types", tool, commands);
-        self.with_toolchain("nightly", action)
+        let describe = ["doc", "--lib", "--no-deps", "--all-features"];
+        let describe = Command::cargo_of("nightly", describe)
+            .args(["--target-dir", FACES])
+            .with_variable("RUSTDOCFLAGS", "-Zunstable-options --output-format json");
+        let judge = Command::cargo(["run", "--quiet", "--package", "xtask", "--", "types"]);
+        let libraries = self.workspace.published().filter(|it| it.has_library);
+        let describe = libraries.fold(describe, |it, member| it.args(["--package", &member.name]));
+        let commands = vec![describe, judge];
+        self.with_toolchain("nightly", Action::Commands(commands))
     }
 
     fn docs_rs(&self) -> Action {
-        let doc = [
-            "doc",
-            "--no-deps",
-            "--all-features",
-            "--target-dir",
-            "target/deep/docsrs",
-        ];
+        let doc = ["doc", "--no-deps", "--all-features", "--target-dir", FACES];
         let doc = Command::cargo_of("nightly", doc)
             .with_variable("RUSTDOCFLAGS", "--cfg docsrs -D warnings");
         let commands = vec![self.on_published(doc)];
         self.with_toolchain("nightly", Action::Commands(commands))
     }
 
+    /// Packs everything that is published, and builds each package from what is in it.
     fn package(&self) -> Action {
-        let package = Command::cargo(["package", "--target-dir", "target/deep/package"]);
-        Action::Commands(vec![self.on_published(package)])
+        let package = Command::cargo(["package", "--workspace", "--target-dir", PACKAGES]);
+        // Packages that are not published may name each other, but no registry will have them.
+        let others = self.workspace.members.iter().filter(|it| !it.published);
+        let package = others.fold(package, |it, member| it.args(["--exclude", &member.name]));
+        Action::Commands(vec![package])
+    }
+
+    /// Runs the tests that are in the packages, beside nothing else of this repository.
+    fn unpacked(&self) -> Action {
+        let test = Command::cargo(["test", "--workspace", "--all-features"]);
+        let test = test.in_folder(packed::folder());
+        Action::Prepared(packed::make_workspace, vec![test])
     }
 
     /// The binary of orders as its image has it: with nothing that it would have to find there. It

@@ -4,16 +4,18 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use xtask::deep::Missing;
+use xtask::face::Face;
 use xtask::run::{AfterFailure, Step, run};
 use xtask::tidy::{RULES, Tree, codes};
 use xtask::workspace::Workspace;
-use xtask::{ci, deep};
+use xtask::{ci, deep, face};
 
 const HELP: &str = "\
 cargo xtask ci [STEP...]                what every change must pass; stops at the first failure
 cargo xtask deep [--install] [STEP...]  what needs tools or hours; skips tools that are absent
 cargo xtask tidy                        the rules over the tree, without a test build
 cargo xtask codes                       the stable codes with the places that make them
+cargo xtask types                       whose types public items show; `deep types` asks rustdoc
 
 `ci --list` and `deep --list` name their steps.
 ";
@@ -52,6 +54,7 @@ fn perform(task: Option<&str>, rest: Vec<&str>) -> anyhow::Result<bool> {
         }
         Some("tidy") if rest.is_empty() => tidy(),
         Some("codes") if rest.is_empty() => list_codes(),
+        Some("types") if rest.is_empty() => types(),
         _ => {
             eprint!("{HELP}");
             Ok(matches!(task, Some("help" | "--help" | "-h")))
@@ -91,6 +94,20 @@ fn tidy() -> anyhow::Result<bool> {
         }
     }
     Ok(tidy)
+}
+
+/// Judges what `deep types` had rustdoc write.
+fn types() -> anyhow::Result<bool> {
+    let workspace = Workspace::read()?;
+    let mut as_listed = true;
+    for member in workspace.published().filter(|it| it.has_library) {
+        let json = face::written(&workspace.root.join(deep::FACES), &member.name)?;
+        for violation in Face::read(&json)?.check(&member.name, &member.shows) {
+            as_listed = false;
+            writeln!(std::io::stdout(), "types: {violation}")?;
+        }
+    }
+    Ok(as_listed)
 }
 
 fn list_codes() -> anyhow::Result<bool> {

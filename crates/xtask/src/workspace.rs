@@ -23,6 +23,8 @@ pub struct Workspace {
 pub struct Member {
     /// The package's name.
     pub name: String,
+    /// Its version.
+    pub version: String,
     /// Its folder, relative to the root.
     pub folder: PathBuf,
     /// Whether a registry may get it.
@@ -37,6 +39,12 @@ pub struct Member {
     pub manifest: String,
     /// The manifest fields that a published package must have and that are absent.
     pub absent_fields: Vec<&'static str>,
+    /// The words that a registry finds it by.
+    pub keywords: Vec<String>,
+    /// The shelves that a registry puts it on.
+    pub categories: Vec<String>,
+    /// Whose types its public items may show, as `name::*`.
+    pub shows: Vec<String>,
 }
 
 /// One package of the workspace depends on another.
@@ -118,6 +126,7 @@ impl Member {
             std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
         Ok(Self {
             name: package.name.to_string(),
+            version: package.version.to_string(),
             folder: folder.strip_prefix(root).unwrap_or(folder).to_owned(),
             published: package.publish.as_ref().is_none_or(|to| !to.is_empty()),
             features: package
@@ -133,6 +142,9 @@ impl Member {
                 .any(|target| target.is_lib() || target.is_proc_macro()),
             manifest,
             absent_fields: absent_fields(package, folder),
+            keywords: package.keywords.clone(),
+            categories: package.categories.clone(),
+            shows: shows(package),
         })
     }
 }
@@ -154,6 +166,17 @@ fn family(package: &Package, names: &[&str]) -> Vec<Edge> {
         .collect()
 }
 
+/// The table that `cargo-check-external-types` reads.
+fn shows(package: &Package) -> Vec<String> {
+    let list = package
+        .metadata
+        .get("cargo_check_external_types")
+        .and_then(|table| table.get("allowed_external_types"))
+        .and_then(|list| list.as_array());
+    let names = list.into_iter().flatten().filter_map(|name| name.as_str());
+    names.map(str::to_owned).collect()
+}
+
 fn absent_fields(package: &Package, folder: &Path) -> Vec<&'static str> {
     let docs_rs = package
         .metadata
@@ -168,10 +191,13 @@ fn absent_fields(package: &Package, folder: &Path) -> Vec<&'static str> {
         ("description", package.description.is_some()),
         ("license", package.license.is_some()),
         ("repository", package.repository.is_some()),
+        ("documentation", package.documentation.is_some()),
+        ("rust-version", package.rust_version.is_some()),
         ("keywords", !package.keywords.is_empty()),
         ("categories", !package.categories.is_empty()),
         ("readme (and its file)", readme),
         ("[package.metadata.docs.rs]", docs_rs),
+        ("CHANGELOG.md", folder.join("CHANGELOG.md").is_file()),
         ("LICENSE-MIT", folder.join("LICENSE-MIT").is_file()),
         ("LICENSE-APACHE", folder.join("LICENSE-APACHE").is_file()),
     ];

@@ -1,12 +1,55 @@
 //! What the manifest of a published package says, and from where.
 
 use super::Violation;
-use crate::workspace::{Member, Workspace};
+use crate::workspace::{Kind, Member, Workspace};
+
+/// The shelves of crates.io that the family stands on. It has more, and refuses none that it does
+/// not know: a package with a misspelt one just stands nowhere.
+const CATEGORIES: [&str; 9] = [
+    "asynchronous",
+    "authentication",
+    "command-line-utilities",
+    "config",
+    "cryptography",
+    "development-tools::debugging",
+    "development-tools::testing",
+    "network-programming",
+    "web-programming",
+];
+
+/// How many keywords crates.io takes, and of how many characters.
+const KEYWORDS: (usize, usize) = (5, 20);
 
 /// Finds published packages with a manifest that packaging or a reader would stumble over.
 #[must_use]
 pub fn check(workspace: &Workspace) -> Vec<Violation> {
     workspace.published().flat_map(check_member).collect()
+}
+
+/// What a registry would refuse or not find.
+fn check_shelves(member: &Member) -> Vec<String> {
+    let (most, longest) = KEYWORDS;
+    let mut problems = Vec::new();
+    if member.keywords.len() > most {
+        problems.push(format!("has more than {most} keywords"));
+    }
+    for keyword in &member.keywords {
+        let plain = keyword.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && keyword
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_+".contains(c));
+        if !plain || keyword.len() > longest {
+            problems.push(format!("the keyword {keyword} is refused"));
+        }
+    }
+    for category in &member.categories {
+        if !CATEGORIES.contains(&category.as_str()) {
+            problems.push(format!(
+                "the category {category} is not on the list in xtask"
+            ));
+        }
+    }
+    problems
 }
 
 fn check_member(member: &Member) -> Vec<Violation> {
@@ -26,6 +69,28 @@ fn check_member(member: &Member) -> Vec<Violation> {
                 "a family crate is named by its path; say `workspace = true`",
             ));
         }
+    }
+    violations.extend(
+        check_shelves(member)
+            .into_iter()
+            .map(|it| Violation::new(&place, it)),
+    );
+    let normal = member.family.iter().filter(|it| it.kind != Kind::Dev);
+    for edge in normal.filter(|it| it.requirement == "*") {
+        violations.push(Violation::new(
+            &place,
+            format!("{} has no version", edge.to),
+        ));
+    }
+    // Cargo leaves the dependency out of the package, and tests that use it would not compile.
+    let needs_family = member.family.iter().any(|edge| edge.kind == Kind::Dev);
+    let leaves_out = member.manifest.contains("\nexclude = [\"/tests\"]\n");
+    if needs_family != leaves_out {
+        let message = match needs_family {
+            true => "its tests use the family: exclude = [\"/tests\"]",
+            false => "excludes tests that would run anywhere",
+        };
+        violations.push(Violation::new(&place, message));
     }
     if !lints {
         violations.push(Violation::new(&place, "lints.workspace = true is missing"));
@@ -85,6 +150,85 @@ mod tests {
         for (found, expected) in found.iter().zip(expected) {
             assert!(found.contains(expected), "{found} says {expected}");
         }
+    }
+
+    fn check_fields(member: Member, expected: &[&str]) {
+        let member = Member {
+            manifest: format!("lints.workspace = true\n{}", member.manifest),
+            published: true,
+            ..member
+        };
+        let workspace = Workspace {
+            members: vec![member],
+            ..Workspace::default()
+        };
+        let found: Vec<String> = check(&workspace)
+            .into_iter()
+            .map(|violation| violation.message)
+            .collect();
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.contains(expected), "{found} says {expected}");
+        }
+    }
+
+    fn texts(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_a_registry_would_refuse_is_found() {
+        let keywords = |words: &[&str], expected: &[&str]| {
+            let keywords = texts(words);
+            check_fields(
+                Member {
+                    keywords,
+                    ..Member::default()
+                },
+                expected,
+            );
+        };
+        keywords(&["jwt", "rate-limit", "a2345678901234567890"], &[]);
+        keywords(&["a", "b", "c", "d", "e", "f"], &["more than 5"]);
+        keywords(&["a23456789012345678901"], &["refused"]);
+        keywords(&["rate limit"], &["refused"]);
+        let categories = texts(&["cryptography", "cryptografy"]);
+        check_fields(
+            Member {
+                categories,
+                ..Member::default()
+            },
+            &["cryptografy"],
+        );
+    }
+
+    fn edge(kind: Kind, requirement: &str) -> Member {
+        Member {
+            family: vec![crate::workspace::Edge {
+                to: "bartizan-b".to_owned(),
+                kind,
+                requirement: requirement.to_owned(),
+            }],
+            ..Member::default()
+        }
+    }
+
+    #[test]
+    fn tests_that_need_the_family_stay_out_of_the_package_and_others_do_not() {
+        let excluding = |member: Member| Member {
+            manifest: "exclude = [\"/tests\"]\n".to_owned(),
+            ..member
+        };
+        check_fields(edge(Kind::Dev, "*"), &["its tests use the family"]);
+        check_fields(excluding(edge(Kind::Dev, "*")), &[]);
+        check_fields(edge(Kind::Normal, "^0.1.0"), &[]);
+        check_fields(excluding(Member::default()), &["would run anywhere"]);
+    }
+
+    #[test]
+    fn a_dependency_without_a_version_cannot_be_packed() {
+        check_fields(edge(Kind::Normal, "*"), &["bartizan-b has no version"]);
+        check_fields(edge(Kind::Build, "*"), &["bartizan-b has no version"]);
     }
 
     const LINTS: &str = "[lints]\nworkspace = true\n";
