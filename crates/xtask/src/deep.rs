@@ -102,7 +102,15 @@ impl Planner<'_> {
 
     fn minimal_versions(&self) -> Action {
         let lock = ["generate-lockfile", "-Zdirect-minimal-versions"];
-        let check = Command::cargo(["check", "--locked", "--all-features"]);
+        // Beside the copy, which is made anew each time.
+        let check = [
+            "check",
+            "--locked",
+            "--all-features",
+            "--target-dir",
+            "../oldest",
+        ];
+        let check = Command::cargo(check);
         let commands = vec![
             Command::cargo_of("nightly", lock).in_folder(MINIMAL),
             self.on_published(check).in_folder(MINIMAL),
@@ -278,9 +286,18 @@ fn fuzz_targets(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(targets)
 }
 
-/// Copies the files that git knows or would know, so that the lock file of the workspace is left
-/// alone.
+/// Copies the published packages, as far as git knows their files or would know them: the lock
+/// file of the workspace is left alone, and what benches and examples ask for counts for nothing.
 fn copy_workspace(root: &Path) -> anyhow::Result<()> {
+    let copy = root.join(MINIMAL);
+    if copy.exists() {
+        std::fs::remove_dir_all(&copy).context("the last copy")?;
+    }
+    let workspace = Workspace::read()?;
+    let published: Vec<&Path> = workspace
+        .published()
+        .map(|it| it.folder.as_path())
+        .collect();
     let list = [
         "ls-files",
         "-z",
@@ -291,15 +308,28 @@ fn copy_workspace(root: &Path) -> anyhow::Result<()> {
     let files = Command::new("git").args(list).output(root)?;
     for file in files.split('\0').filter(|file| !file.is_empty()) {
         let (from, to) = (root.join(file), root.join(MINIMAL).join(file));
+        let is_wanted = published
+            .iter()
+            .any(|folder| Path::new(file).starts_with(folder));
         // A deleted file is known to git until the deletion is committed.
-        if !from.is_file() {
+        if !is_wanted || !from.is_file() {
             continue;
         }
         let folder = to.parent().context("a file is in a folder")?;
         std::fs::create_dir_all(folder)?;
         std::fs::copy(&from, &to).with_context(|| format!("copy {file}"))?;
     }
-    Ok(())
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).context("the manifest")?;
+    std::fs::write(copy.join("Cargo.toml"), of_published(&manifest)).context("the manifest")
+}
+
+/// The manifest of the workspace, with no members but those in `crates`.
+fn of_published(manifest: &str) -> String {
+    let lines = manifest.lines().map(|line| match line {
+        line if line.starts_with("members = ") => "members = [\"crates/*\"]",
+        line => line,
+    });
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 #[cfg(test)]
@@ -327,6 +357,13 @@ mod tests {
         };
         let shown: Vec<String> = commands.iter().map(Command::to_string).collect();
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn the_copy_has_no_members_that_it_lacks() {
+        let manifest = "[workspace]\nmembers = [\"crates/*\", \"benches\"]\nexclude = [\"fuzz\"]\n";
+        let expected = "[workspace]\nmembers = [\"crates/*\"]\nexclude = [\"fuzz\"]\n";
+        assert_eq!(of_published(manifest), expected);
     }
 
     #[test]
