@@ -1,13 +1,13 @@
 //! Tokens that were verified, remembered for a while.
 
+#[cfg(all(test, bartizan_loom))]
+pub(crate) mod model;
 mod presence;
 mod tail_hash;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bartizan_core::WallTime;
@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use self::presence::Presence;
 use self::tail_hash::TailHash;
 use crate::rules::MAX_LEEWAY;
+use crate::sync::{AtomicBool, AtomicU64, Ordering, PoisonError, RwLock};
 use crate::token::VerifiedToken;
 
 /// Longer tokens are verified each time: they are rare, and would decide how much memory the

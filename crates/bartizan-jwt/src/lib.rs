@@ -299,6 +299,7 @@ mod rules;
 mod secret;
 mod service;
 mod step_up;
+mod sync;
 #[cfg(test)]
 mod testing;
 mod token;

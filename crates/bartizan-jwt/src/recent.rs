@@ -4,10 +4,11 @@ use std::borrow::Borrow;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bartizan_core::MonotonicTime;
 use zeroize::Zeroizing;
+
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// So that requests on many cores seldom meet at one lock.
 const MAX_SHARDS: usize = 16;

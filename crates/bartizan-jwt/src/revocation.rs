@@ -1,12 +1,15 @@
 //! Tokens that are good in themselves, and are no longer to be accepted.
 
+#[cfg(all(test, bartizan_loom))]
+mod model;
+
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use bartizan_core::WallTime;
 
+use crate::sync::{AtomicUsize, Ordering, PoisonError, RwLock};
 use crate::token::VerifiedClaims;
 
 /// Says whether a token was revoked.

@@ -1,7 +1,9 @@
 //! Who is trusted to issue tokens, and what was verified already.
 
+#[cfg(all(test, bartizan_loom))]
+mod model;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bartizan_core::WallTime;
@@ -11,6 +13,7 @@ use crate::error::{JwtError, JwtErrorKind};
 use crate::key_set::KeySet;
 use crate::key_source::KeySource;
 use crate::rules::Rules;
+use crate::sync::{AtomicU64, Ordering};
 use crate::token::{VerifiedClaims, VerifiedToken};
 use crate::verify::{Unverified, peek_issuer, verify_claims};
 

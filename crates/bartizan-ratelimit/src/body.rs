@@ -1,8 +1,7 @@
 //! A request's body that is measured while it is read.
 
 mod link;
-#[cfg(test)]
-#[cfg(loom)]
+#[cfg(all(test, bartizan_loom))]
 mod model;
 
 use std::error::Error;

@@ -153,5 +153,5 @@ impl Gcra {
 }
 
 #[cfg(test)]
-#[cfg(not(loom))]
+#[cfg(not(bartizan_loom))]
 mod tests;

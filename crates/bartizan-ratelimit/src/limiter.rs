@@ -1,8 +1,7 @@
 //! Several policies for one key, decided all or nothing.
 
 mod active;
-#[cfg(test)]
-#[cfg(loom)]
+#[cfg(all(test, bartizan_loom))]
 mod model;
 
 use std::fmt;

@@ -1,8 +1,7 @@
 //! How many requests are served at once.
 
 mod aimd;
-#[cfg(test)]
-#[cfg(loom)]
+#[cfg(all(test, bartizan_loom))]
 mod model;
 
 use std::fmt;

@@ -58,7 +58,7 @@ impl Pace {
 }
 
 #[cfg(test)]
-#[cfg(not(loom))]
+#[cfg(not(bartizan_loom))]
 mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;

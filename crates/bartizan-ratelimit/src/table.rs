@@ -264,9 +264,8 @@ fn vacated(entry: Entry) -> Entry {
     }
 }
 
-#[cfg(test)]
-#[cfg(loom)]
+#[cfg(all(test, bartizan_loom))]
 mod model;
 #[cfg(test)]
-#[cfg(not(loom))]
+#[cfg(not(bartizan_loom))]
 mod tests;

@@ -116,6 +116,7 @@ mod secret;
 mod single_flight;
 mod single_flights;
 mod status;
+mod sync;
 #[cfg(feature = "yaml")]
 pub mod yaml;
 

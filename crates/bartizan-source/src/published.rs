@@ -1,15 +1,17 @@
 //! A value that changes while it is being read.
 
+#[cfg(all(test, bartizan_loom))]
+mod model;
+
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use bartizan_core::{Clock, MonotonicTime, SystemClock, WallTime};
-use tokio::sync::watch;
 
 use crate::apart::Apart;
 use crate::status::Status;
+use crate::sync::{ArcSwapOption, Mutex, MutexGuard, PoisonError, watch};
 
 /// The writing end: whoever holds it decides what [`Published`] shows.
 ///

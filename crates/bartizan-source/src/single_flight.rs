@@ -1,10 +1,13 @@
 //! Callers who want the same thing at the same time share one run of it.
 
+#[cfg(all(test, bartizan_loom))]
+mod model;
+
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use tokio::sync::watch;
+use crate::sync::{Mutex, MutexGuard, PoisonError, spawn, watch};
 
 /// Lets concurrent callers share one run of an operation, and its result, good or bad.
 ///
@@ -92,7 +95,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         let (sender, receiver) = watch::channel(None);
         *current = Some(receiver.clone());
         let slot = Arc::clone(&self.slot);
-        tokio::spawn(async move {
+        spawn(async move {
             let result = operation().await;
             // Cleared before the result is out: whoever comes from now on wants a new run.
             *slot.lock() = None;

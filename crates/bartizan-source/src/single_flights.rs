@@ -1,15 +1,17 @@
 //! As [`SingleFlight`](crate::SingleFlight), for many things at once: one run for each of them.
 
+#[cfg(all(test, bartizan_loom))]
+mod model;
+
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::hash::Hash;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use tokio::runtime::Handle;
-use tokio::sync::watch;
+use crate::sync::{Handle, Mutex, MutexGuard, PoisonError, watch};
 
 /// Lets concurrent callers who want the same thing share one run, for a bounded number of things.
 ///

@@ -13,9 +13,6 @@ use crate::workspace::Workspace;
 /// How long each fuzz target runs.
 const FUZZ_SECONDS: u32 = 60;
 
-/// The packages that have models of their shared state, as unit tests in rooms called `model`.
-const MODELLED: [&str; 1] = ["bartizan-ratelimit"];
-
 /// Where the copy with minimal versions is, below the root.
 const MINIMAL: &str = "target/deep/minimal";
 
@@ -60,6 +57,7 @@ pub fn steps(workspace: &Workspace, missing: Missing) -> Vec<Step> {
         step("unpacked", planner.unpacked()),
         step("static", planner.static_binary()),
         step("loom", planner.loom()),
+        step("miri", planner.miri()),
         step("fleet", planner.fleet()),
         step("coverage", planner.coverage()),
         step("mutants", planner.mutants()),
@@ -173,15 +171,33 @@ impl Planner<'_> {
         self.given(present, install, &what, Action::Commands(commands))
     }
 
-    /// Tries every order in which threads can meet, on the source that is shipped.
+    /// Tries every order in which threads can meet, on the source that is shipped: the unit tests
+    /// in rooms called `model`.
     fn loom(&self) -> Action {
-        let models = MODELLED.iter().map(|package| {
-            let test = ["test", "--lib", "--target-dir", "target/deep/loom"];
-            Command::cargo(test)
-                .args(["--package", package, "model::"])
-                .with_variable("RUSTFLAGS", "--cfg loom")
-        });
-        Action::Commands(models.collect())
+        let root = &self.workspace.root;
+        let test = ["test", "--lib", "--target-dir", "target/deep/loom"];
+        let test = Command::cargo(test).with_variable("RUSTFLAGS", "--cfg bartizan_loom");
+        let published = self.workspace.published();
+        let modelled: Vec<_> = published
+            .filter(|it| has_models(&root.join(&it.folder).join("src")))
+            .collect();
+        if modelled.is_empty() {
+            return Action::Fail("no package has a model".to_owned());
+        }
+        let test = modelled
+            .iter()
+            .fold(test, |it, member| it.args(["--package", &member.name]));
+        Action::Commands(vec![test.args(["model::"])])
+    }
+
+    /// Nothing of ours is for Miri to look at: what it finds takes `unsafe`.
+    fn miri(&self) -> Action {
+        match self.workspace.root.join("Cargo.toml").as_path() {
+            manifest if forbids_unsafe(manifest) => {
+                Action::Skip("no crate has `unsafe`, which the workspace forbids".to_owned())
+            }
+            _ => Action::Fail("`unsafe` is not forbidden any more: run Miri here".to_owned()),
+        }
     }
 
     /// Fleets that share limits through a real server, for minutes.
@@ -271,6 +287,21 @@ impl Planner<'_> {
     fn answer(&self, command: &Command) -> anyhow::Result<String> {
         command.output(&self.workspace.root)
     }
+}
+
+/// Whether a folder of source has a room called `model`.
+fn has_models(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .any(|path| path.ends_with("model.rs") || path.is_dir() && has_models(&path))
+}
+
+fn forbids_unsafe(manifest: &Path) -> bool {
+    let manifest = std::fs::read_to_string(manifest).unwrap_or_default();
+    manifest
+        .lines()
+        .any(|line| line == "unsafe_code = \"forbid\"")
 }
 
 fn fuzz_targets(root: &Path) -> anyhow::Result<Vec<String>> {
@@ -370,6 +401,13 @@ mod tests {
     fn a_tool_that_is_there_is_run() {
         check(&given(true, Missing::Skip), &["tool"]);
         check(&given(true, Missing::Install), &["tool"]);
+    }
+
+    #[test]
+    fn packages_with_models_are_found_and_others_are_not() {
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        assert!(has_models(&crates.join("bartizan-audit/src")));
+        assert!(!has_models(&crates.join("bartizan-testkit/src")));
     }
 
     #[test]

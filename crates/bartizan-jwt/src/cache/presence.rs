@@ -1,6 +1,6 @@
 //! Which tokens are certainly not remembered, told without a lock.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::{AtomicU8, Ordering};
 
 /// Counters for each token that fits in: of tokens that are not there, one in as many passes for
 /// one that may be when the cache is full.

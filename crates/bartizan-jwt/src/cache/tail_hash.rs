@@ -22,10 +22,15 @@ impl TailHash {
     /// With a key of its own, from what seeds the standard library's maps.
     pub(super) fn random() -> Self {
         let source = RandomState::new();
+        Self::keyed(|number| source.hash_one(number))
+    }
+
+    /// With the words of a key that `key` gives for 1, 2, and so on.
+    pub(super) fn keyed(key: impl Fn(u64) -> u64) -> Self {
         let mut counter = 0_u64;
         let mut next = || {
             counter += 1;
-            source.hash_one(counter)
+            key(counter)
         };
         Self {
             keys: std::array::from_fn(|_| next()),

@@ -80,7 +80,7 @@ impl fmt::Display for Rate {
 }
 
 #[cfg(test)]
-#[cfg(not(loom))]
+#[cfg(not(bartizan_loom))]
 mod tests {
     use proptest::prelude::*;
 

@@ -15,12 +15,12 @@ pub(super) const WAYS: usize = 7;
 #[repr(align(128))]
 pub(super) struct Line(Mutex<Slots>);
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, bartizan_loom)))]
 const _: () = assert!(size_of::<Line>() == 128);
 
 /// How often a lock that is taken is looked at again before its thread goes to sleep. The model
 /// checker needs no more than one look to try it.
-const LOOKS: u32 = if cfg!(loom) { 1 } else { 5 };
+const LOOKS: u32 = if cfg!(all(test, bartizan_loom)) { 1 } else { 5 };
 
 /// How long the first pause between two looks is; each is twice as long as the one before. To
 /// look takes the line away from whoever works on it, which is worth several turns of work.
