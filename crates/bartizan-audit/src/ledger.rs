@@ -4,6 +4,8 @@ mod buffer;
 mod config;
 mod intake;
 mod keeper;
+#[cfg(all(test, bartizan_loom))]
+mod model;
 mod receipt;
 mod refusals;
 mod run;
@@ -13,8 +15,7 @@ mod times;
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ use self::spare::Spare;
 use self::times::{Times, nanoseconds};
 use crate::record::{RecoveredRecord, Totals};
 use crate::storage::{Disk, Storage};
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError, wait_timeout};
 use crate::writer::{OpenError, Writer};
 
 pub(crate) use self::buffer::NotTaken;
@@ -294,6 +296,15 @@ impl Shared {
         self.begun.load(Ordering::Acquire) == buffer.ended() || self.is_over()
     }
 
+    /// Lets go of the buffer until somebody wakes the writer, for at most so long.
+    fn doze<'s>(
+        &'s self,
+        buffer: MutexGuard<'s, Buffer>,
+        pause: Duration,
+    ) -> MutexGuard<'s, Buffer> {
+        wait_timeout(&self.wake, &self.buffer, buffer, pause)
+    }
+
     /// Waits before the storage is tried again. Says whether it is to be tried: not once the run
     /// has to end.
     fn pause(&self, pause: Duration) -> bool {
@@ -302,8 +313,7 @@ impl Shared {
         if buffer.closing && self.is_over() {
             return false;
         }
-        let waited = self.wake.wait_timeout(buffer, pause);
-        drop(waited.unwrap_or_else(PoisonError::into_inner).0);
+        drop(self.doze(buffer, pause));
         true
     }
 

@@ -177,6 +177,7 @@ mod segment;
 mod service;
 mod sink;
 mod storage;
+mod sync;
 mod tail;
 mod tile;
 mod verify;

@@ -54,6 +54,12 @@ struct Losses {
     durable: u64,
 }
 
+impl Losses {
+    fn total(self) -> u64 {
+        self.lossy + self.buffered + self.durable
+    }
+}
+
 /// What the writer took out of the buffer.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -215,6 +221,16 @@ impl Buffer {
     pub(super) fn totals(&self) -> Totals {
         self.totals
     }
+
+    /// As [`totals`](Self::totals), without what no record of losses tells of yet.
+    pub(super) fn told(&self) -> Totals {
+        let untold = self.losses.total();
+        Totals {
+            accepted: self.totals.accepted - untold,
+            lost: self.totals.lost - untold,
+            ..self.totals
+        }
+    }
 }
 
 #[cfg(test)]
@@ -327,6 +343,25 @@ mod tests {
             }
         }
         assert_eq!(counted, 499 * 20, "exactly");
+    }
+
+    #[test]
+    fn what_comes_behind_the_last_batch_is_not_told_and_still_counted() {
+        let mut buffer = Buffer::new(1000);
+        assert!(buffer.push(&frame(2), Durability::Buffered).is_ok());
+        buffer.closed = true;
+        assert!(buffer.push(&frame(2), Durability::Lossy).is_err());
+        let mut batch = Batch::default();
+        buffer.take(&mut batch, 5);
+        assert_eq!(
+            buffer.told(),
+            buffer.totals(),
+            "the batch tells of the loss"
+        );
+        assert!(buffer.push(&frame(2), Durability::Durable).is_err());
+        let (told, totals) = (buffer.told(), buffer.totals());
+        assert_eq!((told.accepted, told.lost), (2, 1));
+        assert_eq!((totals.accepted, totals.lost), (3, 2));
     }
 
     #[test]

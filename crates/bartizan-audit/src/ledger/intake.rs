@@ -1,7 +1,6 @@
 //! How events get into the ledger: what the threads of requests call.
 
 use std::net::IpAddr;
-use std::sync::atomic::Ordering;
 
 use bartizan_core::{Clock, MonotonicTime};
 
@@ -11,6 +10,7 @@ use super::receipt::Receipt;
 use super::times::nanoseconds;
 use crate::record::{Durability, Record};
 use crate::segment::put_frame;
+use crate::sync::Ordering;
 
 /// A request that has begun.
 #[derive(Clone, Copy, Debug)]

@@ -1,11 +1,10 @@
 //! Waiting until a batch is durable.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::Ledger;
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// Who waits for which batch. Batches become durable in order, and at most two are under way, so
 /// that two lists do.
@@ -35,7 +34,7 @@ impl Waiters {
         }
     }
 
-    fn poll(&self, batch: u64, place: &mut Option<usize>, cx: &Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&self, batch: u64, place: &mut Option<usize>, cx: &Context<'_>) -> Poll<()> {
         if self.is_done(batch) {
             return Poll::Ready(());
         }

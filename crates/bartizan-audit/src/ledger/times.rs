@@ -1,9 +1,10 @@
 //! What a moment of the monotonic clock is on the wall clock.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bartizan_core::{Clock, MonotonicTime};
+
+use crate::sync::{AtomicU64, Ordering};
 
 /// For how long the wall clock is not looked at again, in nanoseconds: how late a jump of it is
 /// noticed.
