@@ -100,6 +100,11 @@ impl YamlError {
             problem: problem.into(),
         }
     }
+
+    /// No conversion, which would show the scanner's error to users.
+    fn scanned(error: &ScanError) -> Self {
+        Self::new(error.marker().line(), error.info())
+    }
 }
 
 impl fmt::Display for YamlError {
@@ -109,12 +114,6 @@ impl fmt::Display for YamlError {
 }
 
 impl std::error::Error for YamlError {}
-
-impl From<ScanError> for YamlError {
-    fn from(error: ScanError) -> Self {
-        Self::new(error.marker().line(), error.info())
-    }
-}
 
 /// Reads all documents of a text of at most 4 MiB, nested at most 64 deep.
 ///
@@ -141,7 +140,7 @@ pub fn parse(text: &str) -> Result<Vec<Node>, YamlError> {
     }
     let mut reader = Reader::default();
     for event in Parser::new_from_str(text) {
-        let (event, span) = event?;
+        let (event, span) = event.map_err(|error| YamlError::scanned(&error))?;
         reader.take(event, span.start.line())?;
     }
     Ok(reader.documents)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::command::Command;
 use crate::matrix::{each_feature_alone, with_all_features};
+use crate::packed::pack;
 use crate::run::{Action, Step};
 use crate::workspace::{Member, Workspace};
 
@@ -26,6 +27,7 @@ fn plan(workspace: &Workspace, nextest: bool, vectors: PathBuf) -> Vec<Step> {
     };
     vec![
         commands("fmt", fmt(workspace)),
+        commands("package", package(workspace)),
         commands("clippy", clippy(workspace)),
         commands("test", vec![Command::cargo(["test", "--workspace"])]),
         commands("features", each_feature_alone(workspace)),
@@ -72,6 +74,12 @@ fn fmt(workspace: &Workspace) -> Vec<Command> {
         ]));
     }
     commands
+}
+
+/// Packs what is published, without building it: seconds, and most of what can be wrong.
+fn package(workspace: &Workspace) -> Vec<Command> {
+    let quickly = ["--no-verify", "--exclude-lockfile", "--allow-dirty"];
+    vec![pack(workspace).args(quickly)]
 }
 
 fn clippy(workspace: &Workspace) -> Vec<Command> {
@@ -176,6 +184,7 @@ mod tests {
             names,
             [
                 "fmt",
+                "package",
                 "clippy",
                 "test",
                 "features",

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::command::Command;
-use crate::packed::{self, PACKAGES};
+use crate::packed;
 use crate::run::{Action, Step};
 use crate::workspace::Workspace;
 
@@ -139,11 +139,7 @@ impl Planner<'_> {
 
     /// Packs everything that is published, and builds each package from what is in it.
     fn package(&self) -> Action {
-        let package = Command::cargo(["package", "--workspace", "--target-dir", PACKAGES]);
-        // Packages that are not published may name each other, but no registry will have them.
-        let others = self.workspace.members.iter().filter(|it| !it.published);
-        let package = others.fold(package, |it, member| it.args(["--exclude", &member.name]));
-        Action::Commands(vec![package])
+        Action::Commands(vec![packed::pack(self.workspace)])
     }
 
     /// Runs the tests that are in the packages, beside nothing else of this repository.

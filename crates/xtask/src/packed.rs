@@ -6,15 +6,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::command::Command;
 use crate::workspace::{Member, Workspace};
 
 /// Where cargo packs, and builds what it packed.
-pub const PACKAGES: &str = "target/deep/package";
+const PACKAGES: &str = "target/deep/package";
 
 /// The folder into which cargo unpacks, relative to the root.
 #[must_use]
 pub fn folder() -> PathBuf {
     Path::new(PACKAGES).join("package")
+}
+
+/// Packs what is published. Packages that are not may name each other, but no registry will have
+/// them.
+#[must_use]
+pub fn pack(workspace: &Workspace) -> Command {
+    let pack = Command::cargo(["package", "--workspace", "--target-dir", PACKAGES]);
+    let others = workspace.members.iter().filter(|it| !it.published);
+    others.fold(pack, |it, member| it.args(["--exclude", &member.name]))
 }
 
 /// Makes one workspace of the unpacked packages that are published, in which they find each other
@@ -66,6 +76,23 @@ fn manifest(members: &[&Member]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_published_is_not_packed() {
+        let member = |name: &str, published| Member {
+            name: name.to_owned(),
+            published,
+            ..Member::default()
+        };
+        let workspace = Workspace {
+            members: vec![member("a", true), member("xtask", false)],
+            ..Workspace::default()
+        };
+        assert_eq!(
+            pack(&workspace).to_string(),
+            "cargo package --workspace --target-dir target/deep/package --exclude xtask"
+        );
+    }
 
     #[test]
     fn packages_find_each_other() {
