@@ -170,7 +170,7 @@ impl PostgresKeys {
             Ok(done)
         });
         done.await.unwrap_or_else(|_| {
-            let late = format_args!("no answer of the database within {deadline:?}");
+            let late = format!("no answer of the database within {deadline:?}");
             Err(KeySourceError::new(late))
         })
     }
@@ -225,7 +225,7 @@ impl KeySource for PostgresKeys {
             let query = format!("select {COLUMNS} from bartizan_api_keys limit $1");
             let rows = client.query_typed(&query, &[(&limit, Type::INT8)]).await?;
             if rows.len() > most {
-                let many = format_args!("more than {most} keys");
+                let many = format!("more than {most} keys");
                 return Err(KeySourceError::new(many).into());
             }
             let (mut records, mut ignored) = (Vec::with_capacity(rows.len()), Vec::new());

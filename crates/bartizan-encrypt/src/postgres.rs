@@ -186,7 +186,7 @@ async fn within<T>(
     work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
     timeout(deadline, work).await.unwrap_or_else(|_| {
-        let late = format_args!("no answer of the database within {deadline:?}");
+        let late = format!("no answer of the database within {deadline:?}");
         Err(StoreError::new(late))
     })
 }

@@ -113,11 +113,11 @@ async fn insert(client: &mut Client, origin: &str, rows: &Rows<'_>) -> Result<()
         let missing: i64 = row.map_or(0, |row| row.get("missing"));
         // Dropped, a transaction is undone.
         if let Some(index) = other {
-            let message = format_args!("the table has another entry {index} of {origin}");
+            let message = format!("the table has another entry {index} of {origin}");
             return Err(SinkError::new(SinkErrorKind::Conflict, message));
         }
         if missing > 0 {
-            let message = format_args!("the table did not take {missing} rows");
+            let message = format!("the table did not take {missing} rows");
             return Err(SinkError::new(SinkErrorKind::Refused, message));
         }
     }

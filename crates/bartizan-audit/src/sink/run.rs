@@ -107,7 +107,7 @@ impl Run {
         let deadline = self.settings.deadline;
         let delivering = self.sink.deliver(Batch::new(tail.origin(), entries));
         let answer = timeout(deadline, delivering).await.unwrap_or_else(|_| {
-            let late = format_args!("no answer within {deadline:?}");
+            let late = format!("no answer within {deadline:?}");
             Err(SinkError::new(SinkErrorKind::Unavailable, late))
         });
         let accepted = match answer {

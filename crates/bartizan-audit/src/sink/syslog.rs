@@ -88,7 +88,7 @@ impl SyslogSink {
         }
         let connecting = timeout(CONNECT_TIMEOUT, self.connect());
         let mut stream = connecting.await.unwrap_or_else(|_| {
-            let late = format_args!("no connection to {} in time", self.receiver.host);
+            let late = format!("no connection to {} in time", self.receiver.host);
             Err(SinkError::new(SinkErrorKind::Unavailable, late))
         })?;
         stream.write_all(&frames).await?;

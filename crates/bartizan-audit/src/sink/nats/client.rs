@@ -53,7 +53,7 @@ impl Client {
     pub(super) async fn connect(server: &Address, settings: &Settings) -> Result<Self, SinkError> {
         let connecting = timeout(CONNECT_TIMEOUT, Self::introduce(server, settings));
         connecting.await.unwrap_or_else(|_| {
-            let late = format_args!("no connection to {} in time", server.host);
+            let late = format!("no connection to {} in time", server.host);
             Err(SinkError::new(SinkErrorKind::Unavailable, late))
         })
     }
@@ -138,8 +138,8 @@ impl Client {
         let total = headers + payload;
         if total > self.max_payload {
             let most = self.max_payload;
-            let text = format_args!("a message has {total} bytes, the server takes {most}");
-            return Err(refused(&text.to_string()));
+            let text = format!("a message has {total} bytes, the server takes {most}");
+            return Err(refused(&text));
         }
         let Message { subject, .. } = message;
         let (inbox, number) = (&self.inbox, self.sent);

@@ -112,7 +112,7 @@ pub(crate) fn acknowledged(message: &[u8], headers: usize) -> Result<(), SinkErr
                 500.. => SinkErrorKind::Unavailable,
                 _ => SinkErrorKind::Refused,
             };
-            let text = format_args!("{}: {}", refusal.err_code, refusal.description);
+            let text = format!("{}: {}", refusal.err_code, refusal.description);
             Err(SinkError::new(kind, text))
         }
     }
