@@ -28,6 +28,8 @@ use tower::ServiceBuilder;
 pub use self::config::Config;
 pub use self::records::Records;
 
+/// How large the files of the log are: small ones are verified sooner, and copied away sooner.
+const SEGMENT: u64 = 8 * 1024 * 1024;
 /// How many sessions may be signed out of before their tokens have expired.
 const SIGNED_OUT: usize = 100_000;
 
@@ -56,7 +58,9 @@ pub async fn run(
         .with_context(|| format!("cannot listen on {}", config.listen))?;
 
     // What happened: one record per request. Nothing is done to keys before it is on the disk.
-    let ledger = Ledger::builder(&config.audit, "customers.example/audit").open()?;
+    let ledger = Ledger::builder(&config.audit, "customers.example/audit")
+        .with_segment_bytes(SEGMENT)
+        .open()?;
     let keys = Rule::metadata().add_template("/customers/{id}/key");
     let log =
         AuditConfig::builder(ledger.clone()).add_rule(keys.with_durability(Durability::Durable));

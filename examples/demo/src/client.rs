@@ -15,6 +15,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use payments::proto::ChargeRequest;
 use payments::proto::payments_client::PaymentsClient;
+use tokio::net::TcpStream;
 use tonic::transport::Endpoint;
 use tonic_types::StatusExt as _;
 
@@ -174,16 +175,35 @@ fn said(headers: &HeaderMap, body: &serde_json::Value) -> String {
         ("erased", "erased "),
         ("signed_out", "goodbye "),
         ("customer", "hello "),
+        ("address", "listed at "),
         ("state", ""),
     ] {
         if let Some(value) = text(member) {
             return format!("{before}{value}");
         }
     }
+    if let Some(instances) = body.get("instances") {
+        let first = instances.get(0).and_then(|value| value.as_str());
+        return format!("found at {}", first.unwrap_or("no address"));
+    }
     match body.get("card") {
         Some(card) => format!("card {card}"),
         None => "no card".to_owned(),
     }
+}
+
+/// Asks in the clear, as a prober does, and gives the text of the answer.
+pub(crate) async fn probe(address: SocketAddr, path: &str) -> Result<(String, String), BoxError> {
+    let stream = TokioIo::new(TcpStream::connect(address).await?);
+    let (mut sender, connection) = http1::handshake(stream).await?;
+    tokio::spawn(connection);
+    let request = Request::get(path).header("host", "localhost");
+    let response = sender
+        .send_request(request.body(Full::<Bytes>::default())?)
+        .await?;
+    let answer = response.status().as_str().to_owned();
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok((answer, String::from_utf8_lossy(&body).into_owned()))
 }
 
 /// Calls payments over a connection of its own.

@@ -1,15 +1,20 @@
 //! The requests, and what each must get.
 
 mod certificates;
+mod changes;
+mod command;
 mod fields;
 mod file;
 mod fleet;
 mod flood;
+mod gateway;
 mod keys;
 mod limits;
 mod log;
 mod partners;
+mod registry;
 mod tokens;
+mod witness;
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -23,9 +28,12 @@ use tokio::net::TcpStream;
 use crate::client::{Got, HttpCall, dial_payments, grpc, http};
 use crate::scene::{CARD, Dialler, Scene};
 
+pub(crate) use self::command::find as command;
+
 /// One request of the demo.
 pub(crate) struct Row {
-    pub(crate) group: &'static str,
+    /// What it is about, and why it comes out as it does.
+    pub(crate) group: (&'static str, &'static str),
     pub(crate) request: &'static str,
     /// What must come back: the answer, and the code or what the service says.
     pub(crate) expected: (&'static str, &'static str),
@@ -35,11 +43,16 @@ pub(crate) struct Row {
 /// Collects rows of one group.
 struct Rows<'s> {
     scene: &'s Scene,
-    group: &'static str,
+    group: (&'static str, &'static str),
     rows: Vec<Row>,
 }
 
 impl Rows<'_> {
+    /// Begins a group: what it is about, and why its rows come out as they do.
+    fn group(&mut self, title: &'static str, why: &'static str) {
+        self.group = (title, why);
+    }
+
     fn add(
         &mut self,
         request: &'static str,
@@ -98,7 +111,10 @@ impl Rows<'_> {
 pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     let mut rows = Rows {
         scene,
-        group: "Let through",
+        group: (
+            "Let through",
+            "All layers were asked, and none had anything against it.",
+        ),
         rows: Vec::new(),
     };
     let web = scene.workload("/web")?;
@@ -143,7 +159,10 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
         beside,
     );
 
-    rows.group = "Refused: which workload calls";
+    rows.group(
+        "Refused: which workload calls",
+        "A certificate says so, in the handshake: most of these get no word of HTTP across.",
+    );
     let nobody = scene.dialler(None)?;
     let required = ("TLS alert", "CertificateRequired");
     rows.read("HTTP: no client certificate", required, &nobody, good()?);
@@ -188,7 +207,10 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
 
     keys::add(&mut rows)?;
 
-    rows.group = "Refused: for whom it calls";
+    rows.group(
+        "Refused: for whom it calls",
+        "A token says so. Absent, bad and not to be checked are three answers, each with its code.",
+    );
     rows.read("HTTP: no token", ("401", "jwt.missing"), &web, None);
     let token = scene
         .token()
@@ -274,7 +296,12 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     fleet::add(&mut rows)?;
     fields::add(&mut rows)?;
     file::add(&mut rows)?;
+    changes::add(&mut rows)?;
+    gateway::add(&mut rows)?;
+    registry::add(&mut rows)?;
     log::add(&mut rows);
+    witness::add(&mut rows)?;
+    command::add(&mut rows);
     Ok(rows.rows)
 }
 

@@ -1,8 +1,11 @@
 //! The scene: a CA, an issuer, the services, and the certificates of those who call them.
 
+mod gateway;
 mod invoices;
 mod redis;
+mod registry;
 mod service;
+mod witness;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -21,9 +24,11 @@ use customers::Records;
 use rustls::ClientConfig;
 use tokio::sync::Mutex;
 
+pub(crate) use self::gateway::Gateway;
 pub(crate) use self::invoices::Invoices;
 pub(crate) use self::redis::Redis;
 use self::service::{new_wrapping_key, parse, start, write_secret};
+pub(crate) use self::witness::Neighbour;
 
 /// The origin that clients of customers know it by.
 pub(crate) const ORIGIN: &str = "https://localhost";
@@ -44,6 +49,11 @@ pub(crate) struct Scene {
     pub(crate) payments: SocketAddr,
     pub(crate) customers: SocketAddr,
     pub(crate) invoices: Invoices,
+    pub(crate) registry: SocketAddr,
+    /// Where there is a service in another language to put it in front of.
+    pub(crate) gateway: Option<Arc<Gateway>>,
+    /// Who remembers how far the log of customers went.
+    pub(crate) witness: Neighbour,
     /// What customers has stored, as it is stored.
     pub(crate) records: Records,
     /// Two copies of orders that share limits, where there is a Redis.
@@ -72,6 +82,9 @@ impl Scene {
             "payments",
             "customers",
             "invoices",
+            "registry",
+            "gateway",
+            "witness",
             "web",
             "reports",
         ] {
@@ -147,6 +160,9 @@ impl Scene {
         .await
         .context("customers did not start")?;
         let invoices = Invoices::start(folder, issuer.mint().issuer()).await?;
+        let registry = registry::run(folder).await?;
+        let gateway = Gateway::start(folder, issuer.mint().issuer()).await?;
+        let witness = Neighbour::start(folder, &folder.join("customers-audit")).await?;
 
         let foreign_key = SigningKey::generate(SigningAlgorithm::Rs256, "key-1")?;
         let issuer = Arc::new(issuer);
@@ -160,6 +176,9 @@ impl Scene {
             payments,
             customers,
             invoices,
+            registry,
+            gateway: gateway.map(Arc::new),
+            witness,
             records,
             fleet,
         })
@@ -236,11 +255,36 @@ impl Scene {
                 "axum, HTTP; admits web, a partner's billing, and the edge proxy",
                 self.customers,
             ),
+            (
+                "invoices",
+                "axum, HTTP; all of its security is one file",
+                self.invoices.address,
+            ),
+            (
+                "registry",
+                "axum, HTTP; tells workloads where others are",
+                self.registry,
+            ),
         ] {
             let _ = writeln!(
                 text,
                 "  {what:<9} {whence:<17} {whom}",
                 whence = whence.to_string()
+            );
+        }
+        let _ = match &self.gateway {
+            Some(gateway) => writeln!(
+                text,
+                "  {:<9} {:<17} in front of a service in Python",
+                "gateway",
+                gateway.requests.to_string()
+            ),
+            None => writeln!(text, "  python3 is not installed: nothing about a gateway"),
+        };
+        if crate::rows::command().is_none() {
+            let _ = writeln!(
+                text,
+                "  the command bartizan is not built (cargo build -p bartizan-cli): nothing from it"
             );
         }
         let _ = match &self.fleet {

@@ -6,17 +6,17 @@ use std::time::Duration;
 use crate::client::Got;
 use crate::rows::Row;
 
-// 118 columns in all.
+// 120 columns in all.
 const REQUEST: usize = 42;
 const ANSWER: usize = 15;
-const DECIDED: usize = 12;
-const CODE: usize = 27;
+const DECIDED: usize = 11;
+const CODE: usize = 30;
 
 /// Sends every request, prints a line for each, and gives the number of deviations.
 pub(crate) async fn show(rows: Vec<Row>) -> io::Result<usize> {
     let paint = Paint::for_stdout();
     let mut out = stdout();
-    let (mut sent, mut deviations, mut group) = (0, 0, "");
+    let (mut sent, mut deviations, mut group) = (0, 0, ("", ""));
     let head = format!(
         "    {:<REQUEST$}{:<ANSWER$}{:<ANSWER$}{:<DECIDED$}{:<CODE$}{:>7}",
         "request", "expected", "got", "decided by", "code, or what was said", "time"
@@ -25,7 +25,8 @@ pub(crate) async fn show(rows: Vec<Row>) -> io::Result<usize> {
     for row in rows {
         if row.group != group {
             group = row.group;
-            writeln!(out, "\n  {}", paint.bold(group))?;
+            let (title, why) = group;
+            writeln!(out, "\n  {}\n  {}", paint.bold(title), paint.dim(why))?;
         }
         let got = row.send.await;
         let (answer, said) = row.expected;
@@ -69,13 +70,21 @@ pub(crate) async fn show(rows: Vec<Row>) -> io::Result<usize> {
 fn decided_by(got: &Got) -> &str {
     match (got.answer.as_str(), got.said.split_once('.')) {
         ("TLS alert" | "200, then end", _) => "handshake",
+        ("refused", _) => "check",
+        ("delivered", _) => "sink",
+        ("cosigned" | "not cosigned", _) => "witness",
+        ("exit 0" | "exit 1", _) => "command",
         ("200 and 429" | "401, then 429", _) => "ratelimit",
         ("intact" | "incomplete" | "tampered", _) => "verifier",
         ("200" | "gRPC 0", _) => "all passed",
         ("not connected", _) => "connector",
-        (_, Some((layer @ ("mtls" | "jwt" | "apikey" | "authz" | "ratelimit" | "encrypt"), _))) => {
-            layer
-        }
+        (
+            _,
+            Some((
+                layer @ ("mtls" | "jwt" | "apikey" | "authz" | "ratelimit" | "encrypt" | "gateway"),
+                _,
+            )),
+        ) => layer,
         (_, Some(("context", _))) => "stack",
         (_, Some(("route", _))) => "route",
         (_, Some(_)) => "handler",

@@ -19,7 +19,10 @@ const PAUSE: Duration = Duration::from_millis(10);
 const FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 
 pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
-    rows.group = "While certificates change";
+    rows.group(
+        "While certificates change",
+        "New ones are followed without a lost request; a revoked one ends what it has opened.",
+    );
     let scene = rows.scene;
     let token = scene.customer_token().sign()?;
     let visit = Visit {

@@ -10,7 +10,10 @@ use crate::client::{Got, HttpCall, http};
 use crate::scene::{CARD, Scene};
 
 pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
-    rows.group = "Card numbers: sealed, shown to whom they concern, forgotten";
+    rows.group(
+        "Card numbers: sealed, shown to whom they concern, forgotten",
+        "The service stores what it cannot read; a token's scopes say how much is shown.",
+    );
     let (scene, customers) = (rows.scene, rows.scene.customers);
     let web = scene.workload("/web")?;
     let scoped = |scope: &str| scene.customer_token().scope(scope).sign().map(Some);

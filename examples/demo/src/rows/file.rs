@@ -6,7 +6,10 @@ use super::Rows;
 use crate::client::HttpCall;
 
 pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
-    rows.group = "What one file says: tokens, API keys, rules, an exemption";
+    rows.group(
+        "What one file says: tokens, API keys, rules, an exemption",
+        "No line of Rust says any of this: examples/invoices/invoices.toml does.",
+    );
     let (scene, invoices) = (rows.scene, &rows.scene.invoices);
     let web = scene.workload("/web")?;
     let token = scene
@@ -79,7 +82,7 @@ pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
         ),
         (
             "HTTP: a detour through health",
-            ("401", "jwt.missing"),
+            ("400", "route.ambiguous_path"),
             HttpCall::get("/healthz/../invoices/7"),
         ),
     ] {

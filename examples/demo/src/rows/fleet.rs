@@ -20,7 +20,10 @@ pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
     let Some(fleet) = rows.scene.fleet.clone() else {
         return Ok(());
     };
-    rows.group = "While two copies of orders share their limits";
+    rows.group(
+        "While two copies of orders share their limits",
+        "Through Redis while it is there, and by an equal share each while it is not.",
+    );
     let web = rows.scene.workload("/web")?;
     let shared = ("200 and 429", "one limit for both");
 

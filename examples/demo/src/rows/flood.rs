@@ -24,7 +24,10 @@ const RATE: f64 = 50.0;
 const GUESS: f64 = 20.0;
 
 pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
-    rows.group = "While thousands of addresses are made up";
+    rows.group(
+        "While thousands of addresses are made up",
+        "Who is no trusted proxy is believed about no address, and a whole IPv6 network is one.",
+    );
     let (scene, customers) = (rows.scene, rows.scene.customers);
     let guess = scene.customer_token().audience("guessed").sign()?;
     let good = scene.customer_token().sign()?;

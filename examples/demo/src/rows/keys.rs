@@ -11,7 +11,10 @@ use crate::client::{Got, HttpCall, http};
 const FLOOD: usize = 50;
 
 pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
-    rows.group = "While the issuer's keys change";
+    rows.group(
+        "While the issuer's keys change",
+        "Keys are fetched ahead and kept; who makes up identifiers causes no second fetch.",
+    );
     let (scene, web) = (rows.scene, rows.scene.workload("/web")?);
     let orders = scene.orders;
     let read = move |token: String| {

@@ -16,7 +16,10 @@ const SEGMENT: &str = "000000000000.segment";
 const FRAME_HEAD: usize = 13;
 
 pub(super) fn add(rows: &mut Rows<'_>) {
-    rows.group = "The log of customers";
+    rows.group(
+        "The log of customers",
+        "Each record is a leaf of a signed Merkle tree: whatever is done to a copy is found.",
+    );
     let folder = rows.scene.folder.join("customers-audit");
     let copies = rows.scene.folder.clone();
 
@@ -78,12 +81,7 @@ fn verify_tampered(
     copy: PathBuf,
     tamper: fn(&mut Vec<u8>, &[StoredEntry]) -> Option<()>,
 ) -> Result<(String, String), BoxError> {
-    let _ = fs::remove_dir_all(&copy);
-    fs::create_dir_all(&copy)?;
-    for file in fs::read_dir(log)? {
-        let file = file?;
-        fs::copy(file.path(), copy.join(file.file_name()))?;
-    }
+    self::copy(log, &copy)?;
     let mut reader = LedgerReader::open(&copy)?;
     let before = Verifier::new().allow_running().run(&copy)?;
     if before.verdict() != Verdict::Intact {
@@ -106,6 +104,19 @@ fn verify_tampered(
     Ok((verdict(found.verdict()), said.to_owned()))
 }
 
+/// Copies a log as it is at this moment, in place of an earlier copy.
+pub(super) fn copy(log: &Path, copy: &Path) -> std::io::Result<()> {
+    let _ = fs::remove_dir_all(copy);
+    fs::create_dir_all(copy)?;
+    for file in fs::read_dir(log)? {
+        let file = file?;
+        if file.file_type()?.is_file() {
+            fs::copy(file.path(), copy.join(file.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Where an entry stands in its segment.
 fn place(segment: &[u8], entry: &StoredEntry) -> Option<usize> {
     let bytes = &entry.bytes;
@@ -114,7 +125,7 @@ fn place(segment: &[u8], entry: &StoredEntry) -> Option<usize> {
         .position(|window| window == bytes)
 }
 
-fn verdict(verdict: Verdict) -> String {
+pub(super) fn verdict(verdict: Verdict) -> String {
     match verdict {
         Verdict::Intact => "intact",
         Verdict::Incomplete => "incomplete",

@@ -4,7 +4,10 @@ use super::Rows;
 use crate::client::HttpCall;
 
 pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
-    rows.group = "Whose word counts: partners and proxies";
+    rows.group(
+        "Whose word counts: partners and proxies",
+        "Each authority vouches for its own names, and a proxy is believed by name alone.",
+    );
     let (scene, customers) = (rows.scene, rows.scene.customers);
     let read = |token: String| HttpCall::get("/customers/7").token(Some(token));
     let good = scene.customer_token().sign()?;

@@ -9,7 +9,10 @@ use crate::client::{HttpCall, http};
 use crate::scene::ORIGIN;
 
 pub(super) fn add(rows: &mut Rows<'_>) -> anyhow::Result<()> {
-    rows.group = "Stolen and spent: tokens bound to their owner";
+    rows.group(
+        "Stolen and spent: tokens bound to their owner",
+        "A stolen token lacks the key or the certificate that it was bound to.",
+    );
     let (scene, customers) = (rows.scene, rows.scene.customers);
     let web = scene.workload("/web")?;
     let read = || HttpCall::get("/customers/7");

@@ -1,7 +1,7 @@
 //! The service whose security is one file, and the keys that programs call it with.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use bartizan_apikey::{KeyFile, KeyFormat, KeyRecord, NewKey, Peppers};
@@ -14,6 +14,8 @@ const FILE: &str = include_str!("../../../invoices/invoices.toml");
 
 /// Where invoices listens, and what opens it.
 pub(crate) struct Invoices {
+    /// The file, as it was written for this run.
+    pub(crate) file: PathBuf,
     pub(crate) address: SocketAddr,
     /// The key of the program `reports`.
     pub(crate) key: String,
@@ -48,12 +50,16 @@ impl Invoices {
         let file = folder.join("invoices.toml");
         let text = FILE
             .replace("127.0.0.1:8447", "127.0.0.1:0")
-            .replace("https://127.0.0.1:8445", issuer);
+            .replace("https://127.0.0.1:8445", issuer)
+            // Looked at more often than people would wait.
+            .replace("[listener]", "reload_interval = \"200ms\"\n\n[listener]");
         std::fs::write(&file, text)?;
+        let read = file.clone();
         let address =
-            start(|ready| async move { invoices::run(&file, ready, std::future::pending()).await });
+            start(|ready| async move { invoices::run(&read, ready, std::future::pending()).await });
         let address = address.await.context("invoices did not start")?;
         Ok(Self {
+            file,
             address,
             key,
             revoked,

@@ -1,7 +1,6 @@
 //! Starting services, and writing what they read.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use bartizan_encrypt::KeyBytes;
@@ -28,11 +27,12 @@ pub(super) fn parse<C: clap::Parser>(flags: &[(&str, OsString)]) -> C {
     C::parse_from(std::iter::once("demo".into()).chain(words))
 }
 
-/// Runs a service in the background, and gives its address once it listens.
-pub(super) async fn start<R>(
-    run: impl FnOnce(Box<dyn FnOnce(SocketAddr) + Send>) -> R,
-) -> anyhow::Result<SocketAddr>
+/// Runs a service in the background, and gives its address, or addresses, once it listens.
+pub(super) async fn start<A, R>(
+    run: impl FnOnce(Box<dyn FnOnce(A) + Send>) -> R,
+) -> anyhow::Result<A>
 where
+    A: Send + 'static,
     R: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
     let (sender, address) = oneshot::channel();
