@@ -59,6 +59,7 @@ pub fn steps(workspace: &Workspace, missing: Missing) -> Vec<Step> {
         step("loom", planner.loom()),
         step("miri", planner.miri()),
         step("fleet", planner.fleet()),
+        step("soak", planner.soak()),
         step("coverage", planner.coverage()),
         step("mutants", planner.mutants()),
         step("fuzz", planner.fuzz()),
@@ -202,6 +203,12 @@ impl Planner<'_> {
         let minutes = ["redis", "--test", "redis", "--", "--ignored", "--nocapture"];
         let test = Command::cargo(test).args(minutes);
         Action::Commands(vec![test.with_variable("BARTIZAN_REQUIRE_SERVERS", "1")])
+    }
+
+    /// A whole service under load and faults, and every request reconciled with its ledger.
+    fn soak(&self) -> Action {
+        let run = ["run", "--release", "--package", "soak", "--", "--minutes"];
+        Action::Commands(vec![Command::cargo(run).args(["10"])])
     }
 
     fn coverage(&self) -> Action {
