@@ -1,10 +1,14 @@
 //! JSON read once and strictly: no member twice, no deep nesting, no trailing bytes.
 
+mod members;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+
+pub(crate) use self::members::{Members, read_members};
 
 /// How deep objects and lists may nest, the outermost counted as one.
 ///

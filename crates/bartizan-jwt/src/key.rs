@@ -1,26 +1,23 @@
 //! One verification key, checked when it is loaded and prepared once.
 
+mod parts;
+mod thumbprint;
+
 use std::fmt;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
 use serde_json::{Map, Value};
 
 use crate::algorithm::{Algorithm, AlgorithmSet, Primitive};
 use crate::base64url;
+use crate::crypto::hmac;
 use crate::crypto::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
-use crate::crypto::{self, digest, hmac};
 use crate::ed25519;
 use crate::error::ConfigError;
 use crate::header::MAX_KEY_ID;
+use crate::key::parts::{load_point, load_rsa, may_verify};
 
-/// 8192 bits: ring verifies no longer ones, and a longer one would let whoever writes the key set
-/// decide how long a request takes.
-const MAX_RSA_BYTES: usize = 1024;
-
-/// [RFC 7518 §3.3] asks for 2048 bits or more.
-///
-/// [RFC 7518 §3.3]: https://www.rfc-editor.org/rfc/rfc7518#section-3.3
-const MIN_RSA_BITS: usize = 2048;
+pub use self::thumbprint::Thumbprint;
 
 /// A key of an issuer that was found fit to verify signatures: a public key, or a
 /// [`SharedSecret`](crate::SharedSecret).
@@ -43,13 +40,6 @@ enum Material {
     /// An uncompressed point, or an Ed25519 public key.
     Whole(Box<[u8]>),
 }
-
-/// The SHA-256 thumbprint of a public key ([RFC 7638]): the same key has the same one under any
-/// name. That of a secret is drawn at random when it is loaded, so that it tells nothing of it.
-///
-/// [RFC 7638]: https://www.rfc-editor.org/rfc/rfc7638#section-3
-#[derive(Clone, Copy, Eq, Hash, PartialEq)]
-pub struct Thumbprint([u8; 32]);
 
 /// What is wrong, or only odd, with a key of a set.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -104,12 +94,12 @@ impl VerificationKey {
                 least,
             });
         }
-        let thumbprint = crypto::random_bytes().ok_or(ConfigError::NoRandomness)?;
+        let thumbprint = Thumbprint::random().ok_or(ConfigError::NoRandomness)?;
         Ok(Self {
             key_id: None,
             algorithms: AlgorithmSet::one(algorithm),
             material: Material::Secret(Box::new(hmac::Key::new(mac, secret))),
-            thumbprint: Thumbprint(thumbprint),
+            thumbprint,
         })
     }
 
@@ -161,7 +151,7 @@ impl VerificationKey {
                 (
                     Material::Rsa(key),
                     AlgorithmSet::RSA,
-                    thumbprint(&canonical),
+                    Thumbprint::of(&canonical),
                 )
             }
             AlgorithmParameters::EllipticCurve(ec) => {
@@ -173,7 +163,7 @@ impl VerificationKey {
                 let point = load_point(algorithm, &ec.x, &ec.y, check)?;
                 let canonical = [("crv", name), ("kty", "EC"), ("x", &*ec.x), ("y", &*ec.y)];
                 let set = AlgorithmSet::one(algorithm);
-                (Material::Whole(point), set, thumbprint(&canonical))
+                (Material::Whole(point), set, Thumbprint::of(&canonical))
             }
             AlgorithmParameters::OctetKeyPair(okp) => {
                 if okp.curve != EllipticCurve::Ed25519 {
@@ -183,7 +173,7 @@ impl VerificationKey {
                 ed25519::check_public_key(&key, check)?;
                 let canonical = [("crv", "Ed25519"), ("kty", "OKP"), ("x", &*okp.x)];
                 let set = AlgorithmSet::one(Algorithm::EdDsa);
-                (Material::Whole(key.into()), set, thumbprint(&canonical))
+                (Material::Whole(key.into()), set, Thumbprint::of(&canonical))
             }
             _ => return Err(KeyProblem::Unsupported),
         };
@@ -255,117 +245,6 @@ pub(crate) enum Purpose {
 pub(crate) enum PointCheck {
     Now,
     WhenUsed,
-}
-
-/// Whether `use` and `key_ops` let the key verify ([RFC 7517 §4.2], [§4.3]).
-///
-/// [RFC 7517 §4.2]: https://www.rfc-editor.org/rfc/rfc7517#section-4.2
-/// [§4.3]: https://www.rfc-editor.org/rfc/rfc7517#section-4.3
-fn may_verify(jwk: &Jwk, purpose: Purpose) -> bool {
-    let by_use = jwk.common.public_key_use.as_ref();
-    let by_operations = jwk.common.key_operations.as_ref();
-    let is_for_purpose = match purpose {
-        Purpose::Signature => by_use.is_none_or(|stated| *stated == PublicKeyUse::Signature),
-        // A bundle holds keys of X.509 authorities as well, so that a key has to say what it is.
-        Purpose::Svid => {
-            matches!(by_use, Some(PublicKeyUse::Other(stated)) if stated == "jwt-svid")
-        }
-    };
-    is_for_purpose && by_operations.is_none_or(|list| list.contains(&KeyOperations::Verify))
-}
-
-/// ring checks length and parity only when it verifies, and rounds the length up to whole bytes.
-fn load_rsa(n: &str, e: &str) -> Result<RsaPublicKeyComponents<Box<[u8]>>, KeyProblem> {
-    let n = base64url::decode(n.as_bytes(), MAX_RSA_BYTES).ok_or(KeyProblem::RsaModulus)?;
-    let e = base64url::decode(e.as_bytes(), 5).ok_or(KeyProblem::RsaExponent)?;
-    let bits = n
-        .first()
-        .map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
-    // A leading zero byte is not how RFC 7518 §6.3.1.1 writes a number.
-    let has_leading_zero = |number: &[u8]| number.first().is_none_or(|first| *first == 0);
-    let is_odd = |number: &[u8]| number.last().is_some_and(|last| last & 1 == 1);
-    if has_leading_zero(&n) || bits < MIN_RSA_BITS || !is_odd(&n) {
-        return Err(KeyProblem::RsaModulus);
-    }
-    let exponent = e
-        .iter()
-        .fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
-    if has_leading_zero(&e) || !is_odd(&e) || !(3..1 << 33).contains(&exponent) {
-        return Err(KeyProblem::RsaExponent);
-    }
-    Ok(RsaPublicKeyComponents {
-        n: n.into(),
-        e: e.into(),
-    })
-}
-
-/// Joins the coordinates to an uncompressed point.
-fn load_point(
-    algorithm: Algorithm,
-    x: &str,
-    y: &str,
-    check: PointCheck,
-) -> Result<Box<[u8]>, KeyProblem> {
-    let length = if algorithm == Algorithm::Es256 {
-        32
-    } else {
-        48
-    };
-    let coordinate = |text: &str| {
-        let bytes = base64url::decode(text.as_bytes(), length).ok_or(KeyProblem::Malformed)?;
-        if bytes.len() == length {
-            Ok(bytes)
-        } else {
-            Err(KeyProblem::PointInvalid)
-        }
-    };
-    let point = [&[4], &*coordinate(x)?, &*coordinate(y)?]
-        .concat()
-        .into_boxed_slice();
-    if check == PointCheck::WhenUsed || crypto::is_point(algorithm, &point) {
-        Ok(point)
-    } else {
-        Err(KeyProblem::PointInvalid)
-    }
-}
-
-/// The members are in the order that RFC 7638 §3.2 asks for, and were decoded before, so that
-/// they hold nothing that JSON would escape.
-fn thumbprint(members: &[(&str, &str)]) -> Thumbprint {
-    let members: Vec<_> = members
-        .iter()
-        .map(|(name, value)| format!("\"{name}\":\"{value}\""))
-        .collect();
-    let document = format!("{{{}}}", members.join(","));
-    let mut bytes = [0; 32];
-    let hash = digest::digest(&digest::SHA256, document.as_bytes());
-    bytes
-        .iter_mut()
-        .zip(hash.as_ref())
-        .for_each(|(to, from)| *to = *from);
-    Thumbprint(bytes)
-}
-
-impl Thumbprint {
-    /// Of what no key signed. No key has it, and so no key set trusts it.
-    pub(crate) const NONE: Self = Self([0; 32]);
-
-    /// The bytes of the hash.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Thumbprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&base64url::encode(&self.0))
-    }
-}
-
-impl fmt::Debug for Thumbprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Thumbprint({self})")
-    }
 }
 
 /// Two are equal if they are the same key under the same name, for the same algorithms.

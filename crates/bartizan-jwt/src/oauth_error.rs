@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Error, MapAccess};
 
-use crate::json::{Names, Skip, Text};
+use crate::json::{self, Text};
 
 /// The error codes of [RFC 6749 §5.2], [RFC 8693 §2.2.2] and [RFC 8707 §2], and two of [RFC 6749
 /// §4.1.2.1] that servers use here as well. What a server says
@@ -59,11 +59,8 @@ impl OAuthError {
 
     /// Reads the code of an error response; `None` if it is none.
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(body).ok()?;
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let stated = deserializer.deserialize_map(CodeVisitor).ok()?;
-        deserializer.end().ok()?;
-        stated
+        let (_, Stated(code)) = json::read_members(body).ok()?;
+        code
     }
 }
 
@@ -73,33 +70,23 @@ impl fmt::Display for OAuthError {
     }
 }
 
-struct CodeVisitor;
+/// What an answer says in `error`.
+#[derive(Default)]
+struct Stated(Option<OAuthError>);
 
-impl<'de> Visitor<'de> for CodeVisitor {
-    type Value = Option<OAuthError>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an error response")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<Self::Value, A::Error> {
-        let (mut names, mut stated) = (Names::default(), None);
-        while let Some(name) = input.next_key_seed(Text)? {
-            let is_error = name == "error";
-            names.add(name)?;
-            if is_error {
-                let text = input.next_value_seed(Text)?;
-                if text.is_empty() {
-                    return Err(A::Error::custom("no code"));
-                }
-                let known = OAuthError::KNOWN.into_iter();
-                let code = known.into_iter().find(|code| code.name() == text);
-                stated = Some(code.unwrap_or(OAuthError::Other));
-            } else {
-                input.next_value_seed(Skip::member())?;
-            }
+impl<'a> json::Members<'a> for Stated {
+    fn take<A: MapAccess<'a>>(&mut self, name: &str, input: &mut A) -> Result<bool, A::Error> {
+        if name != "error" {
+            return Ok(false);
         }
-        Ok(stated)
+        let text = input.next_value_seed(Text)?;
+        if text.is_empty() {
+            return Err(A::Error::custom("no code"));
+        }
+        let known = OAuthError::KNOWN.into_iter();
+        let code = known.into_iter().find(|code| code.name() == text);
+        self.0 = Some(code.unwrap_or(OAuthError::Other));
+        Ok(true)
     }
 }
 

@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
 use crate::claims::{ClaimSet, Strings};
 use crate::error::{JwtError, JwtErrorKind};
-use crate::json::{Names, Skip, Text};
+use crate::json::{self, Text};
 use crate::key::Thumbprint;
 use crate::rules::Rules;
 use crate::token::{Facts, VerifiedClaims};
@@ -36,8 +36,7 @@ pub(crate) enum Answer<'a> {
 impl<'a> Answer<'a> {
     /// Reads an answer; an error says what keeps it from being one.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, &'static str> {
-        let text = std::str::from_utf8(body).map_err(|_| "the answer is not UTF-8")?;
-        let members = Members::parse(text).map_err(|_| "the answer is not strict JSON")?;
+        let (text, members): (_, Members<'_>) = json::read_members(body)?;
         match members.is_active {
             None => Err("the answer does not say whether the token is active"),
             Some(false) => Ok(Self::Inactive),
@@ -87,14 +86,7 @@ struct Members<'a> {
     purpose: Option<Cow<'a, str>>,
 }
 
-impl<'a> Members<'a> {
-    fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let members = deserializer.deserialize_map(MembersVisitor)?;
-        deserializer.end()?;
-        Ok(members)
-    }
-
+impl Members<'_> {
     /// Servers also introspect refresh tokens and the like, which are nobody's to call with.
     /// `token_type` is that of RFC 6749 §7.1; `token_use` is what some servers say in addition.
     fn is_access_token(&self) -> bool {
@@ -107,27 +99,15 @@ impl<'a> Members<'a> {
     }
 }
 
-struct MembersVisitor;
-
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an introspection response")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<Members<'de>, A::Error> {
-        let (mut names, mut members) = (Names::default(), Members::default());
-        while let Some(name) = input.next_key_seed(Text)? {
-            names.add(name.clone())?;
-            match &*name {
-                "active" => members.is_active = Some(input.next_value_seed(Bool)?),
-                "token_type" => members.kind = Some(input.next_value_seed(Text)?),
-                "token_use" => members.purpose = Some(input.next_value_seed(Text)?),
-                _ => input.next_value_seed(Skip::member())?,
-            }
+impl<'a> json::Members<'a> for Members<'a> {
+    fn take<A: MapAccess<'a>>(&mut self, name: &str, input: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "active" => self.is_active = Some(input.next_value_seed(Bool)?),
+            "token_type" => self.kind = Some(input.next_value_seed(Text)?),
+            "token_use" => self.purpose = Some(input.next_value_seed(Text)?),
+            _ => return Ok(false),
         }
-        Ok(members)
+        Ok(true)
     }
 }
 

@@ -1,16 +1,18 @@
-//! Which tokens outgoing calls carry, where they may go, and where they come from.
+//! Which tokens outgoing calls carry, and where they may go.
+
+mod request;
 
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bartizan_core::{Clock, Observe, SystemClock};
-use bartizan_source::{HttpsFetcher, Roots};
 
 use super::destination::{Destination, Destinations};
 use super::supply::{Kind, Plan, Watch};
-use crate::authorization_server::{ClientAuthentication, Endpoint};
 use crate::error::ConfigError;
+
+pub use self::request::{TokenEndpoint, TokenEndpointBuilder, TokenRequest};
 
 /// How many exchanged tokens are kept. With ordinary tokens that is 10 MiB when it is full.
 const DEFAULT_CACHED_TOKENS: usize = 4096;
@@ -18,178 +20,6 @@ const DEFAULT_CACHED_TOKENS: usize = 4096;
 /// How many tokens are asked for at a time. A server that answers in a tenth of a second gives
 /// 640 tokens a second then.
 const DEFAULT_CONCURRENT_REQUESTS: usize = 64;
-
-/// Where an authorization server gives tokens ([RFC 6749 §3.2]), and how this service
-/// authenticates there.
-///
-/// Reached over HTTPS alone, or over plain HTTP on loopback; no redirect is followed, an answer
-/// has at most 64 KiB, and takes at most 5 s.
-///
-/// ```
-/// use bartizan_jwt::{ClientAuthentication, TokenEndpoint};
-///
-/// let secret = ClientAuthentication::basic("orders", "s3cr3t");
-/// let endpoint = TokenEndpoint::builder("https://issuer.example/token", secret.clone()).build()?;
-/// # let _ = endpoint;
-/// assert!(TokenEndpoint::builder("http://issuer.example/token", secret).build().is_err());
-/// # Ok::<(), bartizan_jwt::ConfigError>(())
-/// ```
-///
-/// [RFC 6749 §3.2]: https://www.rfc-editor.org/rfc/rfc6749#section-3.2
-#[derive(Clone, Debug)]
-pub struct TokenEndpoint(Endpoint);
-
-/// Describes a [`TokenEndpoint`]; made by [`TokenEndpoint::builder`].
-#[derive(Clone, Debug)]
-#[must_use = "call build to get the endpoint"]
-pub struct TokenEndpointBuilder {
-    url: String,
-    authentication: ClientAuthentication,
-    roots: Option<Roots>,
-    fetcher: Option<HttpsFetcher>,
-}
-
-impl TokenEndpoint {
-    /// Begins the description of the token endpoint at `url`.
-    pub fn builder(url: &str, authentication: ClientAuthentication) -> TokenEndpointBuilder {
-        TokenEndpointBuilder {
-            url: url.to_owned(),
-            authentication,
-            roots: None,
-            fetcher: None,
-        }
-    }
-}
-
-impl TokenEndpointBuilder {
-    /// Believes these certificate authorities about the server, instead of those of the public
-    /// web.
-    pub fn with_roots(mut self, roots: Roots) -> Self {
-        self.roots = Some(roots);
-        self
-    }
-
-    /// Asks with this fetcher, for limits of its own. Overrides [`with_roots`](Self::with_roots),
-    /// and is itself overridden by the one of [`ClientAuthentication::tls`].
-    pub fn with_fetcher(mut self, fetcher: HttpsFetcher) -> Self {
-        self.fetcher = Some(fetcher);
-        self
-    }
-
-    /// Checks the description.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`], naming what cannot work.
-    pub fn build(self) -> Result<TokenEndpoint, ConfigError> {
-        let endpoint = Endpoint::new(&self.url, self.authentication, self.roots, self.fetcher);
-        endpoint.map(TokenEndpoint)
-    }
-}
-
-/// What a token is asked for: the least that the calls need.
-///
-/// ```
-/// use bartizan_jwt::{ClientAuthentication, TokenEndpoint, TokenRequest};
-///
-/// # let secret = ClientAuthentication::basic("orders", "s3cr3t");
-/// # let endpoint = TokenEndpoint::builder("https://issuer.example/token", secret).build()?;
-/// let request = TokenRequest::new(endpoint)
-///     .with_scopes(["payments:create"])
-///     .add_resource("https://payments.example");
-/// # let _ = request;
-/// # Ok::<(), bartizan_jwt::ConfigError>(())
-/// ```
-#[derive(Clone, Debug)]
-#[must_use = "a request is put into a configuration"]
-pub struct TokenRequest {
-    endpoint: TokenEndpoint,
-    scopes: Vec<Box<str>>,
-    audiences: Vec<Box<str>>,
-    resources: Vec<Box<str>>,
-}
-
-impl TokenRequest {
-    /// Asks at this endpoint, for what the server gives this client by default.
-    pub fn new(endpoint: TokenEndpoint) -> Self {
-        Self {
-            endpoint,
-            scopes: Vec::new(),
-            audiences: Vec::new(),
-            resources: Vec::new(),
-        }
-    }
-
-    /// Asks for these scopes alone ([RFC 6749 §3.3]).
-    ///
-    /// [RFC 6749 §3.3]: https://www.rfc-editor.org/rfc/rfc6749#section-3.3
-    pub fn with_scopes<'s>(mut self, scopes: impl IntoIterator<Item = &'s str>) -> Self {
-        self.scopes = scopes.into_iter().map(Box::from).collect();
-        self
-    }
-
-    /// Names a service that the token is for, as the server knows it ([RFC 8693 §2.1]).
-    ///
-    /// [RFC 8693 §2.1]: https://www.rfc-editor.org/rfc/rfc8693#section-2.1
-    pub fn add_audience(mut self, audience: &str) -> Self {
-        self.audiences.push(audience.into());
-        self
-    }
-
-    /// Names a service that the token is for, by its URL ([RFC 8707 §2]).
-    ///
-    /// [RFC 8707 §2]: https://www.rfc-editor.org/rfc/rfc8707#section-2
-    pub fn add_resource(mut self, resource: &str) -> Self {
-        self.resources.push(resource.into());
-        self
-    }
-
-    fn plan(self, kind: Kind) -> Result<Plan, ConfigError> {
-        // A character of scope-token, RFC 6749 §3.3.
-        let is_scope = |text: &str| {
-            let is_allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-            !text.is_empty() && text.bytes().all(is_allowed)
-        };
-        if let Some(bad) = self.scopes.iter().find(|scope| !is_scope(scope)) {
-            return Err(ConfigError::InvalidScope(bad.to_string()));
-        }
-        if self.audiences.iter().any(|audience| audience.is_empty()) {
-            return Err(ConfigError::EmptyAudience);
-        }
-        //= RFC 8707 §2: Its value MUST be an absolute URI [...] The URI MUST NOT include a fragment
-        //= component.
-        let is_absolute = |text: &str| {
-            text.contains(':') && !text.contains('#') && text.bytes().all(|b| b.is_ascii_graphic())
-        };
-        if let Some(bad) = self
-            .resources
-            .iter()
-            .find(|resource| !is_absolute(resource))
-        {
-            return Err(ConfigError::InvalidResource(bad.to_string()));
-        }
-        let mut fields = Vec::new();
-        if !self.scopes.is_empty() {
-            fields.push(("scope", self.scopes.join(" ").into()));
-        }
-        fields.extend(
-            self.audiences
-                .into_iter()
-                .map(|audience| ("audience", audience)),
-        );
-        fields.extend(
-            self.resources
-                .into_iter()
-                .map(|resource| ("resource", resource)),
-        );
-        Ok(Plan {
-            endpoint: self.endpoint.0,
-            kind,
-            fields,
-            actor: None,
-        })
-    }
-}
 
 /// A checked configuration of an [`OutgoingLayer`](crate::OutgoingLayer): which token calls
 /// carry, and where they may go.
@@ -399,59 +229,4 @@ impl fmt::Debug for OutgoingConfigBuilder {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request() -> TokenRequest {
-        let authentication = ClientAuthentication::basic("orders", "secret");
-        let endpoint = TokenEndpoint::builder("https://issuer.example/token", authentication);
-        TokenRequest::new(endpoint.build().unwrap())
-    }
-
-    #[track_caller]
-    fn check(request: TokenRequest, expected: bool) {
-        let config = OutgoingConfig::client_credentials(request)
-            .add_destination("https://b.example")
-            .build();
-        assert_eq!(config.is_ok(), expected, "{config:?}");
-    }
-
-    #[test]
-    fn what_cannot_be_asked_for_is_refused_when_it_is_configured() {
-        check(request(), true);
-        check(request().with_scopes(["a:b", "c/d"]), true);
-        check(request().with_scopes(["a b"]), false);
-        check(request().with_scopes([""]), false);
-        check(request().with_scopes(["a\"b"]), false);
-        check(request().add_audience("payments"), true);
-        check(request().add_audience(""), false);
-        check(request().add_resource("https://b.example/x"), true);
-        check(request().add_resource("b.example"), false);
-        check(request().add_resource("https://b.example/#x"), false);
-    }
-
-    #[test]
-    fn limits_are_bounded() {
-        let build = |tokens, requests| {
-            let builder = OutgoingConfig::exchange(request()).add_destination("https://b.example");
-            let builder = builder
-                .with_cached_tokens(tokens)
-                .with_concurrent_requests(requests);
-            builder.build().is_ok()
-        };
-        assert!(build(1, 1) && build(1 << 20, 1 << 16));
-        assert!(
-            !build(0, 1) && !build(1, 0) && !build((1 << 20) + 1, 1) && !build(1, (1 << 16) + 1)
-        );
-    }
-
-    #[test]
-    fn debug_prints_no_secret() {
-        let builder = OutgoingConfig::exchange(request()).add_destination("https://b.example");
-        let printed = format!("{builder:?} {:?}", builder.clone().build());
-        assert!(
-            printed.contains("orders") && !printed.contains("secret\""),
-            "{printed}"
-        );
-    }
-}
+mod tests;

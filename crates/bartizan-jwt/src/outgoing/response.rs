@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use zeroize::Zeroizing;
 
-use crate::json::{Names, Skip, Text};
+use crate::json::{self, Text};
 
 /// The longest token in bytes that is taken. Servers and proxies seldom accept half of that.
 const MAX_TOKEN: usize = 16 * 1024;
@@ -35,8 +35,7 @@ pub(super) struct TokenResponse {
 impl TokenResponse {
     /// Reads a response; that to an exchange says of what kind the token is.
     pub(super) fn parse(body: &[u8], is_exchange: bool) -> Result<Self, &'static str> {
-        let text = std::str::from_utf8(body).map_err(|_| "the answer is not UTF-8")?;
-        let members = Members::parse(text).map_err(|_| "the answer is not strict JSON")?;
+        let (_, members): (_, Members<'_>) = json::read_members(body)?;
         let token = members.token.ok_or("the answer has no access_token")?;
         let is_token = !token.is_empty()
             && token.len() <= MAX_TOKEN
@@ -80,40 +79,19 @@ struct Members<'a> {
     issued_type: Option<Cow<'a, str>>,
 }
 
-impl<'a> Members<'a> {
-    fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let members = deserializer.deserialize_map(MembersVisitor)?;
-        deserializer.end()?;
-        Ok(members)
-    }
-}
-
-struct MembersVisitor;
-
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a token response")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<Members<'de>, A::Error> {
-        let (mut names, mut members) = (Names::default(), Members::default());
-        while let Some(name) = input.next_key_seed(Text)? {
-            names.add(name.clone())?;
-            match &*name {
-                "access_token" => {
-                    let token = input.next_value_seed(Text)?;
-                    members.token = Some(Zeroizing::new(token.into_owned()));
-                }
-                "token_type" => members.kind = Some(input.next_value_seed(Text)?),
-                "expires_in" => members.lifetime = Some(input.next_value_seed(Seconds)?),
-                "issued_token_type" => members.issued_type = Some(input.next_value_seed(Text)?),
-                _ => input.next_value_seed(Skip::member())?,
+impl<'a> json::Members<'a> for Members<'a> {
+    fn take<A: MapAccess<'a>>(&mut self, name: &str, input: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "access_token" => {
+                let token = input.next_value_seed(Text)?;
+                self.token = Some(Zeroizing::new(token.into_owned()));
             }
+            "token_type" => self.kind = Some(input.next_value_seed(Text)?),
+            "expires_in" => self.lifetime = Some(input.next_value_seed(Seconds)?),
+            "issued_token_type" => self.issued_type = Some(input.next_value_seed(Text)?),
+            _ => return Ok(false),
         }
-        Ok(members)
+        Ok(true)
     }
 }
 

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::error::JwtErrorKind;
 use crate::testing::{AUDIENCE, ISSUER, NOW, claims, header, keys, now, rules, sign, with};
 use crate::verify::verify;
 
