@@ -85,26 +85,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plaintext_stays_on_this_machine() {
-        fn check(url: &str, allowed: bool, expected: bool) {
-            let builder = PostgresKeys::builder(url);
-            let builder = match allowed {
-                true => builder.allow_plaintext_loopback(),
-                false => builder,
-            };
-            assert_eq!(builder.build().is_ok(), expected, "{url}");
-        }
-        check("postgresql://u:p@127.0.0.1/d", true, true);
-        check("postgresql://u:p@localhost,[::1]/d", true, true);
-        check("postgresql:///d?host=/run/postgresql", true, true);
-        check("postgresql://u:p@127.0.0.1/d", false, false);
-        check("postgresql://u:p@127.0.0.1/d?sslmode=disable", false, false);
-        check("postgresql://u:p@db.internal/d", true, false);
-        check("host=localhost hostaddr=10.0.0.1", true, false);
-        check("host=localhost hostaddr=127.0.0.1", true, true);
-        check("postgresql://u:p@127.0.0.1,db.internal/d", true, false);
-        check("postgresql://db/d?connect_timeout=x", true, false);
-        check("user=u", true, false);
+    fn what_is_wrong_with_a_database_is_said() {
+        let refused = |url: &str| {
+            PostgresKeys::builder(url)
+                .allow_plaintext_loopback()
+                .build()
+        };
+        let elsewhere = refused("postgresql://u:p@db.internal/d").err();
+        assert!(matches!(
+            elsewhere,
+            Some(ProviderConfigError::Missing("root_pem"))
+        ));
+        let unreadable = refused("postgresql://db/d?connect_timeout=x").err();
+        assert!(matches!(unreadable, Some(ProviderConfigError::Url(_))));
+        let here = PostgresKeys::builder("postgresql://u:p@127.0.0.1/d");
+        assert!(here.clone().build().is_err());
+        let here = here.allow_plaintext_loopback();
+        assert!(here.clone().build().is_ok());
+        let hurried = here.clone().with_deadline(Duration::ZERO).build().err();
+        assert!(matches!(
+            hurried,
+            Some(ProviderConfigError::Missing("deadline"))
+        ));
+        let roots = here.with_root_pem(b"hello").build().err();
+        assert!(matches!(roots, Some(ProviderConfigError::Unusable(_))));
     }
 
     #[test]
