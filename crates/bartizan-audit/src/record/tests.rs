@@ -1,3 +1,4 @@
+use bartizan_core::{Enforcement, Outcome, Protocol};
 use proptest::prelude::*;
 
 use super::*;
