@@ -1,37 +1,3 @@
-//! Paths into bodies: two that cannot be told apart are refused, and each of the others leads to
-//! exactly one value of the document that it describes.
 #![no_main]
 
-use bartizan_encrypt::fuzzing::{Change, rewrite_json, rewrite_message};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|text: &str| {
-    let paths: Vec<&str> = text.split('\n').take(8).collect();
-    let empty = rewrite_json("{}", &paths, Change::Replace);
-    if empty.is_ok() {
-        for path in &paths {
-            let segments: Vec<_> = path.split('/').skip(1).collect();
-            let value = segments
-                .iter()
-                .rev()
-                .fold("1".to_owned(), |inner, segment| {
-                    if *segment == "*" {
-                        return format!("[{inner}]");
-                    }
-                    let name = segment.replace("~1", "/").replace("~0", "~");
-                    let name = serde_json::to_string(&name).expect("text");
-                    format!("{{{name}:{inner}}}")
-                });
-            let single = rewrite_json(&value, &[path], Change::Replace);
-            let single = single.expect("each of them is good");
-            // One of 64 segments describes a document that nests as deep as one may.
-            let written = single.expect("the document it describes");
-            let written = String::from_utf8(written).expect("text");
-            assert_eq!(
-                written.matches("\"#\"").count(),
-                1 + value.matches("\"#\"").count()
-            );
-        }
-    }
-    let _ = rewrite_message(&[], &paths, Change::Replace);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::json_path::check(bytes));

@@ -1,21 +1,3 @@
-//! Request paths: the canonical spelling is a fixed point without anything ambiguous in it.
 #![no_main]
 
-use bartizan_core::{CanonicalPath, RouteTable};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|path: &str| {
-    let Ok(canonical) = CanonicalPath::parse(path) else {
-        return;
-    };
-    let text = canonical.as_str();
-    assert_eq!(
-        CanonicalPath::parse(text).expect("canonical").as_str(),
-        text
-    );
-    assert!(!text.contains("//") && !text.contains("/../") && !text.contains("/./"));
-    let lower = text.to_ascii_lowercase();
-    assert!(!lower.contains("%2f") && !lower.contains("%5c") && !lower.contains("%2e"));
-    let table = RouteTable::new(["/a/{id}", "/{*rest}"]).expect("templates");
-    let _ = table.template(&canonical);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::path::check(bytes));

@@ -1,19 +1,3 @@
-//! `traceparent` headers: what is read is printed as it was, and read again.
 #![no_main]
 
-use bartizan_telemetry::TraceParent;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|header: &[u8]| {
-    let Some(parent) = TraceParent::parse(header) else {
-        return;
-    };
-    assert!(parent.trace_id != [0; 16] && parent.parent_id != [0; 8]);
-    let printed = parent.to_string();
-    assert_eq!(printed.len(), 55);
-    // Version and flags aside, which are printed as version 00 has them.
-    assert_eq!(&printed.as_bytes()[2..53], &header[2..53]);
-    let again = TraceParent::parse(printed.as_bytes()).expect("is printed as it is read");
-    assert_eq!(again.trace_id, parent.trace_id);
-    assert_eq!(again.is_sampled(), parent.is_sampled());
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::trace_parent::check(bytes));

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod command;
 pub mod deep;
 pub mod face;
+pub mod fuzz;
 pub mod mask;
 pub mod matrix;
 pub mod packed;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use xtask::deep::Missing;
 use xtask::face::Face;
+use xtask::fuzz::{self, Options};
 use xtask::run::{AfterFailure, Step, run};
 use xtask::tidy::{RULES, Tree, codes};
 use xtask::workspace::Workspace;
@@ -15,6 +16,9 @@ cargo xtask ci [STEP...]                what every change must pass; stops at th
 cargo xtask deep [--install] [STEP...]  what needs tools or hours; skips tools that are absent
 cargo xtask tidy                        the rules over the tree, without a test build
 cargo xtask codes                       the stable codes with the places that make them
+cargo xtask fuzz [--cmin] [--seconds N] [TARGET...]
+                                        looks for inputs that break a parser, and keeps account of
+                                        the time; --cmin packs what was found into fuzz/corpora
 cargo xtask types                       whose types public items show; `deep types` asks rustdoc
 
 `ci --list` and `deep --list` name their steps.
@@ -54,6 +58,7 @@ fn perform(task: Option<&str>, rest: Vec<&str>) -> anyhow::Result<bool> {
         }
         Some("tidy") if rest.is_empty() => tidy(),
         Some("codes") if rest.is_empty() => list_codes(),
+        Some("fuzz") => fuzz::run(&Workspace::read()?.root, &Options::read(&rest)?),
         Some("types") if rest.is_empty() => types(),
         _ => {
             eprint!("{HELP}");
