@@ -9,8 +9,10 @@ use crate::mask::words;
 use crate::source::Source;
 
 /// Rooms of plumbing that every layer crate may have; a room is a file and the folder beside it.
-const PLUMBING: [&str; 10] = [
-    "lib", "config", "layer", "guard", "service", "future", "body", "error", "axum", "tonic",
+/// That of the fuzz targets leads into all others.
+const PLUMBING: [&str; 11] = [
+    "lib", "config", "layer", "guard", "service", "future", "fuzzing", "body", "error", "axum",
+    "tonic",
 ];
 
 /// Further rooms of plumbing, by crate.
