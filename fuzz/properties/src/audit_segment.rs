@@ -33,6 +33,13 @@ fn genuine() -> &'static Vec<(String, Vec<u8>)> {
     })
 }
 
+/// Everything but the zeros at the end.
+fn used(content: &[u8]) -> &[u8] {
+    let last = content.iter().rposition(|byte| *byte != 0);
+    last.and_then(|last| content.get(..=last))
+        .unwrap_or_default()
+}
+
 /// Holds the bytes to what the head of this file says.
 pub fn check(bytes: &[u8]) {
     let mut input = Input::new(bytes);
@@ -47,7 +54,8 @@ pub fn check(bytes: &[u8]) {
             let at = usize::from(at) % (content.len() + 1);
             let behind = (at + usize::from(cut)).min(content.len());
             content.splice(at..behind, bytes.iter().copied());
-            changed = content != before;
+            // Zeros behind the end are what a prepared segment has there.
+            changed = used(&content) != used(&before);
         }
         std::fs::write(folder.join(name), content).expect("a file");
     }
@@ -55,9 +63,7 @@ pub fn check(bytes: &[u8]) {
         .run(&folder)
         .expect("files that can be read");
     if changed {
-        // Zeros behind the end are what a prepared segment has there.
-        let zeros = bytes.iter().all(|byte| *byte == 0) && cut == 0;
-        assert!(zeros || verification.verdict() != Verdict::Intact);
+        assert_ne!(verification.verdict(), Verdict::Intact);
     } else {
         assert_eq!(verification.verdict(), Verdict::Intact);
     }
