@@ -10,6 +10,8 @@ mod authenticators;
 mod cancel;
 mod chain;
 mod cut;
+#[cfg(any(feature = "axum", feature = "tonic"))]
+mod demands;
 mod disconnect;
 mod facts;
 mod hosts;
@@ -20,3 +22,4 @@ mod render;
 mod sockets;
 mod support;
 mod upgrade;
+mod vocabulary;
