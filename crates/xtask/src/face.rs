@@ -45,7 +45,7 @@ impl Face {
         for item in known.items() {
             let place = place_of(item);
             let mut ids = BTreeSet::new();
-            collect(&item["inner"], &mut ids);
+            collect(item.get("inner").unwrap_or(&Value::Null), &mut ids);
             for name in ids.iter().filter_map(|id| known.foreign(id)) {
                 face.0.entry(name).or_insert_with(|| place.clone());
             }
@@ -102,19 +102,18 @@ impl<'v> Known<'v> {
     /// (auto traits, blanket impls of others) is no decision of the library's.
     fn items(&self) -> impl Iterator<Item = &'v Value> {
         self.index.values().filter(|item| {
-            let implementation = &item["inner"]["impl"];
-            item["crate_id"] == 0
-                && implementation["is_synthetic"] != true
-                && implementation
-                    .get("blanket_impl")
-                    .is_none_or(Value::is_null)
+            let is = |path: &str| item.pointer(path).filter(|value| !value.is_null());
+            is("/crate_id").and_then(Value::as_u64) == Some(0)
+                && is("/inner/impl/is_synthetic").and_then(Value::as_bool) != Some(true)
+                && is("/inner/impl/blanket_impl").is_none()
         })
     }
 
     /// The name of the crate that an item is from, if that is not this one or everybody's.
     fn foreign(&self, id: &str) -> Option<String> {
-        let number = self.paths.get(id)?["crate_id"].as_u64()?;
-        let name = self.crates.get(&number.to_string())?["name"].as_str()?;
+        let number = self.paths.get(id)?.get("crate_id")?.as_u64()?;
+        let name = self.crates.get(&number.to_string())?.get("name")?;
+        let name = name.as_str()?;
         (!EVERYBODYS.contains(&name)).then(|| name.to_owned())
     }
 }
@@ -137,9 +136,10 @@ fn collect(value: &Value, ids: &mut BTreeSet<String>) {
 }
 
 fn place_of(item: &Value) -> String {
-    let file = item["span"]["filename"].as_str().unwrap_or("?");
-    let line = &item["span"]["begin"][0];
-    match item["name"].as_str() {
+    let file = item.pointer("/span/filename").and_then(Value::as_str);
+    let file = file.unwrap_or("?");
+    let line = item.pointer("/span/begin/0").unwrap_or(&Value::Null);
+    match item.get("name").and_then(Value::as_str) {
         Some(name) => format!("`{name}` in {file}:{line}"),
         None => format!("{file}:{line}"),
     }
