@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::command::Command;
+use crate::coverage;
 use crate::packed;
 use crate::run::{Action, Step};
 use crate::workspace::Workspace;
@@ -208,20 +209,28 @@ impl Planner<'_> {
         Action::Commands(vec![Command::cargo(run).args(["10"])])
     }
 
+    /// Measures each library by its own tests, and holds it against its bounds.
     fn coverage(&self) -> Action {
-        let report = [
-            "llvm-cov",
-            "--workspace",
-            "--all-features",
-            "--summary-only",
-        ];
-        self.with_tool("llvm-cov", "cargo-llvm-cov", vec![Command::cargo(report)])
+        let forget = ["llvm-cov", "clean", "--profraw-only"];
+        let run = ["llvm-cov", "test", "--no-clean", "--all-features", "--lcov"];
+        let judge = Command::cargo(["run", "--quiet", "--package", "xtask", "--", "coverage"]);
+        let mut commands = vec![Command::new("mkdir").args(["-p", coverage::FOLDER])];
+        for member in coverage::measured(self.workspace) {
+            let to = format!("{}/{}.lcov", coverage::FOLDER, member.name);
+            let run = Command::cargo(run).args(["--package", &member.name, "--output-path", &to]);
+            commands.push(Command::cargo(forget));
+            // Engines count, and without their servers their tests pass and run nothing.
+            commands.push(run.with_variable("BARTIZAN_REQUIRE_SERVERS", "1"));
+        }
+        commands.push(judge);
+        self.with_tool("llvm-cov", "cargo-llvm-cov", commands)
     }
 
+    /// Changes what `.cargo/mutants.toml` names, one place after the other, and runs the tests of
+    /// its package each time: hours.
     fn mutants(&self) -> Action {
-        let mutants = Command::cargo(["mutants", "--all-features", "--output", "target/deep"]);
-        let commands = vec![self.on_published(mutants)];
-        self.with_tool("mutants", "cargo-mutants", commands)
+        let mutants = Command::cargo(["mutants", "--output", "target/deep"]);
+        self.with_tool("mutants", "cargo-mutants", vec![mutants])
     }
 
     /// Runs each target for a minute, and writes down that it did.

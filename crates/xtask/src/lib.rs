@@ -11,6 +11,7 @@
 pub mod ci;
 pub mod clock;
 pub mod command;
+pub mod coverage;
 pub mod deep;
 pub mod face;
 pub mod fuzz;

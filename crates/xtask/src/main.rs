@@ -3,19 +3,21 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use xtask::coverage::Covered;
 use xtask::deep::Missing;
 use xtask::face::Face;
 use xtask::fuzz::{self, Options};
 use xtask::run::{AfterFailure, Step, run};
 use xtask::tidy::{RULES, Tree, codes};
 use xtask::workspace::Workspace;
-use xtask::{ci, deep, face};
+use xtask::{ci, coverage, deep, face};
 
 const HELP: &str = "\
 cargo xtask ci [STEP...]                what every change must pass; stops at the first failure
 cargo xtask deep [--install] [STEP...]  what needs tools or hours; skips tools that are absent
 cargo xtask tidy                        the rules over the tree, without a test build
 cargo xtask codes                       the stable codes with the places that make them
+cargo xtask coverage [PACKAGE...]       a table of lines that tests run; `deep coverage` measures
 cargo xtask fuzz [--cmin] [--seconds N] [TARGET...]
                                         looks for inputs that break a parser, and keeps account of
                                         the time; --cmin packs what was found into fuzz/corpora
@@ -58,6 +60,7 @@ fn perform(task: Option<&str>, rest: Vec<&str>) -> anyhow::Result<bool> {
         }
         Some("tidy") if rest.is_empty() => tidy(),
         Some("codes") if rest.is_empty() => list_codes(),
+        Some("coverage") => judge_coverage(&rest),
         Some("fuzz") => fuzz::run(&Workspace::read()?.root, &Options::read(&rest)?),
         Some("types") if rest.is_empty() => types(),
         _ => {
@@ -99,6 +102,25 @@ fn tidy() -> anyhow::Result<bool> {
         }
     }
     Ok(tidy)
+}
+
+/// Judges what `deep coverage` measured of the packages that are named, or of all.
+fn judge_coverage(names: &[&str]) -> anyhow::Result<bool> {
+    let tree = Tree::read()?;
+    let root = &tree.workspace.root;
+    let mut all = Vec::new();
+    for member in coverage::measured(&tree.workspace) {
+        if names.is_empty() || names.contains(&member.name.as_str()) {
+            all.push(Covered::read(root, &member.name, &tree.sources)?);
+        }
+    }
+    anyhow::ensure!(!all.is_empty(), "none of these is measured");
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", coverage::table(&all))?;
+    for file in all.iter().flat_map(Covered::files_below) {
+        writeln!(out, "{file}")?;
+    }
+    Ok(all.iter().all(Covered::is_enough))
 }
 
 /// Judges what `deep types` had rustdoc write.

@@ -111,6 +111,12 @@ pub fn check(sources: &[Source]) -> Vec<Violation> {
     violations
 }
 
+/// Whether a file is a domain room.
+#[must_use]
+pub fn is_domain(source: &Source) -> bool {
+    domain(source).is_some()
+}
+
 /// What a domain room may import all the same; `None` for any other file.
 fn domain(source: &Source) -> Option<&'static [&'static str]> {
     let (name, path) = source.room()?;
