@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::Rows;
@@ -137,7 +136,7 @@ async fn echo(wire: &mut Wire, text: &'static [u8]) -> Result<(), BoxError> {
     wire.write_all(text).await?;
     let mut back = vec![0; text.len()];
     wire.read_exact(&mut back).await?;
-    match Bytes::from(back) == text {
+    match back == text {
         true => Ok(()),
         false => Err("it says something else".into()),
     }
