@@ -3,12 +3,12 @@
 
 use bartizan::config::fuzzing::{read_toml, read_yaml};
 
-use crate::input::text;
+use crate::input::{last_line, text};
 
 /// Holds the bytes to what the head of this file says.
 pub fn check(bytes: &[u8]) {
     let text = text(bytes);
-    let lines = text.lines().count() + 1;
+    let lines = last_line(text);
     for read in [read_toml, read_yaml] {
         match read(text) {
             Ok(config) => {

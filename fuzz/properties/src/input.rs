@@ -90,3 +90,9 @@ pub(crate) fn text(bytes: &[u8]) -> &str {
         }
     }
 }
+
+/// The last line that an error in a text can name. A carriage return by itself ends a line of YAML
+/// as well (YAML 1.2, section 5.4).
+pub(crate) fn last_line(text: &str) -> usize {
+    text.matches(['\n', '\r']).count() + 2
+}
