@@ -95,6 +95,7 @@ mod material;
 mod meter;
 mod node;
 mod optional;
+mod options;
 mod own;
 mod peers;
 mod places;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::config::describe::{Description, Field, Kind, Need, tables};
 use crate::config::node::{Node, Value};
+use crate::config::options::code_only;
 use crate::config::root::Root;
 use crate::config::schema::prose;
 
@@ -12,7 +13,7 @@ const HEAD: &str = include_str!("reference.md");
 /// The documentation of every option of the configuration file, in Markdown: what it takes, its
 /// default, and what it is for.
 pub fn reference() -> String {
-    let mut page = HEAD.to_owned();
+    let mut page = HEAD.replace("CODE_ONLY\n", &code_only());
     for (path, is_list, description) in tables(Root::description()) {
         write_table(&mut page, &path, is_list, description);
     }

@@ -1,5 +1,6 @@
 //! `[rules]`: who may call what.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,9 @@ section! {
         /// Answers 401 with a challenge for bearer tokens of this realm to whoever proved nothing,
         /// where some principal would be allowed. By default the answer is 403.
         challenge_realm: Option<String>,
+        /// What the service listens on, for rules on the port where the server does not say it of
+        /// each connection.
+        destination: Option<SocketAddr>,
         /// Lets every caller call everything that the other layers let through. Not beside rules.
         insecure_allow_everything: bool = "false",
         /// Whether refusals reach the client.
@@ -236,6 +240,10 @@ impl Rules {
             (None, None) => return Ok(None),
         };
         let builder = builder.with_claims(read_claims);
+        let builder = match self.destination {
+            Some(destination) => builder.with_destination(destination),
+            None => builder,
+        };
         let builder = match &self.challenge_realm {
             Some(realm) => {
                 let challenge = Challenge::new("Bearer").with_param("realm", realm);

@@ -222,6 +222,10 @@ impl AuditSink {
 const ONE: &str = "takes one of `file`, `stdout`, `nats`, `otlp`, `postgres` and `syslog`";
 
 /// The kinds of sinks that this program was built with.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one is made of each when the service begins"
+)]
 enum Kind<'k> {
     File(&'k PathBuf),
     #[cfg(feature = "audit-nats")]

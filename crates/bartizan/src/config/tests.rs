@@ -307,3 +307,229 @@ async fn a_file_that_cannot_be_followed_says_so() {
     super::reload::follow(Arc::downgrade(&built.0), file).await;
     assert_eq!(*told.lock().unwrap(), ["config.not_followed"]);
 }
+
+/// The settings that builders have in the source of a crate, as `Kind::method`.
+fn settings_of(folder: &Path, found: &mut std::collections::BTreeSet<String>) {
+    const VERBS: [&str; 9] = [
+        "add_",
+        "allow_",
+        "create_",
+        "dangerous_",
+        "insecure_",
+        "on_",
+        "require_",
+        "trust_",
+        "with_",
+    ];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() && name != "tests" {
+            settings_of(&path, found);
+        }
+        if !name.ends_with(".rs") || name == "tests.rs" || name == "fuzzing.rs" {
+            continue;
+        }
+        let mut kind = None;
+        for line in std::fs::read_to_string(&path).unwrap().lines() {
+            if line.starts_with("impl") {
+                let rest = line.trim_start_matches("impl").trim_start();
+                // Behind the parameters of the impl, if it has some.
+                let rest = rest.split_once("> ").map_or(rest, |(parameters, behind)| {
+                    if parameters.starts_with('<') {
+                        behind
+                    } else {
+                        rest
+                    }
+                });
+                let end = rest.find(|c: char| !c.is_ascii_alphanumeric());
+                let own = !line.contains(" for ");
+                kind = own.then(|| rest[..end.unwrap_or(rest.len())].to_owned());
+            }
+            let function = line.strip_prefix("    pub fn ");
+            let function = function.or_else(|| line.strip_prefix("    pub const fn "));
+            let (Some(function), Some(kind)) = (function, &kind) else {
+                continue;
+            };
+            let (method, rest) = function.split_at(function.find(['(', '<']).unwrap());
+            let rest = match rest.strip_prefix('(') {
+                Some(rest) => rest,
+                None => rest.split_once(">(").map_or("", |(_, rest)| rest),
+            };
+            let is_builder =
+                rest.is_empty() || rest.starts_with("mut self") || rest.starts_with("self");
+            if is_builder && VERBS.iter().any(|verb| method.starts_with(verb)) {
+                found.insert(format!("{kind}::{method}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_setting_of_the_family_is_in_the_file_or_says_why_not() {
+    use super::options::{reasons, settings};
+    let listed = settings();
+    let mut options: Vec<String> = Vec::new();
+    for (path, _, table) in tables(Root::description()) {
+        let dot = if path.is_empty() { "" } else { "." };
+        options.extend(
+            table
+                .fields
+                .iter()
+                .map(|it| format!("{path}{dot}{}", it.name)),
+        );
+    }
+    let reasons: Vec<_> = reasons().map(|(name, _)| name).collect();
+    for it in &listed {
+        match it.reason() {
+            Some(reason) => assert!(reasons.contains(&reason), "{it:?}"),
+            None => {
+                for option in it.place.split(',') {
+                    assert!(
+                        options.iter().any(|known| known == option),
+                        "{it:?} {option}"
+                    );
+                }
+            }
+        }
+    }
+    for reason in reasons {
+        assert!(
+            listed.iter().any(|it| it.reason() == Some(reason)),
+            "{reason}"
+        );
+    }
+    let family = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut seen = 0;
+    for name in [
+        "apikey",
+        "audit",
+        "authz",
+        "encrypt",
+        "jwt",
+        "mtls",
+        "ratelimit",
+        "telemetry",
+    ] {
+        let source = family.join(format!("bartizan-{name}/src"));
+        // A package on its own has no family beside it.
+        if !source.is_dir() {
+            continue;
+        }
+        let mut found = std::collections::BTreeSet::new();
+        settings_of(&source, &mut found);
+        let of = listed.iter().filter(|it| it.crate_name == name);
+        let listed: Vec<_> = of.map(|it| format!("{}::{}", it.kind, it.method)).collect();
+        let told: std::collections::BTreeSet<_> = listed.iter().cloned().collect();
+        assert_eq!(
+            told.len(),
+            listed.len(),
+            "bartizan-{name}: something is listed twice"
+        );
+        let lacking: Vec<_> = found.difference(&told).collect();
+        assert!(
+            lacking.is_empty(),
+            "bartizan-{name}: put these into the file, or into src/config/options.txt: {lacking:?}"
+        );
+        let gone: Vec<_> = told.difference(&found).collect();
+        assert!(
+            gone.is_empty(),
+            "bartizan-{name}: these are no settings any more: {gone:?}"
+        );
+        seen += found.len();
+    }
+    assert!(seen == 0 || seen > 400, "{seen}");
+}
+
+#[test]
+fn a_delivery_is_by_default_as_it_is() {
+    let sink: super::sink::AuditSink = table("name = 'a'\nstdout = true");
+    let audit: super::audit::Audit = table("folder = 'a'\norigin = 'b'");
+    let lines = || {
+        let renderer = bartizan_audit::Renderer::new(bartizan_audit::Format::Json, "b");
+        bartizan_audit::Blocking::new(bartizan_audit::LineSink::new(renderer, std::io::sink()))
+    };
+    let by_itself = bartizan_audit::Delivery::builder(&audit.folder, "a", lines());
+    let configured = sink.builder(&audit, &Surroundings::default(), lines());
+    check(configured, by_itself);
+}
+
+#[cfg(feature = "telemetry")]
+#[test]
+fn telemetry_is_bounded_by_default_as_it_is() {
+    let telemetry: super::telemetry::Telemetry = table("");
+    check(telemetry.limits(), bartizan_telemetry::Limits::new());
+}
+
+#[cfg(feature = "aws-kms")]
+#[test]
+fn a_key_of_kms_is_by_default_as_it_is() {
+    let with = Surroundings::default();
+    let arn = "arn:aws:kms:eu-west-1:1:key/a";
+    let entry: super::key_service::AwsKmsEntry = table(&format!("key = '{arn}'"));
+    check(
+        entry.builder(&with).unwrap(),
+        bartizan_encrypt::AwsKms::builder(arn),
+    );
+    let more = "region = 'eu-west-2'\nendpoint = 'https://kms.internal'\n\
+                context = [{ name = 'a', value = 'b' }]\ndeadline = '1s'";
+    let entry: super::key_service::AwsKmsEntry = table(&format!("key = '{arn}'\n{more}"));
+    let by_itself = bartizan_encrypt::AwsKms::builder(arn)
+        .with_region("eu-west-2")
+        .with_endpoint("https://kms.internal")
+        .add_context("a", "b")
+        .with_deadline(Duration::from_secs(1));
+    check(entry.builder(&with).unwrap(), by_itself);
+    let role = "credentials = 'web_identity'\nrole = 'arn:aws:iam::1:role/a'\ntoken_file = 'b'";
+    let entry: super::key_service::AwsKmsEntry = table(&format!("key = '{arn}'\n{role}"));
+    let identity =
+        bartizan_encrypt::AwsWebIdentity::new("arn:aws:iam::1:role/a", "/nowhere/b", "eu-west-1");
+    let by_itself = bartizan_encrypt::AwsKms::builder(arn).with_credentials(identity.unwrap());
+    check(entry.builder(&with).unwrap(), by_itself);
+}
+
+#[cfg(feature = "vault")]
+#[test]
+fn a_key_of_vault_is_by_default_as_it_is() {
+    use bartizan_encrypt::{VaultAuth, VaultTransit};
+    let with = Surroundings::default();
+    let url = "https://vault.internal:8200";
+    let begin = || VaultTransit::builder(url, "k");
+    let head = format!("url = '{url}'\nkey = 'k'\n");
+    let of = |options: &str| -> super::key_service::VaultEntry {
+        secret_table(&format!("{head}{options}"), "hunter2")
+    };
+    for (options, by_itself) in [
+        (
+            "token = '${T}'",
+            begin().with_auth(VaultAuth::token("hunter2")),
+        ),
+        (
+            "token_file = 't'",
+            begin().with_auth(VaultAuth::token_file("/nowhere/t")),
+        ),
+        (
+            "app_role = 'r'\nsecret_id = '${S}'\nauth_mount = 'm'",
+            begin().with_auth(VaultAuth::app_role("r", "hunter2").with_mount("m")),
+        ),
+        (
+            "kubernetes_role = 'r'\nmount = 'm'\nnamespace = 'n'\nderived_context = true",
+            begin()
+                .with_mount("m")
+                .with_auth(VaultAuth::kubernetes("r"))
+                .with_namespace("n")
+                .with_derived_context(),
+        ),
+    ] {
+        check(of(options).builder(&with).unwrap(), by_itself);
+    }
+    for options in [
+        "",
+        "token = '${T}'\ntoken_file = 't'",
+        "app_role = 'r'",
+        "secret_id = '${S}'",
+    ] {
+        let error = of(options).builder(&with).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}

@@ -18,7 +18,8 @@ section! {
         folder: PathBuf,
         /// Its key, as `bartizan audit witness key` makes it.
         key_file: PathBuf,
-        /// The path below which it is called.
+        /// The path below which it is called: `add-checkpoint` and `add-key`, by `POST` with
+        /// `text/plain`. Where limits count by template, list both in `entrance.routes`.
         path: String = "/witness",
         /// The logs; one at least.
         log: Vec<WitnessedLog>,

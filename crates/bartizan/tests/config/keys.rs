@@ -117,29 +117,14 @@ async fn keys_and_cookies_do_not_pass_in_plaintext() {
     assert_eq!(send("x-api-key", key.expose()).await, None);
 }
 
-/// Built once the servers are there that it names; they refuse while they start.
-#[allow(dead_code, reason = "some builds have no servers")]
-pub(crate) async fn built_in_time(config: &Config) -> Configured {
-    let mut tries = 0;
-    loop {
-        match config.clone().build().await {
-            Ok(configured) => return configured,
-            Err(error) => {
-                tries += 1;
-                assert!(tries < 600, "{error}");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            }
-        }
-    }
-}
-
 #[cfg(all(unix, feature = "apikey-postgres"))]
 #[tokio::test]
 async fn keys_of_a_database_are_accepted_and_it_is_told_of_their_use() {
     use bartizan::apikey::PostgresKeys;
     use std::time::Duration;
 
-    let Some(postgres) = crate::postgres::Postgres::start("keys") else {
+    let postgres = bartizan_testkit::PostgresServer::start("orders", &[]).await;
+    let Some(postgres) = postgres.unwrap() else {
         return;
     };
     let folder = Folder::new();
@@ -157,7 +142,7 @@ async fn keys_of_a_database_are_accepted_and_it_is_told_of_their_use() {
         "{said}"
     );
     config.check_files().unwrap();
-    let configured = built_in_time(&config).await;
+    let configured = config.build().await.unwrap();
     let (key, record) = new_key();
     let (other, _) = new_key();
     let store = PostgresKeys::builder(&postgres.url());

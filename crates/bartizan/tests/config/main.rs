@@ -3,12 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod documents;
+mod encryption;
 mod kept;
 mod keys;
 #[cfg(feature = "prometheus")]
 mod metrics;
-#[cfg(all(unix, any(feature = "apikey-postgres", feature = "audit-postgres")))]
-mod postgres;
 mod published;
 mod reload;
 mod sample;

@@ -211,7 +211,8 @@ fn what_a_sink_refuses_is_told_at_its_line_without_its_secrets() {
 #[cfg(all(unix, feature = "audit-postgres"))]
 #[tokio::test]
 async fn a_database_takes_what_passed_and_what_was_refused() {
-    let Some(postgres) = crate::postgres::Postgres::start("log") else {
+    let postgres = bartizan_testkit::PostgresServer::start("orders", &[]).await;
+    let Some(postgres) = postgres.unwrap() else {
         return;
     };
     let folder = Folder::new();
