@@ -1,5 +1,5 @@
 //! Holds every committed input to what its target promises, and the folders to each other.
-#![expect(clippy::unwrap_used, reason = "a folder that cannot be read fails the test")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::fs;
 use std::panic::catch_unwind;
