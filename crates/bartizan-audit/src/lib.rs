@@ -157,10 +157,10 @@ mod checkpoint;
 mod config;
 mod epoch;
 mod error;
+mod future;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod future;
 mod layer;
 mod ledger;
 mod merkle;

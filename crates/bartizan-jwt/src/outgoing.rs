@@ -15,11 +15,11 @@ pub use self::caller::CallerToken;
 pub use self::config::{
     OutgoingConfig, OutgoingConfigBuilder, TokenEndpoint, TokenEndpointBuilder, TokenRequest,
 };
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::destination::leads_to;
 pub use self::error::{OutgoingError, TokenError, TokenErrorKind};
 pub use self::future::OutgoingFuture;
 pub use self::layer::OutgoingLayer;
-#[cfg(feature = "fuzzing")]
-pub(crate) use self::destination::leads_to;
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::refused::says_invalid_token;
 #[cfg(feature = "fuzzing")]
