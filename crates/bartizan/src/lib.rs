@@ -104,6 +104,7 @@
 //! | `cedar` | `authz` with policies in Cedar | no |
 //! | `aws-kms`, `pkcs11`, `vault` | `encrypt` with keys that are wrapped there | no |
 //! | `otel`, `tracing` | `telemetry` for OpenTelemetry, and as `tracing` events | no |
+//! | `prometheus` | `telemetry` with metrics that the configuration file answers with | no |
 //! | `postgres` | `encrypt` with keys in PostgreSQL | no |
 //! | `prost` | `encrypt` for fields of protobuf messages | no |
 //! | `redis` | `ratelimit` with limits that a fleet shares | no |
