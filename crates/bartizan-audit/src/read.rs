@@ -15,6 +15,9 @@ const CHUNK: u64 = 256 * 1024;
 /// The longest header of a segment.
 const HEADER: u64 = 4096;
 
+/// A frame of length 0, behind which there is nothing yet.
+const END: [u8; 4] = [0; 4];
+
 /// An entry of a ledger.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -201,6 +204,11 @@ impl LedgerReader {
                 .read_to_end(&mut bytes)?;
             let is_all = wanted >= available || (bytes.len() as u64) < wanted;
             let found = self.sealed(&bytes, limit.is_some() && is_all, most);
+            // The prepared rest of a segment that is still written is not read to find nothing.
+            let rest = bytes.get(found.whole..).unwrap_or_default();
+            if limit.is_none() && found.length == 0 && rest.starts_with(&END) {
+                return Ok(Vec::new());
+            }
             if !found.entries.is_empty() || found.length > 0 || is_all {
                 let is_short = is_all && limit.is_some_and(|_| (bytes.len() as u64) < available);
                 let is_broken = found.entries.is_empty() && found.length < bytes.len();
@@ -256,6 +264,7 @@ impl LedgerReader {
                 break;
             }
         }
+        found.whole = at;
         if is_end {
             found.entries.append(&mut entries);
             found.length = at;
@@ -285,6 +294,8 @@ impl LedgerReader {
 struct Found {
     entries: Vec<StoredEntry>,
     length: usize,
+    /// How many bytes whole frames take, also those that no checkpoint covers.
+    whole: usize,
     seals: Seals,
 }
 
