@@ -13,11 +13,11 @@ mod slot;
 use std::sync::Arc;
 
 pub use self::builder::RedisStoreBuilder;
+use self::builder::Route;
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::cluster::read_slots;
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::script::read_answer;
-use self::builder::Route;
 use self::script::{CHARGE, SETTLE, Script};
 pub use self::secret::FleetSecret;
 use crate::store::{

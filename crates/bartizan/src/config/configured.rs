@@ -237,7 +237,8 @@ impl Configured {
             let _ = timeout(patience, witnessing.submit()).await;
         }
         let mut ends = JoinSet::new();
-        for delivery in fixed.deliveries.iter().cloned() {
+        for delivery in &fixed.deliveries {
+            let delivery = delivery.clone();
             ends.spawn(async move { delivery.shutdown(patience).await });
         }
         ends.join_all().await;
