@@ -1,13 +1,16 @@
 //! What a report says, to people and to programs.
 
 use axum::Router;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use bartizan_attack::{Class, Target, Verdict, attacks, run};
 use serde_json::Value;
 
 /// A service whose lock is one secret, and whose window is open.
 fn service() -> Router {
-    let read = async |headers: HeaderMap| {
+    let read = async |method: Method, headers: HeaderMap| {
+        if method == Method::TRACE {
+            return (StatusCode::METHOD_NOT_ALLOWED, "");
+        }
         let window = headers.contains_key("x-internal");
         let door = headers
             .get_all("authorization")
