@@ -3,10 +3,11 @@
 //! Each group of commands is a file of its own. Results go to standard output, as text for people
 //! or as one JSON document (`--json`); what went wrong goes to standard error. The exit code is 0
 //! when it was done, 1 when it was refused or failed, 2 when the command cannot be understood (for
-//! `audit`, which has more to say, 3). No
+//! `audit`, which has more to say, 3; for `attack`, 3 when nothing is known). No
 //! command prints a key, a passphrase or a value; but those that make an API key print that one.
 
 mod apikey;
+mod attack;
 mod audit;
 mod check;
 mod kek;
@@ -37,6 +38,7 @@ struct Arguments {
 enum Group {
     /// API keys, in a file or a database: made, listed, rotated and revoked
     Apikey(Box<apikey::ApiKeys>),
+    Attack(Box<attack::Attack>),
     /// The audit log of a service: verify it, prove entries, print them
     Audit(audit::Audit),
     Check(check::Check),
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
     let print = |output: Output| output.print(arguments.json).map(|()| ExitCode::SUCCESS);
     let outcome = match arguments.group {
         Group::Apikey(keys) => keys.run(arguments.json),
+        Group::Attack(attack) => attack.run(arguments.json),
         Group::Audit(audit) => audit.run(arguments.json),
         Group::Check(check) => check.run(arguments.json),
         Group::Keys(keys) => keys.run().and_then(print),

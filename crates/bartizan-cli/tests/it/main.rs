@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod apikey;
+mod attack;
 mod audit;
 mod audit_work;
 mod check;
