@@ -220,6 +220,8 @@ async fn watch(acceptor: Weak<Acceptor>) {
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut may_change = true;
+    // What was published between the first stream's look and the subscription is told by nobody.
+    let mut is_first = true;
     loop {
         let changed = tokio::select! {
             change = changes.next(), if may_change => {
@@ -228,6 +230,7 @@ async fn watch(acceptor: Weak<Acceptor>) {
             }
             _ = tick.tick() => false,
         };
+        let changed = changed | std::mem::take(&mut is_first);
         let Some(acceptor) = acceptor.upgrade() else {
             return;
         };
