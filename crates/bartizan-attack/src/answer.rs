@@ -46,6 +46,12 @@ impl Answer {
         self.text.extend(bytes.iter().take(room));
     }
 
+    /// Whether it says that it cannot tell at present.
+    pub(crate) fn is_undecided(&self) -> bool {
+        let unavailable = self.status == 503 || self.grpc == Some(14);
+        unavailable && self.retry_after.is_some()
+    }
+
     pub(crate) fn contains(&self, marker: &[u8]) -> bool {
         let mut windows = self.text.windows(marker.len().max(1));
         windows.any(|window| window == marker)
@@ -123,6 +129,8 @@ impl Reading {
             (429, _) => Meaning::Limited,
             (_, Some(8)) if answer.retry_after.is_some() => Meaning::Limited,
             (200, Some(code)) if self.excused_grpc.contains(&code) => Meaning::Refused,
+            // Not now, and when: who cannot check a credential lets nobody in (RFC 9110 §15.6.4).
+            _ if answer.is_undecided() => Meaning::Refused,
             // Unknown, internal, unavailable, data loss: what a server says of itself.
             (200, Some(2 | 13 | 14 | 15)) => Meaning::Broke,
             (200, Some(1..)) => Meaning::Refused,
@@ -184,6 +192,9 @@ mod tests {
         check(200, Some(8), Some(1), Meaning::Limited);
         check(500, None, None, Meaning::Broke);
         check(503, None, None, Meaning::Broke);
+        check(503, None, Some(30), Meaning::Refused);
+        check(200, Some(14), None, Meaning::Broke);
+        check(200, Some(14), Some(30), Meaning::Refused);
         check(200, Some(2), None, Meaning::Broke);
     }
 

@@ -69,7 +69,8 @@ pub enum Promise {
     Limited,
     /// At most one request on the connection is done.
     OneAnswer,
-    /// Refused: 3xx, 4xx, a status of gRPC that says so, or a connection that ends.
+    /// Refused: 3xx, 4xx, a status of gRPC that says so, a connection that ends, or an answer
+    /// that says when to come back because nobody can tell now (503, or `UNAVAILABLE`).
     Refused,
     /// All requests of the attack are answered with the same status.
     SameAnswer,

@@ -350,7 +350,9 @@ fn judge(promise: Promise, volley: &Volley, exchanges: &[Exchange], reading: &Re
         if broken {
             return Verdict::Finding(said());
         }
-        statuses.extend(answers.first().map(|it| (it.status, it.grpc)));
+        // Who cannot tell at present tells nothing apart.
+        let told = answers.first().filter(|it| !it.is_undecided());
+        statuses.extend(told.map(|it| (it.status, it.grpc)));
     }
     let differs = statuses.windows(2).any(|pair| pair.first() != pair.last());
     match promise {

@@ -8,6 +8,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use bartizan_attack::{Authority, Remote, Signer, Target, run_at};
 use bartizan_testkit::tls::dangerous_client_config;
 use bartizan_testkit::{
     DevelopmentCa, IssuedCertificate, SigningAlgorithm, TokenBuilder, TokenIssuer,
@@ -185,6 +186,27 @@ async fn under_mutual_tls_the_workload_counts_as_well() {
     assert!(text.contains("mtls.peer_not_allowed"), "{text}");
     // Without a certificate there is no answer at all.
     assert!(ask(&nobody, Some(token.as_str())).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_attack_gets_in() {
+    let town = Town::new("attacked").await;
+    let service = town.start(true);
+    let (token, key) = (town.token().scope("orders:read"), town.issuer.signing_key());
+    let (header, claims) = (token.headers().clone(), token.claims().clone());
+    let sign = move |input: &[u8]| key.sign(input).unwrap();
+    let target = Target::get("/whoami")
+        .with_signer(Signer::new(header.into(), claims.into(), sign))
+        .with_key_set(town.issuer.jwks())
+        .with_open_path("/healthz")
+        .with_forbidden("POST", "/orders");
+    let (ca, web) = (town.ca.certificate_pem(), town.ca.workload("/web").unwrap());
+    let authority = Authority::from_pem(&ca, &town.ca.key().pem()).unwrap();
+    let remote = Remote::new(&service.origin).unwrap();
+    let remote = remote.with_certificate(&web.chain_pem(), &web.key_pem());
+    let remote = remote.unwrap().with_roots(&ca).unwrap();
+    let run = run_at(remote.with_authority(authority)).with_target(target);
+    run.await.assert_none_got_in();
 }
 
 #[test]

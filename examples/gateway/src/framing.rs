@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bartizan::core::{Check, Code, Duty, Guard, Inspection, Never, Observe};
 use http::header::{CONNECTION, HOST};
 use http::request::Parts;
-use http::{HeaderValue, Method, Version};
+use http::{HeaderValue, Version};
 
 use crate::failure::{AMBIGUOUS_HOST, HOP_BY_HOP, LOOP, METHOD, malformed};
 use crate::headers;
@@ -31,8 +31,9 @@ impl Framing {
     }
 
     fn judge(&self, parts: &Parts) -> Result<(), Code> {
-        // CONNECT asks for a tunnel, and TRACE for what the upstream was sent.
-        if parts.method == Method::CONNECT || parts.method == Method::TRACE {
+        // CONNECT asks for a tunnel, TRACE and TRACK for what the upstream was sent, DEBUG for more.
+        let method = parts.method.as_str();
+        if ["CONNECT", "TRACE", "TRACK", "DEBUG"].contains(&method) {
             return Err(METHOD);
         }
         if host(parts).is_none() {
@@ -152,7 +153,9 @@ mod tests {
         assert_eq!(judge(&[("via", "1.1 other, 2 gate")]), Err(LOOP));
         assert_eq!(judge(&[("via", "1.1 gate.example")]), Ok(()));
         let mut trace = parts("/", &[("host", "a.example")]);
-        trace.method = Method::TRACE;
-        assert_eq!(framing.judge(&trace), Err(METHOD));
+        for method in ["TRACE", "TRACK", "DEBUG", "CONNECT"] {
+            trace.method = method.parse().unwrap();
+            assert_eq!(framing.judge(&trace), Err(METHOD), "{method}");
+        }
     }
 }

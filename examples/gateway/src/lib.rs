@@ -8,7 +8,7 @@
 //! # How it decides
 //!
 //! 1. Requests that hops could understand in different ways are refused: two hosts, a `Connection`
-//!    that takes away what is not its own, `CONNECT` and `TRACE`, a way in circles.
+//!    that takes away what is not its own, `CONNECT`, `TRACE`, `TRACK` and `DEBUG`, a way in circles.
 //! 2. Then come the layers of a [`Stack`]: limit by address, peers, tokens, and a policy that says
 //!    which of them may call what. What no rule allows is refused.
 //! 3. The route is found by the path that was decided on, and that path is the one that is sent.

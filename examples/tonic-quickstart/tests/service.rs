@@ -9,6 +9,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use bartizan_attack::{Authority, Remote, Signer, Target, run_at};
 use bartizan_testkit::{DevelopmentCa, SigningAlgorithm, TokenBuilder, TokenIssuer};
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
@@ -22,6 +23,7 @@ use tonic_types::StatusExt as _;
 
 /// The running service with its certificates and issuer, stopped when the test ends.
 struct Town {
+    ca: DevelopmentCa,
     folder: PathBuf,
     issuer: TokenIssuer,
     address: String,
@@ -55,6 +57,7 @@ impl Town {
         let address = line.strip_prefix("listening on ");
         let address = address.unwrap_or_else(|| panic!("{line}")).to_owned();
         Self {
+            ca,
             folder,
             issuer,
             address,
@@ -207,4 +210,29 @@ async fn a_prober_needs_a_certificate_and_no_token() {
     let request = HealthCheckRequest::default();
     let health = HealthClient::new(channel).check(request).await.unwrap();
     assert_eq!(health.into_inner().status, 1, "SERVING");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_attack_gets_in() {
+    let town = Town::new("attacked").await;
+    let token = town.issuer.token().audience("orders").scope("orders:read");
+    let (header, claims) = (token.headers().clone(), token.claims().clone());
+    let key = town.issuer.signing_key();
+    let sign = move |input: &[u8]| key.sign(input).unwrap();
+    // The message says `article: "lamp"`.
+    let target = Target::grpc("/shop.stock.v1.Stock/Level", b"\x0a\x04lamp")
+        .with_signer(Signer::new(header.into(), claims.into(), sign))
+        .with_key_set(town.issuer.jwks())
+        .with_forbidden("POST", "/shop.stock.v1.Stock/Take")
+        .allow(
+            "order.unknown-path-told-apart",
+            "each service has layers of its own, and which services there are is no secret",
+        );
+    let (ca, web) = (town.ca.certificate_pem(), town.ca.workload("/web").unwrap());
+    let authority = Authority::from_pem(&ca, &town.ca.key().pem()).unwrap();
+    let remote = Remote::new(&format!("https://{}", town.address)).unwrap();
+    let remote = remote.with_certificate(&web.chain_pem(), &web.key_pem());
+    let remote = remote.unwrap().with_roots(&ca).unwrap();
+    let run = run_at(remote.with_authority(authority)).with_target(target);
+    run.await.assert_none_got_in();
 }

@@ -6,6 +6,7 @@
     reason = "a test that meets the unexpected should panic"
 )]
 
+mod attack;
 mod changes;
 mod ownership;
 mod record;

@@ -1,0 +1,59 @@
+//! The service under attack, as it is run.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets the unexpected should panic"
+)]
+
+use std::path::PathBuf;
+
+use bartizan_attack::{Authority, Remote, Signer, Target, run_at};
+use bartizan_testkit::{DevelopmentCa, SigningAlgorithm, TokenIssuer};
+use clap::Parser as _;
+use orders::Config;
+use tokio::sync::oneshot;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_attack_gets_in() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("orders-attacked");
+    std::fs::create_dir_all(&folder).unwrap();
+    let ca = DevelopmentCa::new("example.org").unwrap();
+    ca.write_pem(&folder, "ca").unwrap();
+    let own = ca.workload("/orders").unwrap();
+    own.write_pem(&folder, "orders").unwrap();
+    let issuer = TokenIssuer::start(&ca, SigningAlgorithm::Es256).await;
+    let issuer = issuer.unwrap();
+    let file = |name: &str| folder.join(name).display().to_string();
+    let config = Config::parse_from([
+        "orders".to_owned(),
+        "--listen=127.0.0.1:0".to_owned(),
+        format!("--certificate={}", file("orders.pem")),
+        format!("--key={}", file("orders-key.pem")),
+        format!("--bundle={}", file("ca.pem")),
+        format!("--issuer={}", issuer.issuer()),
+        format!("--issuer-bundle={}", file("ca.pem")),
+    ]);
+    let (listening, listens) = oneshot::channel();
+    let tell = |at| {
+        let _ = listening.send(at);
+    };
+    tokio::spawn(orders::run(config, tell, std::future::pending()));
+    let address = listens.await.unwrap();
+
+    let (token, key) = (issuer.token().audience("orders"), issuer.signing_key());
+    let token = token.scope("orders:read");
+    let (header, claims) = (token.headers().clone(), token.claims().clone());
+    let sign = move |input: &[u8]| key.sign(input).unwrap();
+    let signer = Signer::new(header.into(), claims.into(), sign);
+    let target = Target::get("/orders/7")
+        // Whoever it is may ask thirty times.
+        .with_signer(signer.vary_claim("sub"))
+        .with_key_set(issuer.jwks())
+        .with_forbidden("POST", "/orders");
+    let (roots, web) = (ca.certificate_pem(), ca.workload("/web").unwrap());
+    let authority = Authority::from_pem(&roots, &ca.key().pem()).unwrap();
+    let remote = Remote::new(&format!("https://{address}")).unwrap();
+    let remote = remote.with_certificate(&web.chain_pem(), &web.key_pem());
+    let remote = remote.unwrap().with_roots(&roots).unwrap();
+    let run = run_at(remote.with_authority(authority)).with_target(target);
+    run.await.assert_none_got_in();
+}
