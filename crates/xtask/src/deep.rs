@@ -56,6 +56,7 @@ pub fn steps(workspace: &Workspace, missing: Missing) -> Vec<Step> {
         step("static", planner.static_binary()),
         step("loom", planner.loom()),
         step("miri", planner.miri()),
+        step("attacks", planner.attacks()),
         step("fleet", planner.fleet()),
         step("soak", planner.soak()),
         step("coverage", planner.coverage()),
@@ -193,6 +194,12 @@ impl Planner<'_> {
             }
             _ => Action::Fail("`unsafe` is not forbidden any more: run Miri here".to_owned()),
         }
+    }
+
+    /// Every named attack on every example, over its own socket: half a minute each.
+    fn attacks(&self) -> Action {
+        let test = ["test", "--workspace", "--", "--ignored"];
+        Action::Commands(vec![Command::cargo(test).args(["no_attack_gets_in"])])
     }
 
     /// Fleets that share limits through a real server, for minutes.

@@ -9,6 +9,7 @@ use bartizan_attack::{Authority, Remote, Signer, Target, run_at};
 use bartizan_testkit::{DevelopmentCa, SigningAlgorithm, TokenIssuer};
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes half a minute: `cargo xtask deep attacks`"]
 async fn no_attack_gets_in() {
     let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("invoices-attacked");
     let _ = std::fs::remove_dir_all(&folder);

@@ -13,6 +13,7 @@ use orders::Config;
 use tokio::sync::oneshot;
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes half a minute: `cargo xtask deep attacks`"]
 async fn no_attack_gets_in() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("orders-attacked");
     std::fs::create_dir_all(&folder).unwrap();

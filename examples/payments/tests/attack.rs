@@ -15,6 +15,7 @@ use prost::Message as _;
 use tokio::sync::oneshot;
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes half a minute: `cargo xtask deep attacks`"]
 async fn no_attack_gets_in() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("payments-attacked");
     std::fs::create_dir_all(&folder).unwrap();

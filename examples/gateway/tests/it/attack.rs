@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use crate::support::{Town, upstream};
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes half a minute: `cargo xtask deep attacks`"]
 async fn no_attack_gets_in() {
     let town = Town::new().await;
     // It reads what it is sent, so that it answers nothing that does not end.

@@ -5,6 +5,7 @@ use bartizan_attack::{Authority, Remote, Target, run_at};
 use crate::support::Town;
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes half a minute: `cargo xtask deep attacks`"]
 async fn no_attack_gets_in() {
     let often = |text: String| text.replace("[limits]", "[limits]\n    per_second = 100000");
     let town = Town::with(often).await;
