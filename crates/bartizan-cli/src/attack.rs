@@ -105,7 +105,7 @@ struct Tokens {
     /// The file with the issuer's key set
     #[arg(long, value_name = "FILE")]
     key_set: Option<PathBuf>,
-    /// The service takes proofs of possession for this origin: https://orders.example
+    /// The service takes proofs of possession for this origin, such as `https://orders.example`
     #[arg(long, value_name = "ORIGIN", requires = "signing_key")]
     dpop: Option<String>,
 }

@@ -9,7 +9,7 @@
 //!
 //! 1. Requests that hops could understand in different ways are refused: two hosts, a `Connection`
 //!    that takes away what is not its own, `CONNECT`, `TRACE`, `TRACK` and `DEBUG`, a way in circles.
-//! 2. Then come the layers of a [`Stack`]: limit by address, peers, tokens, and a policy that says
+//! 2. Then come the layers of a [`Stack`](bartizan::Stack): limit by address, peers, tokens, and a policy that says
 //!    which of them may call what. What no rule allows is refused.
 //! 3. The route is found by the path that was decided on, and that path is the one that is sent.
 //! 4. What is between two hops is removed ([RFC 9110 §7.6.1]), with all that only the gateway says:

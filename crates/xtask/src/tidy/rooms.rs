@@ -30,7 +30,7 @@ const MORE_PLUMBING: [(&str, &[&str]); 8] = [
         &["authorization_server", "extract", "outgoing"],
     ),
     // Accepting, serving and opening connections, the glue to the hosts that ask for them, the
-    // headers of proxies, and the gRPC of the Workload API.
+    // headers of proxies, those that may not come in plaintext, and the gRPC of the Workload API.
     (
         "bartizan-mtls",
         &[
@@ -39,6 +39,7 @@ const MORE_PLUMBING: [(&str, &[&str]); 8] = [
             "forwarded",
             "hosts",
             "listener",
+            "migration",
             "serve",
             "stream",
             "workload_api",
