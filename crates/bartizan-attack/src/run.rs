@@ -41,10 +41,12 @@ const LONGEST_WAIT: u64 = 5;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// # let service = axum::Router::new().fallback(async |headers: axum::http::HeaderMap| {
-/// #     let known = headers.get_all("authorization").iter().eq(["Bearer secret"]);
-/// #     (if known { http::StatusCode::OK } else { http::StatusCode::UNAUTHORIZED }, "")
-/// # });
+/// # async fn lock(request: axum::extract::Request, next: axum::middleware::Next) -> axum::response::Response {
+/// #     let known = request.headers().get_all("authorization").iter().eq(["Bearer secret"]);
+/// #     if known { next.run(request).await } else { axum::response::IntoResponse::into_response(http::StatusCode::UNAUTHORIZED) }
+/// # }
+/// # let service = axum::Router::new().route("/orders", axum::routing::get(async || "lamp"));
+/// # let service = service.layer(axum::middleware::from_fn(lock));
 /// let target = Target::get("/orders").with_bearer("secret");
 /// attack::run(service).with_target(target).await.assert_none_got_in();
 /// # }
