@@ -121,8 +121,15 @@ impl PostgresServer {
         Err(TestkitError::server("PostgreSQL does not answer"))
     }
 
-    /// Kills it, with nothing written that was not yet.
+    /// Ends it at once and returns when nobody is served any more, with nothing written that was
+    /// not yet: its next start recovers.
     pub fn crash(&mut self) {
+        // Whoever only kills the first process leaves those that serve the connections, which go
+        // on until they notice.
+        let _ = self
+            .command("pg_ctl")
+            .args(["stop", "--mode=immediate"])
+            .status();
         self.running = None;
     }
 
