@@ -389,3 +389,65 @@ fn schema_and_reference_are_printed() {
     assert!(said.out.starts_with("# The configuration file"), "{said:?}");
     assert_eq!(run(&folder, &[]).code, Some(2));
 }
+
+#[test]
+fn sinks_witnesses_metrics_and_key_services_are_printed_without_their_secrets() {
+    let folder = Folder::new("check-parts");
+    let ca = bartizan_testkit::DevelopmentCa::new("example.org").unwrap();
+    ca.write_pem(&folder.path(""), "ca").unwrap();
+    std::fs::write(folder.path("token"), "hunter2-hunter2").unwrap();
+    let text = format!(
+        "{RULE}[audit]\nfolder = 'audit'\norigin = 'a.example/audit'\nkeep_for = '90d'\n\
+         [[audit.sink]]\nname = 'siem'\nformat = 'ocsf'\n\
+         nats = {{ servers = ['nats.internal:4222'], roots = 'ca.pem', token = 'file:token' }}\n\
+         [[audit.sink]]\nname = 'logs'\n\
+         syslog = {{ receiver = 'logs.internal:6514', roots = 'ca.pem' }}\n\
+         [[audit.sink]]\nname = 'lines'\nstdout = true\n\
+         [telemetry.prometheus]\naddress = '127.0.0.1:9464'\n\
+         [encryption]\napplication = 'a'\ncollection = 'b'\nfield = [{{ path = '/c' }}]\n\
+         key_file = 'keys'\nkek_env = 'GIVEN'\n\
+         [encryption.vault]\nurl = 'https://vault.internal'\nkey = 'k'\ntoken = 'file:token'\n"
+    );
+    std::fs::write(folder.path("a.toml"), &text).unwrap();
+    let said = run(&folder, &["a.toml", "--alone"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let squeezed = |it: &str| it.split_whitespace().collect::<Vec<_>>().join(" ");
+    for line in [
+        "keep_for 90d (line 7)",
+        "sink[0].name siem (line 9)",
+        "sink[0].nats.servers[0] nats.internal:4222 (line 11)",
+        "sink[0].nats.window 256 (default)",
+        "sink[1].syslog.facility 13 (default)",
+        "sink[2].stdout true (line 17)",
+        "prometheus.address 127.0.0.1:9464 (line 19)",
+        "vault.mount transit (default)",
+    ] {
+        let mut lines = said.out.lines();
+        assert!(lines.any(|it| squeezed(it) == line), "{line}\n{}", said.out);
+    }
+    assert!(said.out.contains("sink[0].nats.token") && said.out.contains("(secret, file:"));
+    assert!(!said.out.contains("hunter2"), "{}", said.out);
+
+    for (wrong, expected) in [
+        (
+            "name = 'siem'",
+            "a.toml: line 16, column 1: audit.sink[2].nmae: unknown option, did you",
+        ),
+        (
+            "stdout = true",
+            "a.toml: line 17, column 1: audit.sink[2].stdot: unknown option, did you",
+        ),
+    ] {
+        let text = match wrong.starts_with("name") {
+            true => text.replace("name = 'lines'", "nmae = 'lines'"),
+            false => text.replace("stdout = true", "stdot = true"),
+        };
+        std::fs::write(folder.path("b.toml"), text).unwrap();
+        let said = run(&folder, &["b.toml", "--alone"]);
+        let expected = expected.replace("a.toml", "b.toml");
+        assert!(
+            said.err.lines().any(|it| it.starts_with(&expected)),
+            "{said:?}"
+        );
+    }
+}
