@@ -128,7 +128,7 @@ impl Config {
         };
         let own = Own::new(witness, watching.scrape);
         let entrance = match &root.entrance {
-            Some(entrance) => entrance.build(with)?,
+            Some(entrance) => entrance.build(&root.own_paths(), with)?,
             None => Entrance::new(),
         };
         let (keyring, encryption) = match &root.encryption {

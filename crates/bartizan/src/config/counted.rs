@@ -60,6 +60,11 @@ impl CountedBy {
             .map(|(word, _)| *word)
     }
 
+    /// Whether it takes the route, which a service without a table of routes does not know.
+    pub(crate) fn takes_route(&self) -> bool {
+        self.0.contains(&Part::Word("template"))
+    }
+
     pub(crate) fn key(&self) -> Result<Key, bartizan_ratelimit::ConfigError> {
         let keys = self.0.iter().map(Part::key);
         let mut keys = keys.collect::<Result<Vec<_>, _>>()?;

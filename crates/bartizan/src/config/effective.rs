@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config::counted::CountedBy;
 use crate::config::describe::Description;
 use crate::config::reader::Shown;
 use crate::config::root::Root;
@@ -156,6 +157,19 @@ fn warnings(root: &Root, entries: &[Entry]) -> Vec<String> {
         }
         if option.starts_with("insecure_") && entry.value != "false" {
             warnings.push(format!("{} is {}{on_line}", entry.path, entry.value));
+        }
+    }
+    let entrance = root.entrance.as_ref();
+    if entrance.is_none_or(|it| it.routes.is_empty()) {
+        for (place, limit) in root.limits() {
+            if limit.by.as_ref().is_some_and(CountedBy::takes_route) {
+                warnings.push(format!(
+                    "{}.by counts by `template`, and `entrance.routes` lists none: no request has \
+                     one (line {})",
+                    place.section(),
+                    limit.stands.0.line
+                ));
+            }
         }
     }
     if let Some(plaintext) = root

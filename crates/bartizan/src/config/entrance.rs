@@ -36,7 +36,8 @@ section! {
         insecure_hops: Option<NonZeroUsize>,
         /// The route templates of the service, in axum's notation, such as `/orders/{id}`, and
         /// `/package.Service/Method` for gRPC. Limits, audit rules and metrics speak of them, and
-        /// paths with more than one meaning are refused.
+        /// paths with more than one meaning are refused. Paths that the configuration itself
+        /// answers, those of metrics and of the witness, are among them without being listed.
         routes: Vec<String>,
     }
 }
@@ -80,10 +81,17 @@ impl Entrance {
         }
     }
 
-    pub(crate) fn build(&self, with: &Surroundings) -> Result<CoreEntrance, Problem> {
+    /// With the paths that are answered in place of the service. They make no table of routes
+    /// where there is none: each path has one meaning then, that of its letters.
+    pub(crate) fn build(
+        &self,
+        own: &[String],
+        with: &Surroundings,
+    ) -> Result<CoreEntrance, Problem> {
         let mut entrance = CoreEntrance::new().with_proxies(self.proxies()?);
         if !self.routes.is_empty() {
-            let routes = RouteTable::new(&self.routes);
+            let own = own.iter().filter(|path| !self.routes.contains(path));
+            let routes = RouteTable::new(self.routes.iter().chain(own));
             let routes = routes.map_err(|error| self.refuse("entrance.routes", &error))?;
             entrance = entrance.with_routes(routes);
         }

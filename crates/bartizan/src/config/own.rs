@@ -74,7 +74,7 @@ impl Own {
             }
         }
         let scrape = own.scrape.as_ref()?;
-        (scrape.path() == path).then_some(Asked::Scrape(scrape))
+        (scrape.path() == Some(path)).then_some(Asked::Scrape(scrape))
     }
 }
 

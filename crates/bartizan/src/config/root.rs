@@ -114,6 +114,18 @@ impl Root {
         Ok(migration.map(|it| it.with_credential_headers(self.credentials())))
     }
 
+    /// The paths that are answered in place of the service.
+    pub(crate) fn own_paths(&self) -> Vec<String> {
+        let telemetry = self.telemetry.as_ref();
+        let prometheus = telemetry.and_then(|it| it.prometheus.as_ref());
+        let metrics = prometheus.and_then(|it| it.path.clone());
+        let witness = self.witness.as_ref().map(Witness::calls);
+        metrics
+            .into_iter()
+            .chain(witness.into_iter().flatten())
+            .collect()
+    }
+
     pub(crate) fn proxies(&self) -> Result<TrustedProxies, Problem> {
         match &self.entrance {
             Some(entrance) => entrance.proxies(),
@@ -128,7 +140,7 @@ impl Root {
         let mut note = |checked: Result<(), Problem>| problems.extend(checked.err());
         note(self.check_intervals());
         if let Some(it) = &self.entrance {
-            note(it.build(with).map(drop));
+            note(it.build(&self.own_paths(), with).map(drop));
         }
         if let Some(it) = &self.listener {
             note(it.check());

@@ -10,7 +10,7 @@ pub(crate) enum Scrape {}
 
 #[cfg(not(feature = "prometheus"))]
 impl Scrape {
-    pub(crate) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> Option<&str> {
         match *self {}
     }
 
@@ -49,6 +49,9 @@ mod built {
     use tokio::task::AbortHandle;
     use tokio::time::{interval, sleep, timeout};
 
+    /// Where an address of its own answers, unless another path is named.
+    const PATH: &str = "/metrics";
+
     /// How many connections are open at once: a handful of collectors ask now and then.
     const MOST_CONNECTIONS: usize = 16;
 
@@ -70,16 +73,18 @@ mod built {
 
     struct Inner {
         handle: PrometheusHandle,
-        path: Box<str>,
+        /// That of the service.
+        path: Option<Box<str>>,
         address: Option<SocketAddr>,
         tasks: Vec<AbortHandle>,
     }
 
     impl Scrape {
-        /// Begins to answer at this address, if there is one.
+        /// Begins to answer at this address, if there is one; there at `/metrics`, if there is no
+        /// path.
         pub(crate) async fn begin(
             handle: PrometheusHandle,
-            path: &str,
+            path: Option<&str>,
             address: Option<SocketAddr>,
         ) -> io::Result<Self> {
             let mut tasks = Vec::new();
@@ -87,7 +92,8 @@ mod built {
             if let Some(address) = address {
                 let listener = TcpListener::bind(address).await?;
                 bound = Some(listener.local_addr()?);
-                let (handle, path) = (handle.clone(), Arc::from(path));
+                let path = Arc::from(path.unwrap_or(PATH));
+                let handle = handle.clone();
                 tasks.push(tokio::spawn(accept(listener, handle, path)).abort_handle());
             }
             let kept = handle.clone();
@@ -101,14 +107,15 @@ mod built {
             tasks.push(tokio::spawn(upkeep).abort_handle());
             Ok(Self(Arc::new(Inner {
                 handle,
-                path: path.into(),
+                path: path.map(Into::into),
                 address: bound,
                 tasks,
             })))
         }
 
-        pub(crate) fn path(&self) -> &str {
-            &self.0.path
+        /// The path at which the service answers.
+        pub(crate) fn path(&self) -> Option<&str> {
+            self.0.path.as_deref()
         }
 
         pub(crate) fn answer(&self, method: &Method) -> Response<Full<Bytes>> {

@@ -108,10 +108,13 @@ impl Prometheus {
         if self.address.is_some_and(elsewhere) && !self.insecure_plaintext {
             return wrong("`address` is no loopback one: that takes `insecure_plaintext`");
         }
-        let canonical = CanonicalPath::parse(self.served_path());
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        let canonical = CanonicalPath::parse(path);
         let is_plain = canonical.is_ok_and(|path| path.into_changed().is_none());
-        if !is_plain || self.served_path().contains(['{', '*', '?']) {
-            let message = format!("{:?} is no path in its one spelling", self.served_path());
+        if !is_plain || path.contains(['{', '*', '?']) {
+            let message = format!("{path:?} is no path in its one spelling");
             return Err(Problem::new(
                 self.stands.0,
                 "telemetry.prometheus.path",
@@ -119,10 +122,6 @@ impl Prometheus {
             ));
         }
         Ok(())
-    }
-
-    pub(crate) fn served_path(&self) -> &str {
-        self.path.as_deref().unwrap_or("/metrics")
     }
 }
 
@@ -219,7 +218,7 @@ mod counted {
             for name in &self.peers {
                 observer = observer.allow_peer_label(name);
             }
-            let scrape = Scrape::begin(handle, self.served_path(), self.address).await;
+            let scrape = Scrape::begin(handle, self.path.as_deref(), self.address).await;
             let scrape =
                 scrape.map_err(|error| self.refuse("telemetry.prometheus.address", &error))?;
             Ok((Arc::new(observer.build()), scrape))

@@ -19,7 +19,7 @@ section! {
         /// Its key, as `bartizan audit witness key` makes it.
         key_file: PathBuf,
         /// The path below which it is called: `add-checkpoint` and `add-key`, by `POST` with
-        /// `text/plain`. Where limits count by template, list both in `entrance.routes`.
+        /// `text/plain`.
         path: String = "/witness",
         /// The logs; one at least.
         log: Vec<WitnessedLog>,
@@ -68,6 +68,11 @@ impl Witness {
             }
         }
         Ok(())
+    }
+
+    /// The paths that it is called at.
+    pub(crate) fn calls(&self) -> [String; 2] {
+        ["add-checkpoint", "add-key"].map(|call| format!("{}/{call}", self.path))
     }
 
     /// Reads the keys.

@@ -227,6 +227,22 @@ fn nothing_opens_by_itself() {
 }
 
 #[test]
+fn limits_by_template_take_a_list_of_routes() {
+    let limit = "[peer_limit]\nby = 'peer + template'\npolicy = [{ name = 'a', rate = '1/s' }]\n";
+    for (entrance, warned) in [
+        ("", true),
+        ("[entrance]\n", true),
+        ("[entrance]\nroutes = ['/echo']\n", false),
+    ] {
+        let config = Config::from_toml(&format!("{limit}{entrance}"), "").unwrap();
+        let warnings = config.effective().warnings().join("\n");
+        let warning = "peer_limit.by counts by `template`, and `entrance.routes` lists none: no \
+                       request has one (line 1)";
+        assert_eq!(warnings.contains(warning), warned, "{entrance}{warnings}");
+    }
+}
+
+#[test]
 fn the_stack_is_printed_outermost_first() {
     let folder = Folder::new();
     let config = Config::from_toml(WHOLE, folder.path()).unwrap();

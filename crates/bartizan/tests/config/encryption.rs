@@ -114,8 +114,7 @@ fn a_key_that_may_become_another_is_refused_at_its_line() {
 #[cfg(all(unix, feature = "postgres"))]
 #[tokio::test]
 async fn data_keys_of_a_database_seal_what_comes_in() {
-    use std::os::unix::fs::PermissionsExt;
-    use tower::{Layer, ServiceExt, service_fn};
+    use crate::store::{load, store, write_kek};
 
     let postgres = bartizan_testkit::PostgresServer::start("orders", &[]).await;
     let Some(postgres) = postgres.unwrap() else {
@@ -123,61 +122,25 @@ async fn data_keys_of_a_database_seal_what_comes_in() {
     };
     let folder = Folder::new();
     folder.write("database", &postgres.url());
-    let kek = folder.write("kek", "01234567890123456789012345678901");
-    std::fs::set_permissions(&kek, std::fs::Permissions::from_mode(0o600)).unwrap();
+    write_kek(&folder);
     let options = "kek_file = 'kek'\npostgres = { url = 'file:database', \
                    allow_plaintext_loopback = true, create_tables = true }\n\
                    [rules]\ninsecure_allow_everything = true";
     let config = Config::load(folder.write("bartizan.toml", &text(options))).unwrap();
     config.check_files().unwrap();
     let configured = config.clone().build().await.unwrap();
-    let (seen, mut stored) = tokio::sync::mpsc::unbounded_channel();
-    type Body = http_body_util::Full<bytes::Bytes>;
-    let store = service_fn(
-        move |request: http::Request<bartizan::config::ConfiguredBody<Body>>| {
-            let seen = seen.clone();
-            async move {
-                use http_body_util::BodyExt as _;
-                let bytes = request.into_body().collect().await.unwrap().to_bytes();
-                seen.send(String::from_utf8(bytes.to_vec()).unwrap())
-                    .unwrap();
-                let answer = http::Response::builder().header("content-type", "application/json");
-                Ok::<_, std::convert::Infallible>(answer.body(Body::from(bytes)).unwrap())
-            }
-        },
-    );
-    let service = configured.layer().layer(store);
-    let send = async |body: &'static str| {
-        let request = http::Request::post("/").header("content-type", "application/json");
-        let request = request.body(Body::from(body)).unwrap();
-        service
-            .clone()
-            .oneshot(request)
-            .await
-            .unwrap()
-            .status()
-            .as_u16()
-    };
-    assert_eq!(send(r#"{"ssn":"123-45-6789"}"#).await, 200);
-    let sealed = stored.recv().await.unwrap();
+    let (stored, said) = store(&configured, r#"{"ssn":"123-45-6789"}"#).await;
+    let masked = (200, r#"{"ssn":"****6789"}"#.to_owned());
+    assert_eq!(said, masked);
+    let sealed = stored.unwrap();
     assert!(
         sealed.contains("fe1.") && !sealed.contains("6789"),
         "{sealed}"
     );
     // What names a field twice is refused, and stored by nobody.
-    assert_eq!(send(r#"{"ssn":"1","ssn":"2"}"#).await, 400);
-    assert!(stored.try_recv().is_err());
+    let (stored, (status, _)) = store(&configured, r#"{"ssn":"1","ssn":"2"}"#).await;
+    assert_eq!((stored, status), (None, 400));
     // Another instance has the same keys.
     let again = config.build().await.unwrap();
-    let there = service_fn(
-        move |_: http::Request<bartizan::config::ConfiguredBody<Body>>| {
-            let answer = http::Response::builder().header("content-type", "application/json");
-            let answer = answer.body(Body::from(sealed.clone())).unwrap();
-            async move { Ok::<_, std::convert::Infallible>(answer) }
-        },
-    );
-    let request = http::Request::get("/").body(Body::default()).unwrap();
-    let answer = again.layer().layer(there).oneshot(request).await.unwrap();
-    let answer = http_body_util::BodyExt::collect(answer.into_body());
-    assert_eq!(answer.await.unwrap().to_bytes(), r#"{"ssn":"****6789"}"#);
+    assert_eq!(load(&again, &sealed).await, masked);
 }

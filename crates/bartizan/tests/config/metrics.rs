@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use bartizan::config::Config;
 use bartizan_testkit::Host;
 use http::Method;
+use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tower::ServiceExt as _;
 
 use crate::sample::{Folder, WHOLE};
 use crate::service::{WEB, built, call};
@@ -81,12 +83,8 @@ async fn prometheus_reads_what_passed_and_what_was_refused() {
 async fn the_path_is_guarded_like_any_other_unless_it_is_exempt() {
     let folder = Folder::new();
     let telemetry = "[telemetry.prometheus]\npath = '/metrics'\n";
-    let whole = WHOLE.replace(
-        "\"/healthz\", \"/bart",
-        "\"/metrics\", \"/healthz\", \"/bart",
-    );
-    let guarded = built(&folder, &format!("{whole}{telemetry}")).await;
-    let exempt = whole.replace(
+    let guarded = built(&folder, &format!("{WHOLE}{telemetry}")).await;
+    let exempt = WHOLE.replace(
         "paths = [\"/healthz\"]",
         "paths = [\"/healthz\", \"/metrics\"]",
     );
@@ -116,6 +114,66 @@ async fn the_path_is_guarded_like_any_other_unless_it_is_exempt() {
         }
     }
     assert_eq!(guarded.metrics_address(), None);
+}
+
+#[tokio::test]
+async fn limits_by_template_know_the_path_though_nobody_lists_it() {
+    let folder = Folder::new();
+    let text = |routes: &str| {
+        format!(
+            "[entrance]\nroutes = [{routes}]\n[rules]\ninsecure_allow_everything = true\n\
+             [peers]\nallow = ['{WEB}']\n[peer_limit]\nby = 'peer + template'\n\
+             policy = [{{ name = 'few', rate = '2/h' }}]\n\
+             [telemetry.prometheus]\npath = '/metrics'\n"
+        )
+    };
+    for routes in ["'/echo'", "'/echo', '/metrics'", "'/echo', '/{name}'"] {
+        let configured = built(&folder, &text(routes)).await;
+        let ask = async |path: &str| {
+            let call = call("192.0.2.9", Some(WEB), None).with_http_method(Method::GET);
+            let call = call.with_http_path(path);
+            let answer = Host::Hyper.send(&configured.layer(), &call).await.unwrap();
+            (answer.http_status.as_u16(), answer.code())
+        };
+        for _ in 0..2 {
+            assert_eq!(ask("/metrics").await, (200, None), "{routes}");
+        }
+        // It is counted like any other, and by itself.
+        let exceeded = Some("ratelimit.exceeded".to_owned());
+        assert_eq!(ask("/metrics").await, (429, exceeded), "{routes}");
+        assert_eq!(ask("/echo").await.0, 200, "{routes}");
+        let nowhere = ask("/nowhere/else").await;
+        assert_eq!(nowhere, (403, Some("ratelimit.no_key".to_owned())));
+    }
+}
+
+#[tokio::test]
+async fn an_address_of_its_own_takes_no_path_from_the_service() {
+    let folder = Folder::new();
+    for (path, is_ours) in [("", false), ("path = '/metrics'\n", true)] {
+        let text = format!(
+            "[rules]\ninsecure_allow_everything = true\n\
+             [telemetry.prometheus]\naddress = '127.0.0.1:0'\n{path}"
+        );
+        let configured = built(&folder, &text).await;
+        let metrics = async || "metrics of the service's own";
+        let app = axum::Router::new().route("/metrics", axum::routing::get(metrics));
+        let request = http::Request::get("/metrics").body(axum::body::Body::empty());
+        let answer = app
+            .layer(configured.layer())
+            .oneshot(request.unwrap())
+            .await;
+        let body = answer
+            .unwrap()
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes();
+        assert_eq!(body.starts_with(b"metrics of"), !is_ours, "{body:?}");
+        let address = configured.metrics_address().unwrap();
+        assert!(ask(address, "GET /metrics").await.contains("bartizan_"));
+    }
 }
 
 #[tokio::test]

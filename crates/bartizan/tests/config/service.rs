@@ -9,6 +9,7 @@ use bartizan_testkit::{Call, Host};
 use http::Method;
 
 use crate::sample::{Folder, WHOLE};
+use crate::store::{store, write_kek};
 
 pub(crate) const WEB: &str = "spiffe://example.org/web";
 
@@ -249,20 +250,11 @@ async fn files_are_read_when_they_are_checked() {
 
 #[tokio::test]
 async fn fields_are_sealed_on_the_way_in_and_masked_on_the_way_out() {
-    use bartizan::config::ConfiguredBody;
     use bartizan::encrypt::{KeyFile, LocalKek};
-    use http::{Request, Response};
-    use http_body_util::{BodyExt, Full};
-    use tower::{Layer, ServiceExt, service_fn};
 
     let folder = Folder::new();
-    let kek = folder.write("kek", "01234567890123456789012345678901");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(&kek, std::fs::Permissions::from_mode(0o600)).unwrap();
-    }
-    let local = LocalKek::from_file(&kek).unwrap();
+    write_kek(&folder);
+    let local = LocalKek::from_file(&folder.path().join("kek")).unwrap();
     drop(KeyFile::create(&folder.path().join("keyset.json"), local).unwrap());
     let text = "[rules]\ninsecure_allow_everything = true\n[encryption]\napplication = 'clinic'\n\
                 collection = 'patient'\nkey_file = 'keyset.json'\nkek_file = 'kek'\n\
@@ -272,33 +264,10 @@ async fn fields_are_sealed_on_the_way_in_and_masked_on_the_way_out() {
     config.check_files().unwrap();
     let configured = config.build().await.unwrap();
     assert!(configured.keyring().is_some());
-
-    type Body = Full<bytes::Bytes>;
-    let (seen, mut stored) = tokio::sync::mpsc::unbounded_channel();
-    let store = service_fn(move |request: Request<ConfiguredBody<Body>>| {
-        let seen = seen.clone();
-        async move {
-            let bytes = request.into_body().collect().await.unwrap().to_bytes();
-            seen.send(String::from_utf8(bytes.to_vec()).unwrap())
-                .unwrap();
-            let answer = Response::builder().header("content-type", "application/json");
-            Ok::<_, std::convert::Infallible>(answer.body(Full::new(bytes)).unwrap())
-        }
-    });
-    let request = Request::post("/").header("content-type", "application/json");
-    let request = request
-        .body(Full::from(r#"{"ssn":"123-45-6789"}"#))
-        .unwrap();
-    let answer = configured
-        .layer()
-        .layer(store)
-        .oneshot(request)
-        .await
-        .unwrap();
-    let answer = answer.into_body().collect().await.unwrap().to_bytes();
-    let stored = stored.recv().await.unwrap();
+    let (stored, said) = store(&configured, r#"{"ssn":"123-45-6789"}"#).await;
+    let stored = stored.unwrap();
     assert!(!stored.contains("6789"), "{stored}");
-    assert_eq!(answer, r#"{"ssn":"****6789"}"#);
+    assert_eq!(said, (200, r#"{"ssn":"****6789"}"#.to_owned()));
 }
 
 /// Sends one request over TLS, as the workload `web`, and gives everything that is answered.

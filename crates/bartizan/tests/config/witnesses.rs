@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bartizan::audit::{Ledger, Verdict, Verifier, VerifierKey, WitnessKey};
 use bartizan::config::{Config, Configured};
+use bartizan_testkit::Host;
 use tokio::sync::oneshot;
 
 use crate::sample::Folder;
-use crate::service::say;
+use crate::service::{WEB, built, call, say};
 
 /// One of the two: its name is that of its identity.
 struct Town {
@@ -173,6 +174,26 @@ trait ParseKey {
 impl ParseKey for String {
     fn parse_key(&self) -> bartizan::audit::CosignerKey {
         bartizan::audit::CosignerKey::parse(self).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn limits_by_template_know_its_calls_though_nobody_lists_them() {
+    let folder = Folder::new();
+    drop(Town::new(&folder, "orders"));
+    let text = "[entrance]\nroutes = ['/orders']\n[peers]\nallow = ['spiffe://example.org/web']\n\
+                [peer_limit]\nby = 'template'\npolicy = [{ name = 'few', rate = '1000/h' }]\n\
+                [witness]\nfolder = 'w'\nkey_file = 'orders-witness.key'\n\
+                log = [{ key_file = 'orders/log.vkey', allow_anybody = true }]\n";
+    let configured = built(&folder, text).await;
+    for (path, expected) in [
+        ("/witness/add-checkpoint", "audit.witness_request"),
+        ("/witness/add-key", "audit.witness_request"),
+        ("/witness/other", "ratelimit.no_key"),
+    ] {
+        let call = call("192.0.2.1", Some(WEB), None).with_http_path(path);
+        let answer = Host::Hyper.send(&configured.layer(), &call).await.unwrap();
+        assert_eq!(answer.code().as_deref(), Some(expected), "{path}");
     }
 }
 
