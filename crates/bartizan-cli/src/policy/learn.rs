@@ -120,7 +120,10 @@ impl Learn {
         );
         for (count, what) in [
             (seen.refused, "that were refused (--include-denied)"),
-            (seen.without_route, "without a route"),
+            (
+                seen.without_route,
+                "without a route; those of the service are listed in `entrance.routes`",
+            ),
             (seen.other_peers, "of peers without a SPIFFE ID"),
         ] {
             if count > 0 {
@@ -141,8 +144,14 @@ impl Learn {
             out.push_str(&self.rule(rules, caller, usage)?.to_toml());
         }
         if rules == 0 {
+            let hint = match seen.without_route {
+                0 => String::new(),
+                count => format!(
+                    "; {count} more had no route: list those of the service in `entrance.routes`"
+                ),
+            };
             bail!(
-                "nothing was seen that a policy could allow ({} requests)",
+                "nothing was seen that a policy could allow ({} requests){hint}",
                 seen.requests
             );
         }

@@ -451,3 +451,42 @@ fn sinks_witnesses_metrics_and_key_services_are_printed_without_their_secrets() 
         );
     }
 }
+
+/// The snippets of this language in a page of the repository.
+fn snippets(page: &str, language: &str) -> Vec<String> {
+    let page = format!("{}/../../{page}", env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(page).unwrap();
+    let begins = format!("```{language}");
+    let mut snippets = Vec::new();
+    let mut lines = page.lines();
+    while lines.by_ref().any(|line| line == begins) {
+        let snippet = lines.by_ref().take_while(|line| *line != "```");
+        snippets.push(snippet.map(|line| format!("{line}\n")).collect());
+    }
+    snippets
+}
+
+#[test]
+fn the_file_of_the_readme_is_good_as_it_stands() {
+    let folder = Folder::new("check-readme");
+    let ca = bartizan_testkit::DevelopmentCa::new("example.org").unwrap();
+    ca.write_pem(&folder.path(""), "ca").unwrap();
+    let identity = ca.workload("/invoices").unwrap();
+    identity.write_pem(&folder.path(""), "invoices").unwrap();
+    let files = snippets("README.md", "toml");
+    let mut files = files.iter().filter(|it| !it.contains("[dependencies]"));
+    let (Some(file), None) = (files.next(), files.next()) else {
+        panic!("the README has one file of a configuration")
+    };
+    std::fs::write(folder.path("bartizan.toml"), file).unwrap();
+    let said = run(&folder, &["bartizan.toml"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.contains("bartizan.toml can be built."), "{said:?}");
+    // What the README says about slips.
+    let slip = file.replace("audiences", "audience");
+    std::fs::write(folder.path("bartizan.toml"), slip).unwrap();
+    let said = run(&folder, &["bartizan.toml"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let expected = "tokens.issuer[0].audience: unknown option, did you mean `audiences`?";
+    assert!(said.err.contains(expected), "{said:?}");
+}

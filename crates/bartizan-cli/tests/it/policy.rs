@@ -534,4 +534,11 @@ async fn nothing_is_proposed_where_nothing_was_proven() {
         run(&folder, &["policy", "learn", "--ledger", "absent"]).code,
         Some(1)
     );
+    // It goes by routes, and says so to whoever has listed none.
+    let unknown = ("GET", "/unknown", Some(WEB), None);
+    ledger(&folder.path("unlisted"), &[unknown, unknown]).await;
+    let said = run(&folder, &["policy", "learn", "--ledger", "unlisted"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let hint = "2 more had no route: list those of the service in `entrance.routes`";
+    assert!(said.err.contains(hint), "{said:?}");
 }
