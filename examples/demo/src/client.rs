@@ -34,6 +34,8 @@ pub(crate) struct Got {
     pub(crate) said: String,
     /// From the first packet to the last.
     pub(crate) took: Duration,
+    /// What else there is to say, for a line of its own.
+    pub(crate) note: Option<String>,
 }
 
 impl Got {
@@ -43,6 +45,7 @@ impl Got {
             answer: "error".to_owned(),
             said: error.to_string(),
             took: Duration::ZERO,
+            note: None,
         }
     }
 }
@@ -274,16 +277,25 @@ pub(crate) async fn dial_payments(folder: PathBuf, address: SocketAddr) -> Got {
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "measures how long a row takes; decides nothing"
-)]
 pub(crate) async fn measured(
     alert: Alert,
     call: impl Future<Output = Result<(String, String), BoxError>>,
 ) -> Got {
+    measured_within(PATIENCE, alert, call).await
+}
+
+/// As [`measured`], for a row that takes longer.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "measures how long a row takes; decides nothing"
+)]
+pub(crate) async fn measured_within(
+    patience: Duration,
+    alert: Alert,
+    call: impl Future<Output = Result<(String, String), BoxError>>,
+) -> Got {
     let begun = Instant::now();
-    let outcome = tokio::time::timeout(PATIENCE, call).await;
+    let outcome = tokio::time::timeout(patience, call).await;
     let took = begun.elapsed();
     let (answer, said) = match (outcome, alert.name()) {
         (_, Some(alert)) => ("TLS alert".to_owned(), alert.to_owned()),
@@ -291,8 +303,13 @@ pub(crate) async fn measured(
         (Ok(Err(error)), None) => ("error".to_owned(), error.to_string()),
         (Err(_), None) => (
             "no answer".to_owned(),
-            format!("within {} s", PATIENCE.as_secs()),
+            format!("within {} s", patience.as_secs()),
         ),
     };
-    Got { answer, said, took }
+    Got {
+        answer,
+        said,
+        took,
+        note: None,
+    }
 }

@@ -1,5 +1,6 @@
 //! The requests, and what each must get.
 
+mod attacks;
 mod certificates;
 mod changes;
 mod command;
@@ -107,8 +108,8 @@ impl Rows<'_> {
     }
 }
 
-/// Every request, in the order it is sent.
-pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
+/// Every request, in the order it is sent; `attacked` as well, which takes longest.
+pub(crate) fn all(scene: &Scene, attacked: bool) -> anyhow::Result<Vec<Row>> {
     let mut rows = Rows {
         scene,
         group: (
@@ -299,6 +300,9 @@ pub(crate) fn all(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     changes::add(&mut rows)?;
     gateway::add(&mut rows)?;
     registry::add(&mut rows)?;
+    if attacked {
+        attacks::add(&mut rows)?;
+    }
     log::add(&mut rows);
     witness::add(&mut rows)?;
     command::add(&mut rows);

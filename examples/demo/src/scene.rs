@@ -46,6 +46,8 @@ pub(crate) struct Scene {
     /// A key that the issuer knows nothing of.
     pub(crate) foreign_key: SigningKey,
     pub(crate) orders: SocketAddr,
+    /// A copy of orders for those who attack it, and by itself: it counts and bans alone.
+    pub(crate) attacked: SocketAddr,
     pub(crate) payments: SocketAddr,
     pub(crate) customers: SocketAddr,
     pub(crate) invoices: Invoices,
@@ -119,6 +121,13 @@ impl Scene {
             .await
             .context("payments did not start")?;
 
+        let attacked = config(&[
+            ("--certificate", file("orders.pem")),
+            ("--key", file("orders-key.pem")),
+        ]);
+        let attacked = start(|ready| orders::run(parse(&attacked), ready, std::future::pending()));
+        let attacked = attacked.await.context("orders did not start")?;
+
         let redis = Redis::start().await?;
         let mut orders = config(&[
             ("--certificate", file("orders.pem")),
@@ -173,6 +182,7 @@ impl Scene {
             issuer,
             foreign_key,
             orders,
+            attacked,
             payments,
             customers,
             invoices,

@@ -18,6 +18,10 @@ pub(crate) async fn wait(scene: &Scene) -> anyhow::Result<()> {
     for (name, token) in [
         ("alice", token()),
         ("wrong-audience", token().audience("invoices")),
+        (
+            "reader",
+            token().audience("invoices").scope("invoices:read"),
+        ),
         ("clerk", clerk.scope("customers:read customers:write")),
     ] {
         let file = folder.join(format!("{name}.jwt"));

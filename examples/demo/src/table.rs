@@ -47,6 +47,9 @@ pub(crate) async fn show(rows: Vec<Row>) -> io::Result<usize> {
             got.said,
             time(got.took),
         )?;
+        if let Some(note) = &got.note {
+            writeln!(out, "    {}", paint.dim(note))?;
+        }
         if !agrees {
             deviations += 1;
             writeln!(
@@ -72,6 +75,7 @@ fn decided_by(got: &Got) -> &str {
         ("TLS alert" | "200, then end", _) => "handshake",
         ("refused", _) => "check",
         ("delivered", _) => "sink",
+        ("0 got in", _) => "stack",
         ("cosigned" | "not cosigned", _) => "witness",
         ("exit 0" | "exit 1", _) => "command",
         ("200 and 429" | "401, then 429", _) => "ratelimit",

@@ -113,5 +113,6 @@ async fn ask_both(dialler: &Dialler, copies: [SocketAddr; 2], token: &str) -> Go
         answer: "200 and 429".to_owned(),
         said,
         took,
+        note: None,
     }
 }
