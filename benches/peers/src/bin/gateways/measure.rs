@@ -34,6 +34,9 @@ pub(crate) struct Sample {
     pub(crate) whole: Duration,
     /// Memory after the load, in bytes, of its own process and of the service behind it.
     pub(crate) resident: (u64, u64),
+    /// How many were answered, with those of the warm-up, and how many of them its log lacks.
+    pub(crate) answered: u64,
+    pub(crate) missing: u64,
 }
 
 /// Tokens for both modes.
@@ -54,10 +57,12 @@ impl Pools {
         })
     }
 
-    fn of(&self, mode: Mode) -> Tokens {
+    fn of(&self, mode: Mode, participant: Participant) -> Tokens {
         match mode {
             Mode::Hot => Tokens::Hot(Arc::clone(&self.hot)),
-            Mode::Distinct => Tokens::Distinct(Arc::clone(&self.distinct)),
+            Mode::Distinct if participant.guards() => Tokens::Distinct(Arc::clone(&self.distinct)),
+            // Who does not look at them may get one twice, and would need many more.
+            Mode::Distinct => Tokens::Hot(Arc::clone(&self.distinct)),
         }
     }
 }
@@ -110,7 +115,7 @@ pub(crate) fn measure(
         tls,
         protocol: case.protocol,
         connections: case.connections,
-        tokens: pools.of(case.mode),
+        tokens: pools.of(case.mode, participant),
         rate: case.rate,
         warmup: options.warmup(),
         seconds: options.seconds(),
@@ -122,7 +127,7 @@ pub(crate) fn measure(
     });
     let measured = measured.with_context(|| format!("{} in {case:?}", participant.name()))?;
     let resident = running.resident()?;
-    running.stop(measured.answered, case.connections)?;
+    let missing = running.stop(measured.answered, case.connections)?;
 
     let (before, after) = used
         .first()
@@ -141,5 +146,7 @@ pub(crate) fn measure(
         own: own / requests,
         whole: (own + behind) / requests,
         resident,
+        answered: measured.answered,
+        missing,
     })
 }

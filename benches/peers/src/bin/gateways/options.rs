@@ -47,7 +47,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 16)]
     pub(crate) hot: usize,
     /// How many distinct tokens are signed in advance; a measurement that runs out of them ends.
-    /// By default 22,000 for each second of a measurement.
+    /// By default 40,000 for each second of a measurement.
     #[arg(long)]
     pub(crate) tokens: Option<usize>,
     /// How many requests per second there are where the load is the same for all.
@@ -78,7 +78,7 @@ impl Options {
 
     /// How many distinct tokens to sign.
     pub(crate) fn distinct(&self) -> usize {
-        let needed = (self.seconds + self.warmup) * 22_000.0;
+        let needed = (self.seconds + self.warmup) * 40_000.0;
         self.tokens.unwrap_or(needed as usize)
     }
 }

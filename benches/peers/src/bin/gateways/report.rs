@@ -30,7 +30,7 @@ pub(crate) fn markdown(
     summary: &Summary<'_>,
 ) -> String {
     let mut text = String::new();
-    introduction(&mut text, options, circumstances);
+    introduction(&mut text, options, circumstances, summary);
     goals(&mut text, options, summary);
     for mode in &options.modes {
         let title = match mode {
@@ -65,7 +65,12 @@ pub(crate) fn markdown(
     text
 }
 
-fn introduction(text: &mut String, options: &Options, circumstances: &Circumstances) {
+fn introduction(
+    text: &mut String,
+    options: &Options,
+    circumstances: &Circumstances,
+    summary: &Summary<'_>,
+) {
     let Circumstances {
         date,
         command,
@@ -91,6 +96,13 @@ fn introduction(text: &mut String, options: &Options, circumstances: &Circumstan
     }
     let (rounds, seconds) = (options.rounds, options.seconds);
     let (hot, subjects) = (options.hot, Limit::MEASURED.requests);
+    let missing = match summary.logged(Participant::Haproxy) {
+        (_, 0) => String::new(),
+        (answered, missing) => format!(
+            ", but for {missing} of {answered} that HAProxy lost: of two threads that log at once, \
+             one gives its line up ([by design](https://github.com/haproxy/haproxy/issues/1861))"
+        ),
+    };
     let _ = writeln!(
         text,
         "\n![Requests per second, and processor time that is added](gateways.svg)\n\n\
@@ -110,7 +122,7 @@ fn introduction(text: &mut String, options: &Options, circumstances: &Circumstan
          * Proxies reach the service over plaintext on loopback, HTTP/1.1 (gRPC: HTTP/2) on \
          connections that are kept. That spares them the second TLS that a mesh would do.\n\
          * Each writes one record a request with the same facts to a file, and afterwards as many \
-         records as answers are counted there. HAProxy writes lines of JSON itself, without a \
+         records as answers are counted there{missing}. HAProxy writes lines of JSON itself, without a \
          syslog server; Envoy buffers its lines; Bartizan's ledger is also synced, hashed and \
          signed.\n\
          * Hot: {hot} tokens in turn. Bartizan remembers tokens by default, Envoy by \

@@ -94,8 +94,10 @@ impl Running {
     }
 
     /// Ends it, and holds its log against the number of requests that were answered: each must
-    /// be in it, and of others only those that were under way when the clients left.
-    pub(crate) fn stop(self, answered: u64, connections: usize) -> anyhow::Result<()> {
+    /// be in it, and of others only those that were under way when the clients left. Says how many
+    /// are missing, which only `HAProxy` may have: of two threads that log, the one that finds the
+    /// other writing gives its line up (its issue 1861).
+    pub(crate) fn stop(self, answered: u64, connections: usize) -> anyhow::Result<u64> {
         let Self {
             participant,
             folder,
@@ -108,7 +110,7 @@ impl Running {
             backend.stop()?;
         }
         let logged = match participant {
-            Participant::Bare | Participant::Identity => return Ok(()),
+            Participant::Bare | Participant::Identity => return Ok(0),
             Participant::Bartizan => {
                 let said = std::fs::read_to_string(folder.join("bartizan.out"))?;
                 let mut numbers = said.split_ascii_whitespace().map(str::parse::<u64>);
@@ -126,13 +128,18 @@ impl Running {
                 count
             }
         };
+        let missing = answered.saturating_sub(logged);
+        let may_miss = match participant {
+            Participant::Haproxy => answered / 100,
+            _ => 0,
+        };
         // The ledger has records of its own beside: its beginning, its end, its checkpoints.
         ensure!(
-            logged >= answered && logged <= answered + connections as u64 + 100,
+            missing <= may_miss && logged <= answered + connections as u64 + 100,
             "{}: {answered} requests were answered, {logged} are in the log",
             participant.name(),
         );
-        Ok(())
+        Ok(missing)
     }
 }
 

@@ -72,6 +72,17 @@ impl<'s> Summary<'s> {
         })
     }
 
+    /// How many requests a participant answered in all cases, and how many of them its log lacks.
+    pub(crate) fn logged(&self, participant: Participant) -> (u64, u64) {
+        let its = self
+            .samples
+            .iter()
+            .filter(|it| it.participant == participant);
+        its.fold((0, 0), |(answered, missing), it| {
+            (answered + it.answered, missing + it.missing)
+        })
+    }
+
     fn turns(&self, case: Case, participant: Participant) -> impl Iterator<Item = &'s Sample> {
         let all = self.samples.iter();
         all.filter(move |it| it.case == case && it.participant == participant)
