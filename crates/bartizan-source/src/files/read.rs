@@ -98,6 +98,23 @@ mod tests {
         }
     }
 
+    /// Is interrupted as often as it says, and then broken.
+    struct Broken(u32);
+
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(1).ok_or(io::ErrorKind::Other)?;
+            Err(io::ErrorKind::Interrupted.into())
+        }
+    }
+
+    #[test]
+    fn what_is_interrupted_goes_on_and_what_is_broken_is_told() {
+        let mut broken = Broken(3);
+        let error = read_up_to(&mut broken, 0, 1).expect_err("broken");
+        assert_eq!((error.kind(), broken.0), (io::ErrorKind::Other, 0));
+    }
+
     proptest! {
         #[test]
         fn reads_all_up_to_the_most_whatever_was_expected(

@@ -241,17 +241,20 @@ mod tests {
     }
 
     #[test]
-    fn roots_that_are_none_are_refused() {
-        fn check(pem: &[u8]) {
-            let builder = Database::builder("postgresql://db.internal/d").with_root_pem(pem);
-            let refused = builder.build().err();
-            assert!(
-                matches!(refused, Some(DatabaseError::Roots(_))),
-                "{refused:?}"
-            );
+    fn what_cannot_work_is_named_and_the_url_is_not() {
+        fn check(builder: DatabaseBuilder, expected: &str) {
+            let refused = builder.build().expect_err("refused").to_string();
+            assert!(refused.starts_with(expected), "{refused}");
         }
-        check(b"");
-        check(b"hello");
-        check(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        let to = |url| Database::builder(url);
+        let there = || to("postgresql://u:hunter2@db.internal/d");
+        check(there(), "no roots, and plaintext is not permitted there");
+        check(to("postgresql://u:hunter2@h:x/d"), "its URL cannot be read");
+        check(there().with_root_pem(b""), "roots: there is none");
+        check(there().with_root_pem(b"hello"), "roots: there is none");
+        let torn = b"-----BEGIN CERTIFICATE-----\n?";
+        check(there().with_root_pem(torn), "roots: ");
+        let other = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        check(there().with_root_pem(other), "roots: ");
     }
 }

@@ -14,6 +14,12 @@ fn replaces_the_content_and_leaves_nothing_else() {
 }
 
 #[test]
+fn a_mode_is_shown_as_people_write_it() {
+    assert_eq!(format!("{:?}", FileMode::PRIVATE), "FileMode(0600)");
+    assert_eq!(FileMode::GROUP_READABLE.bits(), 0o640);
+}
+
+#[test]
 fn leaves_nothing_behind_when_the_rename_fails() {
     let folder = Folder::new();
     // A folder that is not empty cannot be renamed over.

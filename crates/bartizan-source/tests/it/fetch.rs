@@ -514,15 +514,57 @@ async fn dropping_a_fetch_ends_its_connection() {
 }
 
 #[test]
-fn refuses_limits_of_zero() {
-    let zero = Duration::ZERO;
-    for builder in [
-        HttpsFetcher::builder().with_deadline(zero),
-        HttpsFetcher::builder().with_connect_timeout(zero),
-        HttpsFetcher::builder().with_body_limit(0),
-    ] {
-        assert!(builder.build().is_err());
+fn refuses_settings_that_cannot_work() {
+    fn check<T: std::fmt::Debug>(built: Result<T, ConfigError>, expected: &str) {
+        let error = built.expect_err("refused").to_string();
+        assert!(error.starts_with(expected), "{error}");
     }
+    let builder = HttpsFetcher::builder;
+    let zero = Duration::ZERO;
+    check(
+        builder().with_deadline(zero).build(),
+        "deadline cannot be 0ns",
+    );
+    check(
+        builder().with_connect_timeout(zero).build(),
+        "connect timeout cannot be 0ns",
+    );
+    check(
+        builder().with_body_limit(0).build(),
+        "body_limit cannot be zero",
+    );
+    let none: [Vec<u8>; 0] = [];
+    check(Roots::from_der(none), "no root certificate given");
+    check(
+        Roots::from_der([b"none".to_vec()]),
+        "certificate refused: root number 1: ",
+    );
+    check(
+        Roots::from_pem(b"-----BEGIN CERTIFICATE-----\n?"),
+        "certificate refused: ",
+    );
     fn is_shareable<T: Clone + Send + Sync + 'static>() {}
     is_shareable::<HttpsFetcher>();
+}
+
+#[tokio::test]
+async fn what_is_secret_in_a_request_is_in_no_error_and_no_log() {
+    let authority = Authority::new();
+    let answer = "HTTP/1.1 500 hunter2\r\nx-note: hunter2\r\ncontent-length: 7\r\n\r\nhunter2";
+    let server = Server::tls(&authority, vec![send(answer)]).await;
+    let url = server.url("/hunter2?key=hunter2#hunter2");
+    let json = HeaderValue::from_static("application/json");
+    let request = FetchRequest::post(&url, json, SecretBytes::new(b"hunter2".to_vec()))
+        .with_authorization(HeaderValue::from_static("Bearer hunter2"));
+    let client = fetcher(&authority);
+    let error = client.fetch(request).await.expect_err("500");
+    let printed = format!("{client:?} {error} {error:?}");
+    assert!(printed.contains("status 500"), "{printed}");
+    assert!(!printed.contains("hunter2"), "{printed}");
+
+    let printed = format!(
+        "{:?}",
+        HttpsFetcher::builder().with_roots(authority.roots())
+    );
+    assert!(printed.contains("Roots(1)"), "{printed}");
 }

@@ -85,20 +85,25 @@ async fn refuses_to_start_on_bad_material() {
 
 #[tokio::test]
 async fn refuses_settings_that_cannot_work() {
-    let check = |builder: FileSourceBuilder| {
+    let check = |builder: FileSourceBuilder, expected: &str| {
         let result = builder.load(|_: &FileSet| Ok::<_, String>(()));
-        assert_eq!(result.expect_err("refused").kind(), SourceErrorKind::Config);
+        let error = result.expect_err("refused");
+        assert_eq!(error.kind(), SourceErrorKind::Config);
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        assert_eq!(cause.as_deref(), Some(expected));
     };
-    check(FileSourceBuilder::new("test"));
+    check(FileSourceBuilder::new("test"), "no file named");
     check(
         FileSourceBuilder::new("test")
             .add_file("x")
             .with_interval(Duration::ZERO),
+        "interval cannot be 0ns",
     );
     check(
         FileSourceBuilder::new("test")
             .add_file("x")
             .with_file_limit(0),
+        "file_limit cannot be zero",
     );
 }
 
@@ -109,6 +114,40 @@ fn refuses_to_start_outside_a_runtime() {
     pair.write(1, 1);
     let error = pair.builder().load(pair.parser()).expect_err("no runtime");
     assert_eq!(error.kind(), SourceErrorKind::NoRuntime);
+}
+
+#[tokio::test]
+async fn what_is_read_is_in_no_log() {
+    let folder = Folder::new();
+    let path = folder.write("key", "hunter2");
+    let notebook = Arc::new(Notebook::default());
+    let builder = FileSourceBuilder::new("test.key")
+        .add_file(&path)
+        .with_observer(Arc::clone(&notebook) as _);
+    let mut printed = format!("{builder:?}");
+    let file = path.clone();
+    let parse = move |files: &FileSet| {
+        let content = files.get(&file).ok_or("not in the set")?;
+        let text = std::str::from_utf8(content).map_err(|_| "not text")?;
+        match text {
+            "hunter2" => Ok(text.to_owned()),
+            _ => Err("not the password"),
+        }
+    };
+    let source = builder.load(parse).expect("good");
+    let published = source.published();
+    let version = published.load().expect("loaded");
+    assert_eq!(version.value(), "hunter2");
+    printed += &format!("{source:?} {version:?} {:?}", published.subscribe());
+    folder.write("key", "swordfish");
+    let error = source.refresh_now().await.expect_err("refused");
+    printed += &format!("{error:?} {error} {published:?} {:?}", notebook.last());
+    assert!(printed.contains("content refused: not the password"));
+    assert!(!printed.contains("hunter2"), "{printed}");
+    assert!(!printed.contains("swordfish"), "{printed}");
+    let failure = source.status();
+    let failure = failure.last_failure().expect("failed").at();
+    assert!(failure >= version.published_at());
 }
 
 #[tokio::test]

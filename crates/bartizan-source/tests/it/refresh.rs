@@ -147,6 +147,52 @@ async fn refuses_settings_that_cannot_work() {
     assert_eq!(issuer.times_asked(), 0);
 }
 
+#[test]
+fn refuses_to_start_outside_a_runtime() {
+    let builder = RefreshAheadBuilder::<u64>::new("test.keys");
+    let started = builder.start(async || Err("not to be asked"));
+    let error = started.expect_err("no runtime");
+    assert_eq!(error.kind(), SourceErrorKind::NoRuntime);
+}
+
+#[test]
+fn who_waits_for_a_fetch_is_told_when_its_runtime_is_gone() {
+    let asked = Arc::new(tokio::sync::Notify::new());
+    let loader = {
+        let (asked, times) = (Arc::clone(&asked), AtomicU64::new(0));
+        move || {
+            let first = times.fetch_add(1, Ordering::SeqCst) == 0;
+            let asked = Arc::clone(&asked);
+            async move {
+                if !first {
+                    asked.notify_one();
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, String>(7)
+            }
+        }
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let loading = RefreshAheadBuilder::new("test.keys").load(loader);
+    let source = runtime.block_on(loading).expect("loaded");
+    let forcing = source.clone();
+    runtime.spawn(async move { forcing.force().await });
+
+    let other = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let error = other.block_on(async {
+        asked.notified().await;
+        let joined = source.force();
+        let gone = async { runtime.shutdown_background() };
+        // Polled in this order: it has joined that fetch before it is gone.
+        let (result, ()) = tokio::join!(biased; joined, gone);
+        result.expect_err("nobody fetches any more")
+    });
+    assert_eq!(error.kind(), SourceErrorKind::Stopped);
+    assert_eq!(current(&source), Ok(7), "what was published stays readable");
+}
+
 #[tokio::test(start_paused = true)]
 async fn begins_empty_and_says_so_until_the_issuer_answers() {
     let issuer = Issuer::new();
@@ -157,6 +203,10 @@ async fn begins_empty_and_says_so_until_the_issuer_answers() {
         .start(issuer.loader())
         .expect("settings are fine");
     assert_eq!(current(&source), Err(Unavailable::NotLoaded));
+    assert_eq!(
+        Unavailable::NotLoaded.to_string(),
+        "nothing was fetched yet"
+    );
     pass(10 * SECOND).await;
     assert_eq!(current(&source), Err(Unavailable::NotLoaded));
     assert!(source.status().consecutive_failures() >= 2);
@@ -215,6 +265,33 @@ async fn an_equal_value_keeps_its_generation_if_asked_to() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_that_changed_nothing_is_told_as_recovery_without_a_new_generation() {
+    let issuer = Issuer::new();
+    let source = issuer
+        .builder()
+        .skip_unchanged()
+        .load(issuer.loader())
+        .await
+        .expect("up");
+    issuer.set_down(true);
+    pass(HOUR).await;
+    assert_eq!(issuer.notebook.last().0, "source.failed");
+    assert!(source.status().is_failing());
+    issuer.set_down(false);
+    pass(HOUR).await;
+    let (code, subject, detail) = issuer.notebook.last();
+    assert_eq!(
+        [&*code, &*subject, &*detail],
+        ["source.recovered", "test.keys", "unchanged"]
+    );
+    let recoveries = issuer.notebook.codes();
+    let recoveries = recoveries.iter().filter(|it| *it == "source.recovered");
+    assert_eq!(recoveries.count(), 1, "told once");
+    assert!(!source.status().is_failing());
+    assert_eq!(source.published().generation(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn serves_the_last_good_value_through_an_outage_up_to_the_stale_limit() {
     let issuer = Issuer::new();
     let source = issuer.load().await;
@@ -224,7 +301,9 @@ async fn serves_the_last_good_value_through_an_outage_up_to_the_stale_limit() {
     assert_eq!(current(&source), Ok(0), "just inside the limit");
     assert!(!issuer.notebook.codes().contains(&"source.stale".to_owned()));
     pass(SECOND).await;
-    assert_eq!(current(&source), Err(Unavailable::Stale { age: 24 * HOUR }));
+    let stale = current(&source).expect_err("stale");
+    assert_eq!(stale, Unavailable::Stale { age: 24 * HOUR });
+    assert_eq!(stale.to_string(), "the last success is 86400 s ago");
     assert_eq!(
         source.published().load().map(|v| *v.value()),
         Some(0),
@@ -332,6 +411,32 @@ async fn a_forced_fetch_happens_at_most_once_per_cool_down() {
         Forced::Fetched { generation: 3 }
     );
     assert_eq!(issuer.times_asked(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cool_down_can_be_shorter_and_none() {
+    let issuer = Issuer::new();
+    let load = |cool_down| {
+        let builder = issuer.builder().with_cool_down(cool_down);
+        builder.load(issuer.loader())
+    };
+    let source = load(SECOND).await.expect("up");
+    source.force().await.expect("up");
+    let limited = source.force().await.expect("up");
+    assert!(
+        matches!(limited, Forced::RateLimited { retry_after } if retry_after <= SECOND),
+        "{limited:?}"
+    );
+    pass(SECOND).await;
+    let generation = 3;
+    let fetched = Forced::Fetched { generation };
+    assert_eq!(source.force().await.expect("up"), fetched);
+
+    let source = load(Duration::ZERO).await.expect("up");
+    for generation in 2..10 {
+        let fetched = Forced::Fetched { generation };
+        assert_eq!(source.force().await.expect("up"), fetched);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,10 @@
 //!
 //! In a layer crate every room is a domain room unless the table names it as plumbing. The core
 //! is plumbing by profession, so there the table names the domain rooms.
+//!
+//! It is what a room imports that makes it plumbing, not whom it speaks to: one that speaks to
+//! PostgreSQL or Redis needs none of those crates and may have none of them, and counts as a
+//! domain room when lines are measured. Its tests have a real server to speak to.
 
 use super::Violation;
 use super::directions::LAYERS;
