@@ -1,12 +1,15 @@
 //! Policies that stand in files.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_authz::{AuthzLayer, Effect, Policy, PolicyFile};
+use bartizan_authz::{AuthzLayer, Effect, Policy, PolicyFile, Rule};
+use bartizan_core::{Outcome, SystemClock};
+use bartizan_source::Publisher;
 use bartizan_testkit::Host;
 
-use crate::support::{call, context};
+use crate::support::{call, context, policy};
 
 const WHOLE: &str = r#"
 version = 1
@@ -284,4 +287,26 @@ async fn a_service_does_not_start_without_its_policy() {
             .load()
             .is_err()
     );
+}
+
+#[tokio::test]
+async fn as_long_as_there_is_no_policy_nobody_is_refused_for_good_and_nobody_passes() {
+    let publisher = Publisher::new(Arc::new(SystemClock));
+    let layer = AuthzLayer::builder()
+        .with_policy(publisher.published())
+        .build()
+        .unwrap();
+    for host in Host::WITHOUT_SOCKETS {
+        let nobody = context("/echo", None, None);
+        let answer = host.send(&layer, &call(&nobody)).await.unwrap();
+        assert_eq!(answer.code().as_deref(), Some("authz.no_policy"));
+        let status = if host.is_grpc() { 200 } else { 503 };
+        assert_eq!(answer.http_status, status, "{host:?}");
+        let decision = &nobody.decisions()[0];
+        assert_eq!(decision.outcome(), Outcome::CouldNotDecide, "{host:?}");
+    }
+    publisher.publish(policy([Rule::allow("all")]));
+    let nobody = call(&context("/echo", None, None));
+    let answer = Host::Hyper.send(&layer, &nobody).await.unwrap();
+    assert!(answer.is_success());
 }

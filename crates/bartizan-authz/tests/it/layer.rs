@@ -176,6 +176,23 @@ async fn an_engine_that_fails_denies() {
 }
 
 #[tokio::test]
+async fn a_claim_that_a_later_policy_asks_for_and_nobody_reads_denies() {
+    let live = LivePolicy::new(policy([Rule::allow("all")]));
+    let layer = AuthzLayer::builder()
+        .with_policy(live.clone())
+        .build()
+        .unwrap();
+    let tenant = || Callers::anybody().claim("tenant", ["acme"]);
+    // Though it would deny nobody else.
+    let denial = Rule::deny("acme").from(tenant());
+    live.replace(policy([denial, Rule::allow("all")]));
+    let alice = context("/echo", None, Some(alice().assert_verified()));
+    let answer = Host::Hyper.send(&layer, &call(&alice)).await.unwrap();
+    assert_eq!(answer.http_status, 403);
+    assert_eq!(answer.code().as_deref(), Some("authz.engine_failed"));
+}
+
+#[tokio::test]
 async fn a_claim_is_read_as_the_layer_was_told() {
     struct Claims(&'static str);
     let read = |context: &SecurityContext, name: &str, tell: &mut dyn FnMut(&str)| {

@@ -5,6 +5,7 @@
 mod conditions;
 #[cfg(feature = "file")]
 mod file;
+mod hosts;
 #[cfg(all(feature = "file", feature = "istio"))]
 mod istio;
 mod layer;
