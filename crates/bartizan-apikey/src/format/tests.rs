@@ -38,6 +38,32 @@ fn a_key_is_read_as_it_was_written() {
 }
 
 #[test]
+fn a_scanner_is_told_what_to_look_for() {
+    let format = KeyFormat::default();
+    assert_eq!(
+        format.pattern(),
+        r"\bbrt_[a-z][a-z0-9]{1,9}_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}\b"
+    );
+    let good = key();
+    let test = NewKey::generate(&KeyFormat::test()).unwrap();
+    assert!(format.is_key(&good) && format.is_key(test.expose()));
+    let foreign = sealed(&format!("abc_live_{ID}_{SECRET}"));
+    let mistyped = format!("brt_live_{ID}_{SECRET}000000");
+    for none in [&good[1..], &foreign, &mistyped, "brt_live_", ""] {
+        assert!(!format.is_key(none), "{none}");
+    }
+}
+
+#[test]
+fn what_was_presented_is_shown_without_its_secret() {
+    let good = sealed(&format!("brt_live_{ID}_{SECRET}"));
+    let format = KeyFormat::live();
+    let presented = format.parse(good.as_bytes()).unwrap();
+    assert_eq!(format!("{presented:?}"), format!("PresentedKey({ID})"));
+    assert_eq!(format!("{format:?}"), "KeyFormat(brt_live_)");
+}
+
+#[test]
 fn the_grammar_is_the_documented_one() {
     let good = sealed(&format!("brt_live_{ID}_{SECRET}"));
     // By hand: the form and its checksum do not change from version to version.

@@ -39,6 +39,31 @@ fn a_key_lives_between_its_dates_and_until_it_is_revoked() {
 }
 
 #[test]
+fn what_a_record_says_of_its_key_is_what_it_was_given() {
+    let network: IpNetwork = "10.0.0.0/8".parse().unwrap();
+    let given = record().with_networks([network]).with_not_before(after(10));
+    let given = given.build().unwrap();
+    assert_eq!(given.networks(), [network]);
+    assert_eq!(
+        (given.created(), given.not_before()),
+        (NOW, Some(after(10)))
+    );
+    let error = given.rotated(&new_key(), &Peppers::none(), NOW, Duration::ZERO);
+    assert_eq!(error.unwrap_err(), RecordError::NotLive("not_yet_valid"));
+    assert_eq!(KeyState::Live.as_str(), "live");
+}
+
+#[test]
+fn the_latest_use_counts_in_whatever_order_they_are_told() {
+    let unused = record().build().unwrap();
+    assert_eq!(unused.last_used(), None);
+    let used = unused.used_at(after(60)).used_at(after(30));
+    assert_eq!(used.last_used(), Some(after(60)));
+    assert_eq!(used.used_at(after(90)).last_used(), Some(after(90)));
+    assert_eq!(unused.last_used(), None, "a record is a value");
+}
+
+#[test]
 fn a_rotation_keeps_the_rights_and_lets_both_live_for_a_while() {
     let old = record()
         .with_client("nightly")

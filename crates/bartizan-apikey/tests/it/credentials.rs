@@ -1,16 +1,20 @@
 //! Where keys stand in a request, and what becomes of them there.
 
 use std::convert::Infallible;
+use std::future::ready;
+use std::time::Duration;
 
 use bartizan_apikey::VerifiedKey;
-use bartizan_core::{Enforcement, SecurityContext};
+use bartizan_core::{Clock as _, Enforcement, SecurityContext};
 use bartizan_testkit::{Call, Host};
 use bytes::Bytes;
 use http::{HeaderName, Request, Response};
 use http_body_util::Empty;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::support::{Town, in_short, passed, refused, send, started, with_header, with_key};
+use crate::support::{
+    STORE, Town, in_short, passed, refused, send, started, with_header, with_key,
+};
 
 #[tokio::test]
 async fn a_key_is_taken_from_its_field_or_its_scheme_on_every_host() {
@@ -149,6 +153,39 @@ async fn a_key_that_stays_in_the_request_is_marked_as_sensitive() {
         let sensitive: Option<bool> = *response.extensions().get().unwrap();
         assert_eq!(sensitive, stays.then_some(true));
     }
+}
+
+#[tokio::test]
+async fn a_handler_learns_what_was_proven_and_no_secret() {
+    let town = Town::new();
+    let record = town.record().with_name("the nightly report");
+    let layer = started(town.config_of([record.build().unwrap()]));
+    let made = town.clock.wall();
+    let id = town.key.id();
+    town.clock.advance(Duration::from_secs(60));
+    let secret = town.key.expose().rsplit('_').next().unwrap().to_owned();
+    let service = layer.layer(service_fn(move |request: Request<Empty<Bytes>>| {
+        let context = SecurityContext::of(request.extensions()).unwrap();
+        let key = context.claims::<VerifiedKey>().unwrap();
+        let principal = key.principal();
+        assert_eq!(Some(principal), context.principal());
+        assert_eq!(
+            (principal.issuer(), principal.subject(), principal.client()),
+            (STORE, "reports", Some("nightly"))
+        );
+        assert_eq!(principal.token_id(), Some(id.as_str()));
+        assert_eq!((key.id(), key.created()), (id, made));
+        assert_eq!(key.name(), Some("the nightly report"));
+        let shown = format!("{key:?}");
+        assert!(
+            shown.contains(id.as_str()) && !shown.contains(&secret),
+            "{shown}"
+        );
+        ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
+    }));
+    let request = Request::get("/").header("x-api-key", town.key.expose());
+    let response = service.oneshot(request.body(Empty::new()).unwrap()).await;
+    assert_eq!(response.unwrap().status(), 200);
 }
 
 #[tokio::test]
