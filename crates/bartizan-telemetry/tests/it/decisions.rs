@@ -112,9 +112,13 @@ async fn each_decision_is_counted_under_what_was_decided() {
 }
 
 fn from_peer(name: &str) -> Request<Full<Bytes>> {
+    from(PeerIdentity::Spiffe(name.parse().unwrap()))
+}
+
+fn from(identity: PeerIdentity) -> Request<Full<Bytes>> {
     let mut request = get("/a/1");
     let peer = Peer::assert_verified(VerifiedCertificate {
-        identity: PeerIdentity::Spiffe(name.parse().unwrap()),
+        identity,
         certificate_sha256: [0; 32],
         serial: [1].into(),
         not_after: WallTime::MAX,
@@ -144,6 +148,30 @@ async fn a_peer_is_on_a_label_only_if_it_is_listed() {
     check("spiffe://example.org/orders", 2.0);
     check("other", 1.0);
     check("none", 1.0);
+    assert!(!scrape.text().contains("stranger"));
+}
+
+#[tokio::test]
+async fn a_peer_of_many_dns_names_is_counted_under_the_listed_one() {
+    let (builder, scrape) = recorded();
+    let builder = builder.allow_peer_label("orders.example.org");
+    let shown = format!("{builder:?}");
+    assert!(shown.contains("orders.example.org"), "{shown}");
+    let observer = builder.build();
+    let of = |names: &[&str]| {
+        from(PeerIdentity::Dns(
+            names.iter().map(|&it| it.into()).collect(),
+        ))
+    };
+    let requests = [
+        of(&["stranger.example.org", "orders.example.org"]),
+        of(&["stranger.example.org"]),
+        of(&[]),
+    ];
+    send(&observer, Enforcement::Enforce, requests).await;
+    let counted = |peer| scrape.value("bartizan_peer_decisions_total", &[("peer", peer)]);
+    assert!((counted("orders.example.org") - 1.0).abs() < 0.5);
+    assert!((counted("other") - 2.0).abs() < 0.5);
     assert!(!scrape.text().contains("stranger"));
 }
 

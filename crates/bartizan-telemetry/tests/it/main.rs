@@ -7,6 +7,7 @@ mod bounds;
 mod dashboards;
 mod decisions;
 mod lifecycle;
+mod process;
 mod requests;
 mod scrape;
 mod secrets;
