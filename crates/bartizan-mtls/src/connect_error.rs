@@ -155,3 +155,67 @@ impl StdError for MtlsConnectError {
         self.cause.as_deref().map(|cause| cause as _)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, CertificateError};
+
+    use super::*;
+
+    fn check(error: MtlsConnectError, kind: MtlsConnectErrorKind, message: &str) {
+        assert_eq!((error.kind(), &*error.to_string()), (kind, message));
+    }
+
+    #[test]
+    fn what_failed_is_told_apart_by_whose_fault_it_is() {
+        use MtlsConnectErrorKind as Kind;
+
+        let tls = |error| MtlsConnectError::handshake(Failure::Tls(error));
+        let refused = "server refused our certificate";
+        for alert in [
+            AlertDescription::BadCertificate,
+            AlertDescription::CertificateExpired,
+            AlertDescription::CertificateRequired,
+            AlertDescription::UnknownCA,
+        ] {
+            let error = tls(TlsError::AlertReceived(alert));
+            check(error, Kind::RefusedByServer, refused);
+        }
+        let other = tls(TlsError::AlertReceived(AlertDescription::ProtocolVersion));
+        check(other, Kind::Handshake, "handshake failed");
+        let unproven = tls(TlsError::InvalidCertificate(CertificateError::Expired));
+        check(
+            unproven,
+            Kind::ServerNotVerified,
+            "server proved no identity",
+        );
+        let no_svid = MtlsConnectError::unverified("session was resumed");
+        let cause = no_svid.source().map(ToString::to_string);
+        assert_eq!(cause.as_deref(), Some("session was resumed"));
+        check(
+            no_svid,
+            Kind::ServerNotVerified,
+            "server proved no identity",
+        );
+
+        let broken = Failure::Transport(io::ErrorKind::ConnectionReset.into());
+        let broken = MtlsConnectError::handshake(broken);
+        assert!(broken.source().is_some_and(|cause| cause.is::<io::Error>()));
+        check(broken, Kind::Handshake, "handshake failed");
+        check(
+            MtlsConnectError::handshake(Failure::Timeout),
+            Kind::HandshakeTimeout,
+            "handshake not completed in time",
+        );
+        check(
+            MtlsConnectError::handshake(Failure::Shed),
+            Kind::Handshake,
+            "had to make room for others",
+        );
+        check(
+            MtlsConnectError::connect_timeout(Duration::from_secs(5)),
+            Kind::ConnectTimeout,
+            "no connection to the server within 5s",
+        );
+    }
+}

@@ -129,3 +129,65 @@ impl fmt::Display for PathFault {
 }
 
 impl std::error::Error for PathFault {}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    fn check(error: SvidError, message: &str, source: Option<&str>) {
+        assert_eq!(error.to_string(), message);
+        let cause = error.source().map(ToString::to_string);
+        assert_eq!(cause.as_deref(), source);
+    }
+
+    #[test]
+    fn an_error_names_the_rule_that_is_broken_and_both_sides() {
+        let of_a_leaf = "key usage is not that of a leaf certificate: ";
+        for (fault, message) in [
+            (KeyUsageFault::Absent, "extension is absent"),
+            (KeyUsageFault::MaySign, "keyCertSign or cRLSign is set"),
+            (
+                KeyUsageFault::NoDigitalSignature,
+                "digitalSignature is not set",
+            ),
+            (KeyUsageFault::NotCritical, "extension is not critical"),
+        ] {
+            let message = format!("{of_a_leaf}{message}");
+            check(SvidError::KeyUsage(fault), &message, None);
+        }
+        let [first, second] = [7, 8].map(WallTime::from_unix_seconds);
+        check(
+            SvidError::Expired {
+                not_after: first,
+                now: second,
+            },
+            "certificate expired: not after 7, now 8",
+            None,
+        );
+        check(
+            SvidError::NotYetValid {
+                not_before: second,
+                now: first,
+            },
+            "certificate is not valid yet: not before 8, now 7",
+            None,
+        );
+        check(
+            SvidError::ChainTooLong { certificates: 11 },
+            "chain is too long: 11 certificates, at most 10",
+            None,
+        );
+        check(
+            SvidError::Path(PathFault(webpki::Error::NameConstraintViolation)),
+            "no valid path to a root",
+            Some("NameConstraintViolation"),
+        );
+        check(
+            SvidError::RevocationUnknown(PathFault(webpki::Error::UnknownRevocationStatus)),
+            "revocation status is unknown",
+            Some("UnknownRevocationStatus"),
+        );
+    }
+}

@@ -137,6 +137,23 @@ mod tests {
     }
 
     #[test]
+    fn what_resumes_a_session_is_in_no_log() {
+        let (sessions, _) = sessions(60, 10);
+        assert!(sessions.can_cache() && sessions.put(b"hunter2".to_vec(), b"swordfish".to_vec()));
+        let shown = format!("{sessions:?}");
+        assert!(shown.contains("60s"), "{shown}");
+        for secret in ["hunter2", "swordfish"] {
+            let bytes = format!("{:?}", secret.as_bytes());
+            let bytes = bytes.trim_matches(['[', ']']);
+            assert!(!shown.contains(secret) && !shown.contains(bytes), "{shown}");
+        }
+        assert_eq!(
+            sessions.take(b"hunter2").as_deref(),
+            Some(&b"swordfish"[..])
+        );
+    }
+
+    #[test]
     fn a_session_serves_once() {
         let (sessions, _) = sessions(10, 4);
         assert!(sessions.put(vec![1], vec![7]));

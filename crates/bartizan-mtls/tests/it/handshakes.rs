@@ -7,7 +7,7 @@ use bartizan_mtls::{
     EXPIRED, MtlsListener, NO_CERTIFICATE, NO_IDENTITY, NOT_AN_SVID, UNKNOWN_AUTHORITY,
 };
 use bartizan_source::{Published, Publisher};
-use bartizan_testkit::{DevelopmentCa, IssuedCertificate, ManualClock};
+use bartizan_testkit::{DevelopmentCa, ExtendedKeyUsage, IssuedCertificate, ManualClock};
 use http::{StatusCode, Version};
 use rustls::{AlertDescription, Error, HandshakeKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -201,6 +201,23 @@ async fn refuses_a_client_with_two_uris() {
         Some(two),
         NOT_AN_SVID,
         AlertDescription::CertificateUnknown,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn refuses_a_client_whose_key_is_for_something_else() {
+    let ca = ca();
+    let server = ca
+        .leaf()
+        .add_uri(ORDERS)
+        .with_extended_key_usage([ExtendedKeyUsage::ServerAuth]);
+    check(
+        &ca,
+        &[&ca],
+        Some(server.issue().unwrap()),
+        NOT_AN_SVID,
+        AlertDescription::UnsupportedCertificate,
     )
     .await;
 }

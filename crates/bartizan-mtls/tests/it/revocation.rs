@@ -350,6 +350,62 @@ async fn lists_from_files_take_effect_when_they_change() {
     assert_eq!(recorder.wait_for(1).await[0].0, REVOKED);
 }
 
+#[tokio::test]
+async fn lists_for_dns_identities_refuse_whom_they_name_and_whom_they_do_not_know() {
+    let ca = ca();
+    let folder = crate::files::folder("dns-revocation");
+    let own = ca.leaf().add_dns("payments.test").issue().unwrap();
+    own.write_pem(&folder, "tls").unwrap();
+    ca.write_pem(&folder, "ca").unwrap();
+    let client = |ca: &DevelopmentCa| ca.leaf().add_dns("orders.test").issue().unwrap();
+    let (good, bad) = (client(&ca), client(&ca));
+    let unlisted = client(&ca.intermediate().unwrap());
+    ca.write_crl_pem(&folder, "crl", &revoking(&ca, &[&bad]))
+        .unwrap();
+    let files = || {
+        let file = |name| folder.join(name);
+        MaterialFiles::dns(file("tls.pem"), file("tls-key.pem"), file("ca.pem")).with_interval(DAY)
+    };
+    let verdict = |files: MaterialFiles, certificate: &IssuedCertificate| {
+        let published = files.load().unwrap().published();
+        let version = published.load().unwrap();
+        let (chain, now) = (certificate.chain_der(), ca.reference_time());
+        let trust = version.value().trust();
+        assert!(trust.bundles().is_none());
+        trust.verify(&chain, Role::Client, now)
+    };
+    assert!(verdict(files(), &bad).is_ok(), "nobody said so");
+
+    let strict = || files().with_dns_revocation_lists(folder.join("crl.pem"));
+    assert!(verdict(strict(), &good).is_ok());
+    let revoked = verdict(strict(), &bad);
+    assert!(matches!(revoked, Err(SvidError::Revoked)), "{revoked:?}");
+    let unknown = verdict(strict(), &unlisted);
+    assert!(
+        matches!(unknown, Err(SvidError::RevocationUnknown(_))),
+        "{unknown:?}"
+    );
+
+    let lenient = || strict().allow_unknown_revocation_status();
+    assert!(verdict(lenient(), &unlisted).is_ok());
+    let revoked = verdict(lenient(), &bad);
+    assert!(matches!(revoked, Err(SvidError::Revoked)), "{revoked:?}");
+
+    // Observers hear of a list that cannot be used, and the last good one stays.
+    let recorder = Recorder::default();
+    let source = strict().with_observer(recorder.shared()).load().unwrap();
+    fs::write(folder.join("crl.pem"), "").unwrap();
+    let error = format!("{:?}", source.refresh_now().await.unwrap_err());
+    assert!(error.contains("crl.pem"), "{error}");
+    let codes = recorder.codes();
+    let codes: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    assert_eq!(codes, ["source.refreshed", "source.failed"]);
+    let version = source.published().load().unwrap();
+    let (chain, now) = (bad.chain_der(), ca.reference_time());
+    let revoked = version.value().trust().verify(&chain, Role::Client, now);
+    assert!(matches!(revoked, Err(SvidError::Revoked)), "{revoked:?}");
+}
+
 #[cfg(feature = "serve")]
 #[tokio::test]
 async fn an_open_connection_ends_when_its_peer_is_revoked() {
