@@ -14,8 +14,13 @@ use crate::protocol::Protocol;
 use crate::rejection::Rejection;
 
 /// Under which name a guard decides, whether it enforces, and who is told.
+///
+/// Clones share it: a pass keeps one for as long as its response lasts, and is moved often.
 #[derive(Clone)]
-pub struct Duty {
+pub struct Duty(Arc<Known>);
+
+#[derive(Clone)]
+struct Known {
     layer: &'static str,
     enforcement: Enforcement,
     observer: Option<Arc<dyn Observe>>,
@@ -23,41 +28,41 @@ pub struct Duty {
 
 impl Duty {
     /// Decides as the layer with this name (such as `jwt`), enforces, and tells nobody.
-    pub const fn new(layer: &'static str) -> Self {
-        Self {
+    pub fn new(layer: &'static str) -> Self {
+        Self(Arc::new(Known {
             layer,
             enforcement: Enforcement::Enforce,
             observer: None,
-        }
+        }))
     }
 
     /// Sets whether a refusal reaches the client.
     #[must_use]
     pub fn with_enforcement(mut self, enforcement: Enforcement) -> Self {
-        self.enforcement = enforcement;
+        Arc::make_mut(&mut self.0).enforcement = enforcement;
         self
     }
 
     /// Sets who is told of each decision.
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn Observe>) -> Self {
-        self.observer = Some(observer);
+        Arc::make_mut(&mut self.0).observer = Some(observer);
         self
     }
 
     /// The name of the layer.
     pub fn layer(&self) -> &'static str {
-        self.layer
+        self.0.layer
     }
 
     /// Whether a refusal reaches the client.
     pub fn enforcement(&self) -> Enforcement {
-        self.enforcement
+        self.0.enforcement
     }
 
     /// Who is told, for events that are not decisions.
     pub fn observer(&self) -> Option<&Arc<dyn Observe>> {
-        self.observer.as_ref()
+        self.0.observer.as_ref()
     }
 
     /// Records a decision beside the verdict, such as that of one rule among many that only
@@ -73,7 +78,7 @@ impl Duty {
         protocol: Protocol,
         decision: Decision,
     ) {
-        if let Some(observer) = &self.observer {
+        if let Some(observer) = &self.0.observer {
             let event = DecisionEvent::new(&decision, context, protocol);
             observer.observe(&Event::Decision(event));
         }
@@ -90,14 +95,14 @@ impl Duty {
         let (outcome, code) = match &verdict {
             Ok(_) => (Outcome::Allowed, None),
             Err(rejection) => {
-                let outcome = match (rejection.outcome(), self.enforcement) {
+                let outcome = match (rejection.outcome(), self.0.enforcement) {
                     (Outcome::Denied, Enforcement::Shadow) => Outcome::WouldHaveDenied,
                     (outcome, _) => outcome,
                 };
                 (outcome, Some(rejection.code()))
             }
         };
-        let mut decision = Decision::new(self.layer, outcome).with_enforcement(self.enforcement);
+        let mut decision = Decision::new(self.0.layer, outcome).with_enforcement(self.0.enforcement);
         if let Some(code) = code {
             decision = decision.with_code(code);
         }
@@ -107,7 +112,7 @@ impl Duty {
         self.record(inspection, decision);
         match verdict {
             Ok(pass) => Ok(Some(pass)),
-            Err(_) if self.enforcement == Enforcement::Shadow => Ok(None),
+            Err(_) if self.0.enforcement == Enforcement::Shadow => Ok(None),
             Err(rejection) => Err(rejection),
         }
     }
@@ -130,8 +135,8 @@ impl Duty {
 impl fmt::Debug for Duty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Duty")
-            .field("layer", &self.layer)
-            .field("enforcement", &self.enforcement)
+            .field("layer", &self.0.layer)
+            .field("enforcement", &self.0.enforcement)
             .finish_non_exhaustive()
     }
 }

@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 use http::response;
 use pin_project_lite::pin_project;
 
-use crate::duty::{Duty, settle};
+use crate::duty::Duty;
 use crate::guard::{Check, Guard, Inquiry, Inspection};
-use crate::pass::{Pass, Settled};
+use crate::pass::Pass;
 use crate::rejection::Rejection;
 
 /// A guard that may be absent: `None` lets every request pass and leaves no decision. Where what
@@ -19,7 +19,7 @@ impl<G: Guard> Guard for Option<G> {
     type Inquiry = OptionalInquiry<G>;
 
     fn duty(&self) -> Option<&Duty> {
-        None
+        self.as_ref()?.duty()
     }
 
     fn check(&self, inspection: &mut Inspection<'_>) -> Check<Self::Pass, Self::Inquiry> {
@@ -27,21 +27,15 @@ impl<G: Guard> Guard for Option<G> {
             return Check::Now(Ok(OptionalPass(None)));
         };
         match guard.check(inspection) {
-            Check::Now(verdict) => {
-                let settled = settle(guard.duty(), inspection, verdict);
-                Check::Now(settled.map(|pass| OptionalPass(Some(pass))))
-            }
-            Check::Later(inquiry) => Check::Later(OptionalInquiry {
-                inquiry,
-                guard: guard.clone(),
-            }),
+            Check::Now(verdict) => Check::Now(verdict.map(|pass| OptionalPass(Some(pass)))),
+            Check::Later(inquiry) => Check::Later(OptionalInquiry { inquiry }),
         }
     }
 }
 
 /// What a guard that may be absent still owes.
 #[derive(Debug)]
-pub struct OptionalPass<P>(Option<Settled<P>>);
+pub struct OptionalPass<P>(Option<P>);
 
 impl<P: Pass> Pass for OptionalPass<P> {
     const MAY_CUT: bool = P::MAY_CUT;
@@ -72,7 +66,6 @@ pin_project! {
     {
         #[pin]
         inquiry: G::Inquiry,
-        guard: G,
     }
 }
 
@@ -82,10 +75,8 @@ impl<G: Guard> Inquiry<OptionalPass<G::Pass>> for OptionalInquiry<G> {
         cx: &mut Context<'_>,
         inspection: &mut Inspection<'_>,
     ) -> Poll<Result<OptionalPass<G::Pass>, Rejection>> {
-        let this = self.project();
-        let verdict = ready!(this.inquiry.poll_verdict(cx, inspection));
-        let settled = settle(this.guard.duty(), inspection, verdict);
-        Poll::Ready(settled.map(|pass| OptionalPass(Some(pass))))
+        let verdict = ready!(self.project().inquiry.poll_verdict(cx, inspection));
+        Poll::Ready(verdict.map(|pass| OptionalPass(Some(pass))))
     }
 }
 

@@ -66,6 +66,13 @@ impl Drop for Folder {
     }
 }
 
+impl Drop for PostgresServer {
+    /// As after a crash, so that nothing of its shared memory is left in the system.
+    fn drop(&mut self) {
+        self.crash();
+    }
+}
+
 impl PostgresServer {
     /// Makes a cluster whose superuser is `role`, and starts it with settings such as
     /// `synchronous_commit=off`.
@@ -126,10 +133,12 @@ impl PostgresServer {
     pub fn crash(&mut self) {
         // Whoever only kills the first process leaves those that serve the connections, which go
         // on until they notice.
-        let _ = self
-            .command("pg_ctl")
-            .args(["stop", "--mode=immediate"])
-            .status();
+        if self.running.is_some() {
+            let _ = self
+                .command("pg_ctl")
+                .args(["stop", "--mode=immediate"])
+                .status();
+        }
         self.running = None;
     }
 

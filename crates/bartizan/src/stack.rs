@@ -263,3 +263,18 @@ impl<Inside, Around> fmt::Debug for Stack<Inside, Around> {
         set.finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bartizan_core::{Guard, Settled};
+
+    use super::*;
+
+    /// It is moved from the verdict into the future and into the body of the response, so that its
+    /// size is paid for several times a request.
+    #[test]
+    fn what_a_stack_still_owes_is_small_enough_to_be_moved() {
+        let bytes = size_of::<Settled<<StackGuard as Guard>::Pass>>();
+        assert!(bytes <= 800, "{bytes} bytes");
+    }
+}
