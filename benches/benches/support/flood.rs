@@ -15,7 +15,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::{Pki, ask, http1, port, runtime};
+use crate::pki::{Pki, hello, port};
+use crate::{ask, http1, runtime};
 
 /// How far a client of the flood goes before it stops.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +42,7 @@ fn server(pki: &Pki) -> SocketAddr {
                 .with_max_handshakes(NonZeroUsize::new(512).unwrap());
             let listener = builder.listen_on(port().await).unwrap();
             send.send(listener.local_addr()).unwrap();
-            let service = tower::service_fn(crate::hello);
+            let service = tower::service_fn(hello);
             bartizan_mtls::serve(listener, service).await.unwrap();
         });
     });

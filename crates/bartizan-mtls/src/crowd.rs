@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// How many clients may wait for each one in a handshake. One that has said nothing costs a
-/// socket and about 2 KB; a handshake costs processor time.
+/// socket and some 4 KB; a handshake costs processor time.
 const WAITING_PER_PLACE: usize = 8;
 
 /// After what time a client that is in the middle makes room: three round trips around the world.

@@ -36,7 +36,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// 1,024: at about 0.3 ms of processor time per handshake, a core works through them within 0.3 s,
 /// and they take about 20 MB. Eight times as many more may be connected who have not said what
-/// they want, with at most 16 KiB each and 2 KiB if they are silent.
+/// they want, with at most 16 KiB each and 4.5 KiB if they are silent.
 const MAX_HANDSHAKES: usize = 1024;
 
 /// Half of them: all clients may come through one proxy, and another address still gets in.
