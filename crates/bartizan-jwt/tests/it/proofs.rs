@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bartizan_core::Clock as _;
 use bartizan_jwt::{
-    Dpop, JwtLayer, KeySet, MemoryReplayStore, ProofId, Replay, ReplayAnswer, ReplayStore,
-    RevocationList,
+    Dpop, JwtErrorKind, JwtLayer, KeySet, MemoryReplayStore, ProofId, Replay, ReplayAnswer,
+    ReplayStore, RevocationList,
 };
 use bartizan_testkit::{Answer, Call, Host, SigningAlgorithm, SigningKey};
 use base64::Engine as _;
@@ -229,6 +229,70 @@ async fn k14_a_proof_for_another_request_is_refused() {
     );
     let call = call("DPoP", &token, &[proof]).with_http_path("/echo?y=1");
     assert_eq!(result(&send(&layer, &call).await), (200, None));
+}
+
+#[tokio::test]
+async fn a_proof_for_another_name_of_the_service_holds_where_that_was_added() {
+    let client = Client::new();
+    let token = client.token();
+    let other = "https://eu.orders.example:8443";
+    let to_other = |id| {
+        let target = json!({ "htu": format!("{other}/echo") });
+        call("DPoP", &token, &[client.proof(&token, id, target)])
+    };
+    let answer = send(&client.layer(), &to_other("p-1")).await;
+    assert_eq!(result(&answer), refused(401, "jwt.proof_invalid"));
+
+    let nonce_key = [0xa7; 32];
+    let dpop = client.dpop.clone().add_origin(other);
+    let shown = format!("{:?}", dpop.clone().require_nonce_with_key(nonce_key));
+    assert!(shown.contains(other) && !shown.contains("167"), "{shown}");
+    let dpop = dpop.build().unwrap();
+    let config = client.offline.config().with_dpop(dpop).build().unwrap();
+    let layer = JwtLayer::start(config).unwrap();
+    assert_eq!(result(&send(&layer, &to_other("p-2")).await), (200, None));
+    let proof = client.proof(&token, "p-3", json!({}));
+    let usual = call("DPoP", &token, &[proof]);
+    assert_eq!(result(&send(&layer, &usual).await), (200, None));
+}
+
+#[test]
+fn a_proof_is_checked_by_itself_where_the_token_is_verified_by_other_means() {
+    let client = Client::new();
+    let dpop = client.dpop.clone().build().unwrap();
+    let now = client.offline.clock.wall();
+    let key_of = |key: &SigningKey| {
+        let set = json!({ "keys": [key.bare_public_jwk()] }).to_string();
+        let keys = KeySet::from_json(&set).unwrap();
+        *keys.keys().first().unwrap().thumbprint().as_bytes()
+    };
+    let key = key_of(&client.key);
+    let other_key = SigningKey::generate(SigningAlgorithm::Es256, "other").unwrap();
+    let opaque = "an opaque token";
+    let proof = client.proof(opaque, "p-1", json!({}));
+    let check = |method, path, token, key| dpop.check_proof(&proof, method, path, token, key, now);
+    let id = check("GET", "/echo", opaque, key).unwrap();
+    assert_eq!(check("GET", "/echo", opaque, key).unwrap(), id, "the same");
+    let again = client.proof(opaque, "p-2", json!({}));
+    let again = dpop.check_proof(&again, "GET", "/echo", opaque, key, now);
+    assert_ne!(again.unwrap(), id, "another");
+    for refused in [
+        check("POST", "/echo", opaque, key),
+        check("GET", "/other", opaque, key),
+        check("GET", "/echo", "another token", key),
+        check("GET", "/echo", opaque, key_of(&other_key)),
+        dpop.check_proof("a.b.c", "GET", "/echo", opaque, key, now),
+        dpop.check_proof(
+            &proof,
+            "GET",
+            "/echo",
+            opaque,
+            key,
+            now + Duration::from_secs(600),
+        ),
+    ] {
+        assert_eq!(refused.unwrap_err().kind(), JwtErrorKind::ProofInvalid);
+    }
 }
 
 #[tokio::test]

@@ -93,6 +93,9 @@ async fn by_an_assertion_of_any_kind_of_key() {
         let key = ClientKey::from_pkcs8_der(&der, algorithm)
             .unwrap()
             .with_key_id("c");
+        let shown = format!("{key:?}");
+        let secret = format!("{:?}", &der[36..44]);
+        assert!(shown.contains("\"c\"") && !shown.contains(secret.trim_matches(['[', ']'])));
         let issuer = bench.online.issuer.issuer();
         for authentication in [
             ClientAuthentication::private_key_jwt("stock", key.clone()),
