@@ -190,6 +190,56 @@ mod tests {
         assert_eq!(consistency_proof(0, &all), None);
     }
 
+    #[test]
+    fn a_leaf_is_proven_in_the_complete_subtree_that_it_is_in() {
+        let all = leaves(16);
+        let at = |index: u64| usize::try_from(index).unwrap();
+        for width in [1, 2, 4, 8, 16] {
+            for start in (0..16).step_by(usize::try_from(width).unwrap()) {
+                let end = start + width;
+                let subtree = &all[at(start)..at(end)];
+                let root = root_by_definition(subtree);
+                for index in start..end {
+                    let proof = inclusion_proof(index - start, subtree).unwrap();
+                    let check = |index: u64, leaf: u64, root: &Hash| {
+                        let leaf = &all[at(leaf)];
+                        verify_subtree_inclusion(start, end, index, leaf, root, &proof)
+                    };
+                    assert_eq!(check(index, index, &root), Ok(()), "{start}..{end}");
+                    assert!(check(index, (index + 1) % 16, &root).is_err());
+                    assert!(check(index, index, &[7; 32]).is_err());
+                    assert_eq!(check(end, index, &root), Err(ProofError::Range));
+                    if start > 0 {
+                        assert_eq!(check(start - 1, index, &root), Err(ProofError::Range));
+                    }
+                }
+            }
+        }
+        let none = verify_subtree_inclusion(1, 3, 1, &all[1], &[0; 32], &[]);
+        assert_eq!(none, Err(ProofError::Range), "1..3 is no subtree");
+    }
+
+    #[test]
+    fn a_subtree_at_the_end_and_an_empty_one_are_part_of_the_tree() {
+        let all = leaves(23);
+        let root = root_by_definition(&all);
+        let (front, end) = all.split_at(16);
+        let (front, end) = (root_by_definition(front), root_by_definition(end));
+        let check = |subtree: &Hash, proof: &[Hash]| {
+            verify_subtree_consistency(16, 23, 23, subtree, &root, proof)
+        };
+        assert_eq!(check(&end, &[front]), Ok(()));
+        assert_eq!(check(&front, &[end]), Err(ProofError::Mismatch));
+        assert_eq!(check(&end, &[]), Err(ProofError::Length));
+
+        let empty = |subtree: &Hash, proof: &[Hash]| {
+            verify_subtree_consistency(5, 5, 23, subtree, &root, proof)
+        };
+        assert_eq!(empty(&EMPTY_ROOT, &[]), Ok(()));
+        assert_eq!(empty(&root, &[]), Err(ProofError::Mismatch));
+        assert_eq!(empty(&EMPTY_ROOT, &[root]), Err(ProofError::Length));
+    }
+
     proptest! {
         #[test]
         fn no_proof_makes_the_verifier_panic(

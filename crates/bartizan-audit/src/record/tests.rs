@@ -108,6 +108,65 @@ fn every_kind_reads_as_it_was_written() {
 }
 
 #[test]
+fn names_of_terms_are_stable_and_differ() {
+    let ends = [
+        (Ending::BodyFailed, "body_failed"),
+        (Ending::Complete, "complete"),
+        (Ending::Disconnected, "disconnected"),
+        (Ending::Failed, "failed"),
+        (Ending::Panicked, "panicked"),
+        (Ending::Pending, "pending"),
+        (Ending::Withheld, "withheld"),
+    ];
+    for (ending, name) in ends {
+        assert_eq!(ending.as_str(), name);
+        assert_eq!(ending_from(ending_byte(ending)), Ok(ending));
+    }
+    let stages = [Stage::Answered, Stage::Completed, Stage::Whole];
+    let names = stages.map(Stage::as_str);
+    assert_eq!(names, ["answered", "completed", "whole"]);
+    let promises = [Durability::Lossy, Durability::Buffered, Durability::Durable];
+    let names = promises.map(Durability::as_str);
+    assert_eq!(names, ["lossy", "buffered", "durable"]);
+    let kinds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18].map(|byte| Kind::of(&[1, byte]));
+    let names = kinds.map(|kind| kind.unwrap().as_str());
+    let expected = "checkpoint start stop heartbeat epoch recovered fault loss erased pruned \
+                    request refusals lifecycle";
+    assert_eq!(names.join(" "), expected);
+}
+
+#[test]
+fn why_a_record_cannot_be_read_is_said() {
+    let mut value = vec![1, 16];
+    value.resize(2 + 43 + 2, 0xff);
+    for (entry, expected) in [
+        (&[][..], "record is cut off"),
+        (&[2, 4], "record of unknown version 2"),
+        (&[1, 99], "record of unknown kind 99"),
+        (
+            &[1, 4, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+            "record has bytes behind its end",
+        ),
+        (&value, "field of a record has an impossible value"),
+    ] {
+        let error = Record::decode(entry).unwrap_err();
+        assert_eq!(error.to_string(), expected, "{entry:?}");
+    }
+    assert_eq!(
+        RecordError::Order(3).to_string(),
+        "field 3 is twice in the record or out of order"
+    );
+    assert_eq!(
+        RecordError::Tag(99).to_string(),
+        "record has an unknown field 99"
+    );
+    assert_eq!(
+        text(b"\xff").unwrap_err().to_string(),
+        "text in a record is not utf-8"
+    );
+}
+
+#[test]
 fn long_texts_are_cut_and_counted() {
     let long = "ü".repeat(4000);
     let mut record = request();

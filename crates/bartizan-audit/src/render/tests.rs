@@ -2,7 +2,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::record::{LifecycleRecord, LossRecord, Record, RefusalsRecord, StartRecord};
+use crate::record::{
+    EpochRecord, ErasedRecord, FaultRecord, LifecycleRecord, LossRecord, PrunedRecord, Record,
+    RecoveredRecord, RefusalsRecord, StartRecord,
+};
 
 const FORMATS: [Format; 4] = [Format::Cef, Format::Ecs, Format::Json, Format::Ocsf];
 
@@ -66,6 +69,49 @@ fn nothing_breaks_a_line() {
             check_line(format, &render(format, &lifecycle(text, text)), text);
         }
     }
+}
+
+#[test]
+fn what_the_ledger_says_of_itself_is_told_whole() {
+    let check = |record: Record<'_>, kind: &str, facts: Value| {
+        let line = render(Format::Json, &record);
+        let mut expected = json!({
+            "index": 7,
+            "kind": kind,
+            "log": "log.example/audit",
+            "service": "orders",
+            "time": "1970-01-01T00:00:00.000000001Z",
+        });
+        let members = expected.as_object_mut().unwrap();
+        members.extend(facts.as_object().unwrap().clone());
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), expected);
+    };
+    check(
+        Record::Epoch(EpochRecord::new(1, 2, [3; 32])),
+        "epoch",
+        json!({"epoch": 2, "key": "03".repeat(32)}),
+    );
+    check(
+        Record::Erased(ErasedRecord::new(1, [2; 16])),
+        "erased",
+        json!({"handle": "02".repeat(16)}),
+    );
+    check(
+        Record::Fault(FaultRecord::new(1, 2, 3, 4, "no space left on device")),
+        "fault",
+        json!({"segment": 2, "length": 3, "attempts": 4, "reason": "no space left on device"}),
+    );
+    check(Record::Heartbeat { time: 1 }, "heartbeat", json!({}));
+    check(
+        Record::Pruned(PrunedRecord::new(1, 2, 3, 4)),
+        "pruned",
+        json!({"segment": 2, "entries": 3}),
+    );
+    check(
+        Record::Recovered(RecoveredRecord::new(1, 2, 3, 4)),
+        "recovered",
+        json!({"segment": 2, "unsealed": 3, "torn_bytes": 4}),
+    );
 }
 
 #[test]

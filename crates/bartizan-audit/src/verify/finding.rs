@@ -249,3 +249,73 @@ impl Verdict {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_finding_has_a_name_a_severity_and_words_with_its_numbers() {
+        use FindingKind as Kind;
+        use Severity::{Incomplete, Note, Tampered};
+
+        let truncated = Kind::Truncated { committed: 77 };
+        let unwitnessed = Kind::Unwitnessed {
+            found: 1,
+            wanted: 2,
+        };
+        let rows = [
+            (Kind::BadCosignature, Tampered, "cosigned checkpoint"),
+            (Kind::BadEpoch, Tampered, "change of epochs"),
+            (Kind::BadKey, Tampered, "key in the folder"),
+            (Kind::BadTile, Tampered, "tiles"),
+            (Kind::BrokenFrame, Tampered, "changed or torn"),
+            (Kind::ClockWentBack(77), Note, "77 ns"),
+            (Kind::ForeignSignature, Tampered, "key of its epoch"),
+            (Kind::Header, Tampered, "header"),
+            (Kind::Leftover(77), Note, "77 bytes"),
+            (Kind::Lost(77), Note, "77 events"),
+            (Kind::MalformedRecord, Tampered, "cannot be read"),
+            (Kind::MissingSegment(77), Tampered, "segment 77"),
+            (Kind::NoKey, Incomplete, "no key"),
+            (Kind::NotStopped, Incomplete, "no end"),
+            (Kind::Pruned(77), Note, "77 entries"),
+            (Kind::Recovered(77), Note, "77 bytes"),
+            (Kind::StorageFault, Note, "storage failed"),
+            (Kind::Sum, Tampered, "durable and lost"),
+            (Kind::Trailing, Tampered, "behind the end"),
+            (truncated, Tampered, "77 entries"),
+            (Kind::Unpinned, Note, "own folder"),
+            (Kind::Unsealed(77), Incomplete, "77 entries"),
+            (unwitnessed, Incomplete, "1 of 2"),
+            (Kind::WrongRoot, Tampered, "not those"),
+        ];
+        let mut names = BTreeSet::new();
+        for (kind, severity, words) in &rows {
+            let text = kind.to_string();
+            assert!(text.contains(words), "{kind:?}: {text}");
+            assert!(names.insert(kind.as_str()), "{kind:?}");
+            // The name is that of the variant.
+            let variant = format!("{kind:?}").replace(|c: char| !c.is_alphanumeric(), " ");
+            let variant = variant.split(' ').next().map(str::to_lowercase);
+            assert_eq!(variant, Some(kind.as_str().replace('_', "")));
+            let place = Place::default();
+            let kind = kind.clone();
+            assert_eq!(Finding { place, kind }.severity(), *severity, "{text}");
+        }
+        let place = Place {
+            segment: 1,
+            offset: 2,
+            entry: 3,
+        };
+        assert_eq!(place.to_string(), "segment 1 byte 2 entry 3");
+    }
+
+    #[test]
+    fn tools_end_with_a_code_of_their_own_for_each_verdict() {
+        let verdicts = [Verdict::Intact, Verdict::Tampered, Verdict::Incomplete];
+        assert_eq!(verdicts.map(Verdict::exit_code), [0, 1, 2]);
+    }
+}

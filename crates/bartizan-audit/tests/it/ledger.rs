@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use bartizan_audit::{
-    AuditConfig, AuditLayer, EntryProof, Kind, LedgerErrorKind, LedgerReader, Prover, Verdict,
-    Verifier, VerifierKey, verify_consistency,
+    AuditConfig, AuditLayer, EntryProof, Kind, LedgerErrorKind, LedgerReader, Prover, Recovery,
+    Verdict, Verifier, VerifierKey, verify_consistency,
 };
 use bytes::Bytes;
 use http::Request;
@@ -191,6 +191,74 @@ async fn a_cut_or_changed_ledger_is_not_continued() {
         pinned.run(folder.path()).unwrap().verdict(),
         Verdict::Tampered
     );
+}
+
+#[tokio::test]
+async fn what_opening_would_repair_is_told_and_nothing_is_touched() {
+    let folder = Folder::new();
+    let missing = Recovery::examine(folder.path()).unwrap_err();
+    assert_eq!(missing.kind(), std::io::ErrorKind::NotFound, "{missing}");
+    let ledger = folder.ledger();
+    requests(&ledger, 5).await;
+    while ledger.totals().durable < ledger.totals().accepted {
+        tokio::task::yield_now().await;
+    }
+    let running = Recovery::examine(folder.path()).unwrap();
+    assert!(running.running && !running.stopped, "{running:?}");
+    assert_eq!((&*running.origin, running.segment), (ORIGIN, 0));
+    assert_eq!((running.entries, running.damage), (6, None));
+
+    let report = end(&ledger, &folder).await;
+    let stopped = Recovery::examine(folder.path()).unwrap();
+    assert!(stopped.stopped, "{stopped:?}");
+    assert_eq!(
+        (stopped.entries, stopped.unsealed, stopped.torn_bytes),
+        (report.entries, 0, 0)
+    );
+
+    // As a crash leaves it that came in the middle of the last checkpoint.
+    let crashed = Folder::new();
+    copy(folder.path(), crashed.path());
+    let segment = crashed.path().join("000000000000.segment");
+    let whole = std::fs::read(&segment).unwrap();
+    let written = whole.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let torn = &whole[..written - 3];
+    std::fs::write(&segment, torn).unwrap();
+    let found = Recovery::examine(crashed.path()).unwrap();
+    assert_eq!((&found.damage, found.running), (&None, false), "{found:?}");
+    assert_eq!(found.entries, report.entries, "whole records are kept");
+    assert!(found.torn_bytes > 0 && found.unsealed > 0, "{found:?}");
+    assert_eq!(std::fs::read(&segment).unwrap(), torn, "nothing is touched");
+    let again = crashed.ledger();
+    let recovered = end(&again, &crashed).await.recovered.unwrap();
+    assert_eq!(
+        (recovered.unsealed, recovered.torn_bytes),
+        (found.unsealed, found.torn_bytes)
+    );
+
+    // Less than the checkpoint beside it commits to is no crash.
+    let cut = Folder::new();
+    copy(folder.path(), cut.path());
+    let segment = cut.path().join("000000000000.segment");
+    let whole = std::fs::read(&segment).unwrap();
+    std::fs::write(&segment, &whole[..whole.len() / 2]).unwrap();
+    let damage = Recovery::examine(cut.path()).unwrap().damage.unwrap();
+    assert!(damage.contains("commits to"), "{damage}");
+    std::fs::write(&segment, b"nothing of a ledger").unwrap();
+    assert!(Recovery::examine(cut.path()).unwrap().damage.is_some());
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }
 
 #[tokio::test]

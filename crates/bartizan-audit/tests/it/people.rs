@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bartizan_audit::{
@@ -6,8 +7,8 @@ use bartizan_audit::{
     person_handle,
 };
 use bartizan_core::{
-    KeyRequest, KeyState, KeyringAnswer, KeyringUnavailable, Subject, SubjectKey, SubjectKeyring,
-    WallTime,
+    Connection, KeyRequest, KeyState, KeyringAnswer, KeyringUnavailable, Principal, Scheme,
+    SecurityContext, Subject, SubjectKey, SubjectKeyring, WallTime,
 };
 use bytes::Bytes;
 use http::Request;
@@ -128,6 +129,46 @@ async fn a_person_is_sealed_and_can_be_forgotten_while_proofs_stay() {
         .iter()
         .any(|entry| entry.bytes.windows(5).any(|it| it == b"alice"));
     assert!(!named, "nobody is named in the clear");
+}
+
+#[tokio::test]
+async fn a_person_is_read_back_from_wherever_the_call_came_and_without_a_token_too() {
+    let folder = Folder::new();
+    let ledger = folder.ledger();
+    let keys = Arc::new(Keys::default());
+    let privacy = Privacy::new(Arc::clone(&keys) as _);
+    assert!(!format!("{privacy:?}").contains("alice"));
+    let config = AuditConfig::builder(ledger.clone()).with_privacy(privacy);
+    let layer = AuditLayer::new(config.build().unwrap());
+    let service = layer.layer(service_fn(|request: Request<Full<Bytes>>| async move {
+        let context = SecurityContext::of(request.extensions()).unwrap();
+        let bare = Principal::builder(Scheme::Jwt, "https://issuer.example", "alice");
+        context.set_principal(bare.assert_verified()).unwrap();
+        ok("")
+    }));
+    let addresses = [Some("[2001:db8::7]:4000"), Some("192.0.2.7:4000"), None];
+    for address in addresses {
+        let mut request = get("/orders/1");
+        request.extensions_mut().clear();
+        if let Some(address) = address {
+            let connection = Connection::from_remote(address.parse().unwrap());
+            request.extensions_mut().insert(connection);
+        }
+        service.clone().oneshot(request).await.unwrap();
+    }
+    let KeyState::Present(key) = keys.request(&subject(), KeyRequest::Open).await.unwrap() else {
+        panic!("a key");
+    };
+    end(&ledger, &folder).await;
+    with_requests(&folder, |requests| {
+        assert_eq!(requests.len(), addresses.len());
+        for (request, address) in requests.iter().zip(addresses) {
+            let person = open_person(ORIGIN, request, &key).unwrap();
+            assert_eq!((&*person.subject, person.token_id), ("alice", None));
+            let address: Option<SocketAddr> = address.map(|it| it.parse().unwrap());
+            assert_eq!(person.address, address.map(|it| it.ip()));
+        }
+    });
 }
 
 #[tokio::test]

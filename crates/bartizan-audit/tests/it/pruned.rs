@@ -1,11 +1,14 @@
 //! Old entries go, and everything that was proven stays proven.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_audit::{
-    AuditConfig, AuditLayer, FindingKind, Kind, Ledger, Prover, Retention, Verdict, Verifier,
-    consistency_proof, inclusion_proof, verify_consistency, verify_inclusion,
+    AuditConfig, AuditLayer, FindingKind, Kind, Ledger, Prover, Retention, StoredEntry, Verdict,
+    Verifier, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion,
 };
+use bartizan_core::{Clock as _, WallTime};
+use bartizan_testkit::ManualClock;
 use proptest::prelude::*;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
@@ -108,6 +111,46 @@ async fn old_segments_go_by_themselves_and_the_ledger_stays_intact() {
     bytes[40] ^= 1;
     std::fs::write(&tile, bytes).unwrap();
     assert_eq!(folder.verify().verdict(), Verdict::Tampered);
+}
+
+#[tokio::test]
+async fn what_is_older_than_it_may_be_goes_and_nothing_younger() {
+    let folder = Folder::new();
+    let clock = ManualClock::at(WallTime::from_unix_seconds(1_800_000_000));
+    let builder = folder.builder().with_segment_bytes(128 * 1024);
+    let ledger = builder.with_clock(Arc::new(clock.clone())).open().unwrap();
+    const HOUR: Duration = Duration::from_secs(3600);
+    fill(&ledger, 3000).await;
+    // All that was told is written with the time at which it was.
+    while ledger.totals().durable < ledger.totals().accepted {
+        tokio::task::yield_now().await;
+    }
+    clock.advance(2 * HOUR);
+    fill(&ledger, 3000).await;
+    while ledger.totals().durable < ledger.totals().accepted {
+        tokio::task::yield_now().await;
+    }
+    let young = clock.wall().saturating_sub(HOUR).unix_seconds();
+    let young = |entry: &StoredEntry| entry.record().unwrap().time() / 1_000_000_000 >= young;
+    let before = folder.entries();
+    let kept = |of_now: &[StoredEntry]| of_now.iter().filter(|it| young(it)).count();
+    assert!(kept(&before) >= 3000 && before.len() - kept(&before) >= 3000);
+
+    assert_eq!(ledger.prune_old(&Retention::forever()).unwrap(), None);
+    let long = Retention::forever().with_age(3 * HOUR);
+    assert_eq!(ledger.prune_old(&long).unwrap(), None);
+    let pruned = ledger.prune_old(&Retention::forever().with_age(HOUR));
+    let pruned = pruned.unwrap().unwrap();
+    let after = folder.entries();
+    assert_eq!(after[0].index, pruned.entries);
+    let old = after.iter().take_while(|it| !young(it)).count();
+    assert!(old * 2 < before.len() - kept(&before), "of {old} old ones");
+    assert!(kept(&after) >= kept(&before), "nothing younger");
+    // What is left of the old stands in one segment with the first that is young.
+    let again = Retention::forever().with_age(HOUR);
+    assert_eq!(ledger.prune_old(&again).unwrap(), None);
+    end(&ledger, &folder).await;
+    assert_eq!(folder.verify().pruned, pruned.entries);
 }
 
 #[test]
