@@ -43,8 +43,16 @@ fn answer(code: u8, statuses: &[Vec<u8>]) -> Does {
 const OK: u8 = 1;
 const OVER_LIMIT: u8 = 2;
 
+/// Waits for as long as may be, so that a busy machine is no service that does not answer.
+fn patient(instances: u32) -> Sharing {
+    Sharing::among(instances).with_deadline(Duration::from_secs(10))
+}
+
 fn limiter(channel: Channel, policies: &[Policy]) -> SharedLimiter {
-    let sharing = Sharing::among(2).with_deadline(Duration::from_millis(500));
+    limiter_with(patient(2), channel, policies)
+}
+
+fn limiter_with(sharing: Sharing, channel: Channel, policies: &[Policy]) -> SharedLimiter {
     let mut builder = Limiter::builder();
     for policy in policies {
         builder = builder.add_policy(policy.clone());
@@ -70,7 +78,7 @@ async fn timely(limiter: &SharedLimiter, key: &str) -> SharedVerdict {
     let begun = SystemClock.monotonic();
     let verdict = limiter.check(key).await;
     let took = SystemClock.monotonic().saturating_since(begun);
-    assert!(took < Duration::from_secs(3), "took {took:?}");
+    assert!(took < Duration::from_secs(30), "took {took:?}");
     verdict
 }
 
@@ -104,7 +112,7 @@ async fn the_service_is_asked_with_a_descriptor_for_each_policy() {
 
     let plain = EnvoyStore::new(channel, "shop").without_policy_names();
     let builder = Limiter::builder().add_policy(policy("a"));
-    let plain = builder.build_shared(plain, Sharing::among(1)).unwrap();
+    let plain = builder.build_shared(plain, patient(1)).unwrap();
     let _ = plain.check("alice").await;
     let expected = [
         bytes(1, b"shop"),
@@ -163,7 +171,8 @@ async fn a_service_that_gives_no_verdict_is_fallen_back_from_and_returned_to() {
         Does::Answer(vec![0xff; 9]),
     ] {
         let (service, channel) = RateLimitService::start(answer(OK, &[])).await;
-        let limiter = limiter(channel, &[policy("a")]);
+        let sharing = Sharing::among(2).with_deadline(Duration::from_secs(2));
+        let limiter = limiter_with(sharing, channel, &[policy("a")]);
         assert!(timely(&limiter, "alice").await.is_allowed());
         service.now_does(bad.clone());
         for _ in 0..5 {
@@ -205,7 +214,7 @@ async fn requests_that_the_service_does_not_take_do_not_have_it_given_up() {
     let huge = Policy::new("huge", Rate::per_second(1 << 20).with_burst(1 << 40));
     let builder = Limiter::builder().add_policy(huge);
     let store = EnvoyStore::new(service.channel(), "shop");
-    let huge = builder.build_shared(store, Sharing::among(1)).unwrap();
+    let huge = builder.build_shared(store, patient(1)).unwrap();
     for key in ["", "bob"] {
         let verdict = huge.check_cost(key, 1 << 39).await;
         assert_eq!(
@@ -227,7 +236,7 @@ async fn the_layer_asks_with_what_requests_are_counted_by() {
     let config = RateLimitConfig::builder(key)
         .add_policy(policy("a"))
         .with_fields(bartizan_ratelimit::Fields::Standard)
-        .with_store(EnvoyStore::new(channel, "shop"), Sharing::among(1));
+        .with_store(EnvoyStore::new(channel, "shop"), patient(1));
     let layer = RateLimitLayer::new(config.build().unwrap());
     let remote = SocketAddr::from(([192, 0, 2, 7], 4_000));
     let call = Call::echo("hello").with_connection(Connection::from_remote(remote));

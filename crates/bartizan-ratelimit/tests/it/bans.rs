@@ -115,6 +115,21 @@ fn peers_and_principals_are_banned_by_what_is_proven() {
     bans.ban(&BanSubject::principal(&principal)).unwrap();
     assert!(is_banned(alice()) && !is_banned(namesake()));
     assert_eq!(bans.len(), 2);
+    // An operator is told whom it is about.
+    for (subject, expected) in [
+        (
+            BanSubject::peer(&peer("spiffe://example.org/web")),
+            "BanSubject(spiffe://example.org/web)",
+        ),
+        (
+            BanSubject::principal(&principal),
+            "BanSubject(alice of https://a.example)",
+        ),
+        (address("192.0.2.1"), "BanSubject(192.0.2.1/32)"),
+        (address("2001:db8::1"), "BanSubject(2001:db8::/64)"),
+    ] {
+        assert_eq!(format!("{subject:?}"), expected);
+    }
 }
 
 #[test]

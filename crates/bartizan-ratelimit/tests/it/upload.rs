@@ -176,6 +176,20 @@ async fn json_is_held_to_its_depth_and_size_and_nothing_else_is() {
 }
 
 #[tokio::test]
+async fn a_rule_that_was_given_up_holds_nothing_and_the_others_go_on() {
+    let strict = || UploadRules::builder().with_max_body(4).with_json(1, 9, 9);
+    let json = |body| with_type("application/json", Bytes::from_static(body));
+    let any_size = layer(strict().allow_any_size());
+    let any_json = layer(strict().allow_any_json());
+    let deep = refused(400, "json_too_deep");
+    assert_eq!(answer(&any_size, json(b"        1")).await, FINE);
+    assert_eq!(answer(&any_size, json(b"[[1]]")).await, deep);
+    assert_eq!(answer(&any_json, json(b"[[]]")).await, FINE);
+    let large = refused(413, "body_too_large");
+    assert_eq!(answer(&any_json, json(b"[[1]]")).await, large);
+}
+
+#[tokio::test]
 async fn frames_are_handed_on_at_once_and_none_after_the_fault() {
     let (mut sender, request) = upload();
     let (told, mut seen) = tokio::sync::mpsc::unbounded_channel();

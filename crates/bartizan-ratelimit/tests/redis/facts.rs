@@ -22,6 +22,15 @@ fn values_are_cloneable_shareable_and_printable() {
 fn no_secret_is_printed() {
     let store = RedisStore::at("a:1", secret()).with_credentials("limiter", "hunter2");
     assert!(!format!("{store:?}").contains("hunter2"));
+    let sentinel = RedisStore::sentinel("orders", ["a:1"], secret())
+        .with_password("hunter2")
+        .with_sentinel_credentials("watcher", "hunter2");
+    let printed = format!("{sentinel:?}") + &format!("{:?}", sentinel.build().unwrap());
+    assert!(
+        printed.contains("orders") && !printed.contains("hunter2"),
+        "{printed}"
+    );
+    assert!(!printed.contains(&format!("{:?}", b"hunter2")), "{printed}");
     let store = store.build().unwrap();
     let limiter = Limiter::builder()
         .add_policy(Policy::new("burst", Rate::per_second(1)))

@@ -77,6 +77,27 @@ async fn users_need_no_more_than_is_said() {
     assert!(!format!("{wrong:?}").contains("another"));
 }
 
+#[tokio::test]
+async fn one_password_serves_where_the_server_has_no_users() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let set = ["CONFIG", "SET", "requirepass", "pa:ss word"];
+    let _: String = server.run(&set).await;
+    let store = || RedisStore::at(server.address(), secret());
+    let source = async |store: bartizan_ratelimit::RedisStoreBuilder| {
+        let limiter = limiter(store.build().unwrap(), among(1), &[policy()]);
+        timely(&limiter, "alice").await.source()
+    };
+    assert_eq!(
+        source(store().with_password("pa:ss word")).await,
+        Source::Redis
+    );
+    for locked_out in [store(), store().with_password("another")] {
+        assert_eq!(source(locked_out).await, Source::Fallback);
+    }
+}
+
 #[test]
 fn a_store_that_cannot_be_reached_is_named() {
     let at = |address: &str| RedisStore::at(address, secret());
