@@ -223,6 +223,17 @@ async fn begins_empty_and_says_so_until_the_issuer_answers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_kept_fresh_is_in_no_log() {
+    let builder = RefreshAheadBuilder::new("test.keys");
+    let mut printed = format!("{builder:?}");
+    let loading = builder.load(async || Ok::<_, String>("hunter2".to_owned()));
+    let source = loading.await.expect("loaded");
+    printed += &format!("{source:?} {:?}", source.current());
+    assert!(printed.contains("test.keys"), "{printed}");
+    assert!(!printed.contains("hunter2"), "{printed}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn refreshes_at_four_fifths_of_the_ttl() {
     let issuer = Issuer::new();
     let source = issuer.load().await;
