@@ -102,7 +102,8 @@ impl Duty {
                 (outcome, Some(rejection.code()))
             }
         };
-        let mut decision = Decision::new(self.0.layer, outcome).with_enforcement(self.0.enforcement);
+        let mut decision =
+            Decision::new(self.0.layer, outcome).with_enforcement(self.0.enforcement);
         if let Some(code) = code {
             decision = decision.with_code(code);
         }

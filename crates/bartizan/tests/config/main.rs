@@ -1,7 +1,10 @@
 //! The configuration file: what it says, what it puts in force, and what is published about it.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-#![allow(clippy::indexing_slicing, reason = "some builds have no helper that does")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "some builds have no helper that does"
+)]
 
 #[cfg(any(
     feature = "audit-nats",
