@@ -27,6 +27,9 @@ pub fn check(bytes: &[u8]) {
     assert_eq!(parse(text).as_deref(), Ok(&documents[..]));
     if let (Ok(json), [document]) = (serde_json::from_str::<Json>(text), &documents[..]) {
         compare(&document.value, &json);
+        if let Value::Float(ours) = document.value {
+            assert_eq!(text.trim().parse(), Ok(ours), "the nearest double");
+        }
     }
 }
 
@@ -53,7 +56,7 @@ fn compare(ours: &Value, json: &Json) {
         (Value::Integer(ours), Json::Number(json)) => {
             assert!(json.as_i64() == Some(*ours) || json.as_f64() == Some(*ours as f64));
         }
-        // Ours is the nearest double, as `str::parse` has it; theirs may be the one beside it.
+        // Theirs may be the one beside the nearest, which `check` holds ours to.
         (Value::Float(ours), Json::Number(json)) => {
             let json = json.as_f64().expect("a double");
             assert!([json.next_down(), json, json.next_up()].contains(ours));

@@ -78,7 +78,7 @@ async fn timely(limiter: &SharedLimiter, key: &str) -> SharedVerdict {
     let begun = SystemClock.monotonic();
     let verdict = limiter.check(key).await;
     let took = SystemClock.monotonic().saturating_since(begun);
-    assert!(took < Duration::from_secs(30), "took {took:?}");
+    assert!(took < Duration::from_secs(3), "took {took:?}");
     verdict
 }
 
@@ -171,7 +171,7 @@ async fn a_service_that_gives_no_verdict_is_fallen_back_from_and_returned_to() {
         Does::Answer(vec![0xff; 9]),
     ] {
         let (service, channel) = RateLimitService::start(answer(OK, &[])).await;
-        let sharing = Sharing::among(2).with_deadline(Duration::from_secs(2));
+        let sharing = Sharing::among(2).with_deadline(Duration::from_millis(500));
         let limiter = limiter_with(sharing, channel, &[policy("a")]);
         assert!(timely(&limiter, "alice").await.is_allowed());
         service.now_does(bad.clone());
