@@ -373,6 +373,10 @@ fn the_image_has_nothing_but_the_binary_and_is_not_root() {
             .iter()
             .any(|line| line.contains("cargo build --locked --release"))
     );
+    // What the build is for, the install takes.
+    let target = "$(uname -m)-unknown-linux-musl";
+    let for_it = lines.iter().filter(|line| line.contains(target));
+    assert_eq!(for_it.count(), 3, "added, built for, installed from");
     let user = manifests().contains("runAsUser: 65532");
     assert!(user, "image and manifests speak of the same user");
 
@@ -385,4 +389,18 @@ fn the_image_has_nothing_but_the_binary_and_is_not_root() {
         assert!(rules.contains(&rule), "{rule}");
     }
     assert!(!rules.contains(&"!.git"));
+    // Cargo wants the manifest of every member, even of those that are not built.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
+    let root = std::fs::read_to_string(root).unwrap();
+    let members = root.lines().find(|line| line.starts_with("members = "));
+    let members: Vec<_> = members.unwrap().split('"').skip(1).step_by(2).collect();
+    assert!(members.contains(&"crates/*"), "{members:?}");
+    for member in members {
+        let member = member.trim_end_matches("/*");
+        let is_there = |rule: &&str| {
+            let rule = rule.strip_prefix('!');
+            rule.is_some_and(|rule| Path::new(member).starts_with(rule))
+        };
+        assert!(rules.iter().any(is_there), "{member} stays outside");
+    }
 }
