@@ -2,15 +2,14 @@
 
 mod entities;
 mod schema;
+mod texts;
 
 use std::fmt;
 use std::str::FromStr as _;
 use std::sync::Arc;
 
 use bartizan_core::{RouteTable, RouteTableError};
-use cedar_policy::{
-    Authorizer, Decision, EntityUid, PolicySet, Request, Schema, ValidationMode, Validator,
-};
+use cedar_policy::{Authorizer, Decision, EntityUid, PolicySet, Request, Schema};
 
 use self::entities::Asked;
 use crate::engine::{EngineError, PolicyEngine, Ruling};
@@ -33,7 +32,7 @@ use crate::facts::Facts;
 ///
 /// 1. When policies are loaded they are validated against the [schema](Self::schema) of all this,
 ///    strictly: a policy that speaks of what is not there, or compares what cannot be compared, is
-///    an error, and is not loaded.
+///    an error with its line, and is not loaded. So is a template: nobody links it here.
 /// 2. A request passes if a `permit` applies and no `forbid` does.
 /// 3. A policy that cannot be evaluated denies the request (`authz.engine_failed`), also if
 ///    another permits it: Cedar alone would leave it out, and with it perhaps a `forbid`.
@@ -81,7 +80,7 @@ pub struct CedarBuilder {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CedarError {
-    /// A name of a claim or gRPC method cannot stand in a schema.
+    /// A name of a claim, route or gRPC method cannot stand in a schema.
     #[error("{0:?} cannot be named in a policy")]
     Name(String),
     /// The text is no Cedar.
@@ -109,6 +108,7 @@ impl CedarEngine {
 
 impl CedarBuilder {
     /// Sets the templates of routes, those of the service's router; there are none unless said.
+    /// Policies that speak of others are not loaded.
     pub fn with_routes<T: Into<String>>(mut self, routes: impl IntoIterator<Item = T>) -> Self {
         self.routes = routes.into_iter().map(Into::into).collect();
         self
@@ -134,27 +134,49 @@ impl CedarBuilder {
     ///
     /// [`CedarError`], if they are none or are about what is not there.
     pub fn build(self, policies: &str) -> Result<CedarEngine, CedarError> {
-        let text = schema::text(&self.grpc, &self.claims)?;
+        self.build_by(|schema| texts::read(policies, schema))
+    }
+
+    /// Loads policies that stand in several texts, each behind its name. Policies without an `@id`
+    /// are called by the name, `#`, and how Cedar numbers them in that text.
+    ///
+    /// # Errors
+    ///
+    /// [`CedarError`] with the name of the text, if they are none, are about what is not there, or
+    /// if two texts have the same name.
+    pub fn build_all<'t>(
+        self,
+        policies: impl IntoIterator<Item = (&'t str, &'t str)>,
+    ) -> Result<CedarEngine, CedarError> {
+        self.build_by(|schema| texts::read_all(policies, schema))
+    }
+
+    fn build_by(
+        self,
+        read: impl FnOnce(&Schema) -> Result<PolicySet, CedarError>,
+    ) -> Result<CedarEngine, CedarError> {
+        let routes = RouteTable::new(&self.routes)?;
+        let text = schema::text(&self.routes, &self.grpc, &self.claims)?;
         let schema = Schema::from_cedarschema_str(&text);
         let (schema, _) = schema.map_err(|error| CedarError::Parse(error.to_string()))?;
-        let policies =
-            PolicySet::from_str(policies).map_err(|error| CedarError::Parse(error.to_string()))?;
-        let validation = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
-        // A policy that can never apply is a mistake as well, and only warned of.
-        let errors = validation.validation_errors().map(ToString::to_string);
-        let warnings = validation.validation_warnings().map(ToString::to_string);
-        let problems: Vec<_> = errors.chain(warnings).collect();
-        if !problems.is_empty() {
-            return Err(CedarError::Validation(problems.join("; ")));
-        }
-        let routes = RouteTable::new(&self.routes)?;
         Ok(CedarEngine {
-            policies,
+            policies: read(&schema)?,
             schema,
             text,
             terms: self,
             routes,
         })
+    }
+}
+
+impl CedarError {
+    /// The same, of the text with this name.
+    fn of(self, name: &str) -> Self {
+        match self {
+            Self::Parse(message) => Self::Parse(format!("{name}: {message}")),
+            Self::Validation(message) => Self::Validation(format!("{name}: {message}")),
+            other => other,
+        }
     }
 }
 

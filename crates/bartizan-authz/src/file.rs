@@ -15,6 +15,9 @@ use crate::policy::Policy;
 /// How long to wait between two readings: what was withdrawn shall not be allowed for long.
 const INTERVAL: Duration = Duration::from_secs(10);
 
+/// What is wrong with bytes that are none.
+const NO_TEXT: &str = "not utf-8";
+
 /// A policy file; see [`Policy::from_toml`] for what stands in it.
 ///
 /// It is polled by content, so that a change by symlink swap, as Kubernetes makes it, is noticed.
@@ -75,7 +78,7 @@ impl PolicyFile {
     /// If it cannot be read or is no policy ([`PolicyError`] is the source), or outside a tokio
     /// runtime.
     pub fn load(self) -> Result<FileSource<Policy>, SourceError> {
-        self.load_with(Policy::from_toml)
+        self.load_one(Policy::from_toml)
     }
 
     /// The same with policies in Cedar.
@@ -89,28 +92,65 @@ impl PolicyFile {
         self,
         terms: crate::CedarBuilder,
     ) -> Result<FileSource<crate::CedarEngine>, SourceError> {
-        self.load_with(move |text| terms.clone().build(text))
+        self.load_one(move |text| terms.clone().build(text))
+    }
+
+    /// The same with policies in Cedar that stand in these files as well. If one of them changes
+    /// all are read again, and are in force together or not at all.
+    ///
+    /// # Errors
+    ///
+    /// As [`load_cedar`](Self::load_cedar), naming the file.
+    #[cfg(feature = "cedar")]
+    pub fn load_cedar_with<P: Into<PathBuf>>(
+        self,
+        further: impl IntoIterator<Item = P>,
+        terms: crate::CedarBuilder,
+    ) -> Result<FileSource<crate::CedarEngine>, SourceError> {
+        let further = further.into_iter().map(Into::into).collect();
+        self.load_with(further, move |texts| {
+            terms.clone().build_all(texts.iter().copied())
+        })
+    }
+
+    fn load_one<E: PolicyEngine, X: std::error::Error + Send + Sync + 'static>(
+        self,
+        parse: impl Fn(&str) -> Result<E, X> + Send + Sync + 'static,
+    ) -> Result<FileSource<E>, SourceError> {
+        self.load_with(Vec::new(), move |texts| {
+            parse(texts.first().map_or("", |(_, text)| text))
+        })
     }
 
     fn load_with<E: PolicyEngine, X: std::error::Error + Send + Sync + 'static>(
         self,
-        parse: impl Fn(&str) -> Result<E, X> + Send + Sync + 'static,
+        further: Vec<PathBuf>,
+        parse: impl Fn(&[(&str, &str)]) -> Result<E, X> + Send + Sync + 'static,
     ) -> Result<FileSource<E>, SourceError> {
-        let source = FileSourceBuilder::new("authz.policy")
-            .add_file(&self.path)
+        let mut paths = vec![self.path];
+        paths.extend(further);
+        let mut source = FileSourceBuilder::new("authz.policy")
             .with_interval(self.interval)
             .with_clock(self.clock);
+        for path in &paths {
+            source = source.add_file(path);
+        }
         let source = match self.observer {
             Some(observer) => source.with_observer(observer),
             None => source,
         };
-        let path = self.path;
         source.load(move |set: &FileSet| {
-            let bytes = set.get(&path).unwrap_or_default();
-            let text = std::str::from_utf8(bytes);
-            let text =
-                text.map_err(|_| BoxError::from(PolicyError::Document("not utf-8".to_owned())))?;
-            parse(text).map_err(BoxError::from)
+            let names: Vec<_> = paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            let mut texts = Vec::with_capacity(paths.len());
+            for (path, name) in paths.iter().zip(&names) {
+                let text = std::str::from_utf8(set.get(path).unwrap_or_default());
+                let no_text = |_| BoxError::from(PolicyError::Document(NO_TEXT.to_owned()));
+                texts.push((name.as_str(), text.map_err(no_text)?));
+            }
+            parse(&texts).map_err(BoxError::from)
         })
     }
 }

@@ -8,7 +8,7 @@ use cedar_policy::{
     Context, Entities, Entity, EntityUid, RestrictedExpression as Expression, Schema,
 };
 
-use super::schema::{METHODS, OTHER};
+use super::schema::{METHODS, NOWHERE, OTHER};
 use super::{CedarBuilder, uid};
 use crate::facts::Facts;
 
@@ -57,7 +57,7 @@ impl Asked {
         };
         let template = CanonicalPath::parse(facts.path).ok();
         let template = template.and_then(|path| routes.template(&path));
-        let resource = uid("Route", template.as_deref().unwrap_or("*"))?;
+        let resource = uid("Route", template.as_deref().unwrap_or(NOWHERE))?;
         all.push(Entity::new_no_attrs(resource.clone(), HashSet::new()));
         Ok(Self {
             principal,

@@ -16,7 +16,6 @@ const TAKEN: [&str; 6] = ["method", "path", "host", "port", "address", "peer"];
 const ENTITIES: &str = "\
 entity TrustDomain;
 entity Role;
-entity Route;
 entity Anonymous;
 entity Peer in [TrustDomain] { id: String, trust_domain: String };
 entity Principal in [Role] {
@@ -30,15 +29,30 @@ action http;
 action grpc;
 ";
 
-pub(super) fn text(grpc: &[String], claims: &[String]) -> Result<String, CedarError> {
+/// The resource of a path that is at none of the routes.
+pub(super) const NOWHERE: &str = "*";
+
+pub(super) fn text(
+    routes: &[String],
+    grpc: &[String],
+    claims: &[String],
+) -> Result<String, CedarError> {
     let mut out = String::from(ENTITIES);
+    // All there are, so that a misspelled one is no route that nobody is at.
+    out.push_str(&format!("entity Route enum [\"{NOWHERE}\""));
+    for route in routes {
+        if !is_plain(route) {
+            return Err(CedarError::Name(route.clone()));
+        }
+        out.push_str(&format!(", \"{route}\""));
+    }
+    out.push_str("];\n");
     out.push_str(
         "type Call = {\n  method: String,\n  path: String,\n  host?: String,\n  port?: Long,\n  \
          address?: ipaddr,\n  peer?: Peer,\n",
     );
     for claim in claims {
-        if claim.chars().any(|c| c.is_control() || "\"\\".contains(c)) || TAKEN.contains(&&**claim)
-        {
+        if !is_plain(claim) || TAKEN.contains(&&**claim) {
             return Err(CedarError::Name(claim.clone()));
         }
         out.push_str(&format!("  \"{claim}\"?: Set<String>,\n"));
@@ -46,7 +60,7 @@ pub(super) fn text(grpc: &[String], claims: &[String]) -> Result<String, CedarEr
     out.push_str("};\n");
     let methods = METHODS.iter().chain([&OTHER]).map(|name| (*name, "http"));
     for (action, group) in methods.chain(grpc.iter().map(|name| (name.as_str(), "grpc"))) {
-        if action.chars().any(|c| c.is_control() || "\"\\".contains(c)) {
+        if !is_plain(action) {
             return Err(CedarError::Name(action.to_owned()));
         }
         out.push_str(&format!(
@@ -55,4 +69,9 @@ pub(super) fn text(grpc: &[String], claims: &[String]) -> Result<String, CedarEr
         ));
     }
     Ok(out)
+}
+
+/// Whether a name stands between quotes as it is.
+fn is_plain(name: &str) -> bool {
+    !name.contains(|c: char| c.is_control() || "\"\\".contains(c))
 }

@@ -64,6 +64,14 @@ fn policies_that_speak_of_what_is_not_there_are_not_loaded() {
             "permit (principal, action, resource) when { context.tenant.contains(\"acme\") };",
             "tenant",
         ),
+        (
+            "permit (principal, action, resource == Route::\"/ordrs\");",
+            "Route",
+        ),
+        (
+            "permit (principal == ?principal, action, resource);",
+            "is a template",
+        ),
         // One that can never apply is a mistake, too.
         (
             "permit (principal is Anonymous, action, resource) when { principal is Peer };",
@@ -99,6 +107,53 @@ fn policies_that_speak_of_what_is_not_there_are_not_loaded() {
             .schema()
             .contains("action \"shop.Payments/Charge\" in [grpc]")
     );
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_text_and_line() {
+    let texts = |second| [("a.cedar", "permit (principal, action, resource);"), second];
+    for (second, expected) in [
+        (
+            (
+                "b.cedar",
+                "\npermit (principal, action, resource)\n  when { context.pear };",
+            ),
+            "b.cedar: line 3: for policy `policy0`, attribute `pear`",
+        ),
+        (
+            ("b.cedar", "\n\npermit (principal, action resource);"),
+            "b.cedar: line 3: unexpected token",
+        ),
+        (
+            ("a.cedar", "forbid (principal, action, resource);"),
+            "a.cedar: ",
+        ),
+    ] {
+        let built = CedarEngine::builder().build_all(texts(second));
+        let error = built.unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn policies_of_several_texts_are_one() {
+    let facts = Facts::new("GET", "/echo");
+    for (second, expected) in [
+        ("", Ruling::Allowed("a.cedar#policy0".into())),
+        (
+            "forbid (principal, action, resource);",
+            Ruling::Denied(Some("b.cedar#policy0".into())),
+        ),
+        (
+            "@id(\"closed\") forbid (principal, action, resource);",
+            Ruling::Denied(Some("closed".into())),
+        ),
+    ] {
+        let first = "permit (principal, action, resource);";
+        let texts = [("a.cedar", first), ("b.cedar", second)];
+        let engine = CedarEngine::builder().build_all(texts).unwrap();
+        assert_eq!(decide(&engine, &facts).unwrap(), expected, "{second}");
+    }
 }
 
 #[test]
@@ -420,4 +475,48 @@ async fn a_file_of_cedar_is_read_again_and_the_last_good_one_stays() {
             .load_cedar(CedarEngine::builder())
             .is_err()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_of_cedar_are_in_force_together_or_not_at_all() {
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cedar-several");
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.join("new"), text).unwrap();
+        std::fs::rename(folder.join("new"), folder.join(name)).unwrap();
+    };
+    write("allow.cedar", "permit (principal, action, resource);");
+    write(
+        "deny.cedar",
+        "forbid (principal, action, resource == Route::\"/orders\");",
+    );
+    let file = PolicyFile::new(folder.join("allow.cedar")).with_interval(Duration::from_secs(5));
+    let terms = CedarEngine::builder().with_routes(ROUTES);
+    let source = file.load_cedar_with([folder.join("deny.cedar")], terms);
+    let published = source.unwrap().published();
+    let allowed = |path: &str| {
+        let ruling = published.decide(&Facts::new("GET", path), &mut |_| {});
+        matches!(ruling.unwrap(), Ruling::Allowed(_))
+    };
+    assert!(allowed("/echo") && !allowed("/orders"));
+    // What is wrong with one leaves both as they were.
+    write(
+        "allow.cedar",
+        "permit (principal, action, resource == Route::\"/orders\");",
+    );
+    write(
+        "deny.cedar",
+        "forbid (principal, action, resource == Route::\"/ordrs\");",
+    );
+    while !published.status().is_failing() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(allowed("/echo") && !allowed("/orders"));
+    let mut changes = published.subscribe();
+    write(
+        "deny.cedar",
+        "forbid (principal, action, resource == Route::\"/echo\");",
+    );
+    changes.next().await.unwrap();
+    assert!(!allowed("/echo") && allowed("/orders"));
 }
