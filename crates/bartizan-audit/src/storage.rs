@@ -30,8 +30,8 @@ pub(crate) trait Storage: Send + 'static {
     fn sync_names(&self) -> io::Result<()>;
     /// Puts a file in place in one step: durable once it returns, and old or new before.
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
-    /// Reads the beginning of a file: so many bytes at most.
-    fn read_start(&self, name: &str, most: u64) -> io::Result<Vec<u8>>;
+    /// Reads a part of a file: so many bytes at most from there on, none behind its end.
+    fn read_part(&self, name: &str, from: u64, most: u64) -> io::Result<Vec<u8>>;
     /// Puts a file in place, which is not durable yet, and may be torn by a crash.
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
     /// Makes these files durable, and their names.
@@ -40,6 +40,11 @@ pub(crate) trait Storage: Send + 'static {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Whether the file still has a name.
     fn is_in_place(&self, file: &Self::File) -> io::Result<bool>;
+
+    /// Reads the beginning of a file: so many bytes at most.
+    fn read_start(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
+        self.read_part(name, 0, most)
+    }
 
     /// Writes all of the bytes.
     fn write_all_at(&self, file: &mut Self::File, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -218,11 +223,11 @@ impl Storage for Disk {
         write_atomically(&path, bytes, FileMode::PRIVATE)
     }
 
-    fn read_start(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
+    fn read_part(&self, name: &str, from: u64, most: u64) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.path(name))?;
+        file.seek(SeekFrom::Start(from))?;
         let mut bytes = Vec::new();
-        File::open(self.path(name))?
-            .take(most)
-            .read_to_end(&mut bytes)?;
+        file.take(most).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 

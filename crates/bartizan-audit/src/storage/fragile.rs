@@ -299,10 +299,11 @@ impl Storage for FragileDisk {
         Ok(())
     }
 
-    fn read_start(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = self.read(name)?;
-        bytes.truncate(usize::try_from(most).unwrap());
-        Ok(bytes)
+    fn read_part(&self, name: &str, from: u64, most: u64) -> io::Result<Vec<u8>> {
+        let bytes = self.read(name)?;
+        let [from, most] = [from, most].map(|number| usize::try_from(number).unwrap());
+        let end = bytes.len().min(from + most);
+        Ok(bytes.get(from..end).unwrap_or_default().to_vec())
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {

@@ -5,7 +5,9 @@ use std::io;
 use super::{EpochChange, TREE_FILE, TileId, Tiled, tile_bytes, tiled};
 use crate::checkpoint::Checkpoint;
 use crate::record::Kind;
-use crate::segment::{At, Header, read_frame, segment_name, segment_number};
+use crate::segment::{
+    At, Frame, Header, LONGEST_FRAME, frame_length, read_frame, segment_name, segment_number,
+};
 use crate::storage::Storage;
 
 /// The longest header of a segment, in bytes.
@@ -26,13 +28,10 @@ pub(crate) fn extend<S: Storage>(storage: &S) -> io::Result<Option<u64>> {
     if tiles.tree != header.tree {
         return Err(changed(number));
     }
-    let bytes = storage.read(&segment_name(number))?;
-    let end = usize::try_from(next.previous_length).ok();
-    let bytes = end.and_then(|end| bytes.get(..end));
-    let bytes = bytes.ok_or_else(|| changed(number))?;
     let mut names = Vec::new();
     let before = files(&tiles);
-    frames(storage, bytes, &mut tiles, &mut names)?;
+    let segment = Pieces::new(storage, number, next.previous_length)?;
+    frames(segment, &mut tiles, &mut names)?;
     // What the next header says is signed by every checkpoint behind it.
     if tiles.tree != next.tree {
         return Err(changed(number));
@@ -97,26 +96,78 @@ pub(super) fn headers<S: Storage>(storage: &S, begin: u64) -> io::Result<Vec<(u6
     Ok(headers)
 }
 
+/// A segment that is read piece by piece: it can be as long as memory.
+struct Pieces<'s, S> {
+    storage: &'s S,
+    number: u64,
+    /// How long the segment is.
+    length: u64,
+    /// Where the piece begins in the segment.
+    begin: u64,
+    piece: Vec<u8>,
+    /// Where the next frame begins in the piece.
+    at: usize,
+}
+
+/// How much is read at once, in bytes.
+const PIECE: u64 = 1024 * 1024;
+
+// There is always a whole frame in a piece that begins with one.
+const _: () = assert!(LONGEST_FRAME as u64 <= PIECE && LONGEST_HEADER <= PIECE);
+
+impl<'s, S: Storage> Pieces<'s, S> {
+    fn new(storage: &'s S, number: u64, length: u64) -> io::Result<Self> {
+        let piece = storage.read_part(&segment_name(number), 0, PIECE.min(length))?;
+        let (_, at) = Header::decode(&piece).map_err(|_| changed(number))?;
+        Ok(Self {
+            storage,
+            number,
+            length,
+            begin: 0,
+            piece,
+            at,
+        })
+    }
+
+    /// The next frame, `None` behind the last one.
+    fn next(&mut self) -> io::Result<Option<Frame<'_>>> {
+        let rest = self.piece.get(self.at..).unwrap_or_default();
+        // What is left of the piece may be the beginning of a frame.
+        if frame_length(rest).is_none() && self.at > 0 {
+            self.begin += self.at as u64;
+            self.at = 0;
+            let most = PIECE.min(self.length.saturating_sub(self.begin));
+            let name = segment_name(self.number);
+            self.piece = self.storage.read_part(&name, self.begin, most)?;
+        }
+        let rest = self.piece.get(self.at..).unwrap_or_default();
+        let At::Frame(frame) = read_frame(rest) else {
+            return Ok(None);
+        };
+        self.at += frame.length;
+        Ok(Some(frame))
+    }
+}
+
 fn frames<S: Storage>(
-    storage: &S,
-    segment: &[u8],
+    mut segment: Pieces<'_, S>,
     tiles: &mut Tiled,
     names: &mut Vec<String>,
 ) -> io::Result<()> {
-    let (_, mut at) = Header::decode(segment).map_err(|_| changed(0))?;
-    let mut last: &[u8] = &[];
-    while let At::Frame(frame) = read_frame(segment.get(at..).unwrap_or_default()) {
-        at += frame.length;
+    let storage = segment.storage;
+    let mut last = Vec::new();
+    while let Some(frame) = segment.next()? {
         if frame.kind == Kind::Checkpoint {
             let note = frame.entry.get(2..).unwrap_or_default();
-            if let Some(change) = EpochChange::of(tiles.tree.size(), last, note) {
+            if let Some(change) = EpochChange::of(tiles.tree.size(), &last, note) {
                 let name = EpochChange::file(change.epoch);
                 storage.put(&name, change.to_string().as_bytes())?;
                 names.push(name);
             }
             continue;
         }
-        last = frame.entry;
+        last.clear();
+        last.extend_from_slice(frame.entry);
         tiles.push(frame.hash, |id: TileId, hashes| {
             let name = id.file(hashes.len());
             storage.put(&name, &tile_bytes(hashes))?;

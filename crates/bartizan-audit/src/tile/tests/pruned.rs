@@ -245,6 +245,43 @@ fn tiles_hold_the_leaves_that_the_segments_held() {
     assert!(inclusion_proof(3, &leaves).is_some() && consistency_proof(3, &leaves).is_some());
 }
 
+/// Segments are read in pieces; frames lie across where they meet.
+#[test]
+fn tiles_of_a_segment_of_many_pieces_hold_its_leaves() {
+    let disk = FragileDisk::default();
+    let long = WriterSettings {
+        segment_bytes: 5 * 1024 * 1024,
+        ..settings()
+    };
+    let (mut writer, _) = Writer::open(disk.clone(), long, NOW).unwrap();
+    for number in 0..300 {
+        let mut frame = Vec::new();
+        put_frame(&mut frame, |out| {
+            Record::Heartbeat { time: NOW + number }.encode(out);
+            let longest = crate::segment::LONGEST_FRAME;
+            let length = usize::try_from(number * 7919).unwrap() % (longest - 100);
+            out.resize(out.len() + length, 1);
+        });
+        writer.commit(&mut frame, NOW).unwrap();
+    }
+    let leaves = leaves(&disk);
+
+    // One that is shorter than the next one says is not taken for whole.
+    let short = FragileDisk::default();
+    for name in disk.list().unwrap() {
+        short.put(&name, disk.read(&name).unwrap());
+    }
+    let first = segment_name(segments(&disk)[0]);
+    let mut bytes = disk.read(&first).unwrap();
+    bytes.truncate(3 * 1024 * 1024);
+    short.put(&first, bytes);
+    assert!(extend(&short).is_err());
+
+    let finished = extend(&disk).unwrap().expect("a finished segment");
+    assert!(finished > 100, "{finished}");
+    proofs(&disk, &leaves);
+}
+
 fn leaves(disk: &FragileDisk) -> Vec<Hash> {
     let mut leaves = Vec::new();
     for number in segments(disk) {
