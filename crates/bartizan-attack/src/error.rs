@@ -53,8 +53,9 @@ pub enum GivenError {
     Random,
 }
 
-impl From<ring::error::Unspecified> for GivenError {
-    fn from(_: ring::error::Unspecified) -> Self {
+impl GivenError {
+    /// What ring says, which has no other reason to fail where it makes keys.
+    pub(crate) fn random(_: ring::error::Unspecified) -> Self {
         Self::Random
     }
 }

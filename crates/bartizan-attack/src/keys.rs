@@ -106,7 +106,8 @@ pub(crate) struct Thief {
 impl Thief {
     pub(crate) fn generate() -> Result<Self, GivenError> {
         let random = SystemRandom::new();
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)?;
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
+            .map_err(GivenError::random)?;
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let key = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random);
         let key = key.map_err(|_| GivenError::Random)?;

@@ -89,7 +89,7 @@ impl Leaf {
         let random = SystemRandom::new();
         let (pkcs8, point) = new_key(&random)?;
         let mut serial = [0; 16];
-        random.fill(&mut serial)?;
+        random.fill(&mut serial).map_err(GivenError::random)?;
         serial[0] = serial[0] & 0x7f | 0x40;
         let subject = match &self.common_name {
             Some(name) => common_name(name),
@@ -198,7 +198,7 @@ pub(crate) fn common_name(name: &str) -> Vec<u8> {
 /// A new key for P-256: as PKCS#8, and the public point.
 pub(crate) fn new_key(random: &SystemRandom) -> Result<(Vec<u8>, Vec<u8>), GivenError> {
     let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-    let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, random)?;
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, random).map_err(GivenError::random)?;
     let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), random);
     let pair = pair.map_err(|_| GivenError::Random)?;
     Ok((pkcs8.as_ref().to_vec(), pair.public_key().as_ref().to_vec()))
