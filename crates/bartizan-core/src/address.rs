@@ -151,8 +151,9 @@ pub fn fold(address: IpAddr) -> IpAddr {
 
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
+        [0, 0, 0, 0, 0, 0xffff, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => {
+            let [.., a, b, c, d] = address.octets();
+            Some(Ipv4Addr::new(a, b, c, d))
         }
         _ => None,
     }
@@ -183,6 +184,8 @@ mod tests {
         assert_eq!(TrustedProxies::none().trusted_networks(), []);
         let hops = TrustedProxies::insecure_hops(header, NonZeroUsize::MIN);
         assert_eq!(hops.trusted_networks(), []);
+        let read = [&proxies, &TrustedProxies::none(), &hops].map(TrustedProxies::header);
+        assert_eq!(read, [Some(header), None, Some(header)]);
     }
 
     #[test]
@@ -227,6 +230,13 @@ mod tests {
         check("10.0.0.1", Fwd, &["for=_hidden"], "10.0.0.1");
         check("10.0.0.1", Fwd, &["for=1.1.1.1;for=2.2.2.2"], "10.0.0.1");
         check("10.0.0.1", Fwd, &["proto=https"], "10.0.0.1");
+        // A comma inside of quotes separates nothing.
+        check(
+            "10.0.0.1",
+            Fwd,
+            &["for=6.6.6.6, for=1.2.3.4;host=\"a, b\""],
+            "1.2.3.4",
+        );
         // A quote that the client left open cannot swallow what the proxy appended.
         check("10.0.0.1", Fwd, &["for=\"6.6.6.6, for=1.2.3.4"], "1.2.3.4");
         check("10.0.0.1", Fwd, &["for=\"", "for=1.2.3.4"], "1.2.3.4");
@@ -251,6 +261,31 @@ mod tests {
             );
             let client = proxies.client("10.0.0.1".parse().unwrap(), [line.as_bytes()]);
             assert_eq!(client.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn quotes_join_what_is_between_them_in_forwarded_alone() {
+        for (header, line, expected) in [
+            (
+                ForwardingHeader::Forwarded,
+                r#"for=6.6.6.6, for=1.2.3.4, by="a, b", for=10.2.2.2"#,
+                "1.2.3.4",
+            ),
+            (
+                ForwardingHeader::XForwardedFor,
+                r#"6.6.6.6, 1.2.3.4, "b", 10.2.2.2"#,
+                "1.2.3.4",
+            ),
+            (
+                ForwardingHeader::XForwardedFor,
+                r#"6.6.6.6, 1.2.3.4", "10.2.2.2"#,
+                "6.6.6.6",
+            ),
+        ] {
+            let proxies = TrustedProxies::insecure_hops(header, NonZeroUsize::new(3).unwrap());
+            let client = proxies.client("10.0.0.1".parse().unwrap(), [line.as_bytes()]);
+            assert_eq!(client.to_string(), expected, "{line}");
         }
     }
 

@@ -162,8 +162,11 @@ mod tests {
             serial: [1].into(),
             not_after: WallTime::MAX,
         });
-        let proven = plain.with_peer(peer);
+        assert_eq!(plain.peer(), None);
+        let proven = plain.with_peer(peer.clone());
         assert_eq!(proven.transport(), Transport::Tls);
+        assert_eq!(proven.peer(), Some(&peer));
+        assert_eq!(proven.describe().peer(), Some(&peer));
         let said = proven.with_transport(Transport::Plaintext);
         assert_eq!(said.transport(), Transport::Tls);
     }

@@ -39,7 +39,7 @@ impl Form {
         let response = rejection.into_response(self.protocol);
         response.map(|body| {
             GuardBody::refusal(if self.head {
-                RejectionBody::empty()
+                RejectionBody::default()
             } else {
                 body
             })

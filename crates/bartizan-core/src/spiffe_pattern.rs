@@ -162,6 +162,9 @@ mod tests {
         check("spiffe://a/**", "spiffe://b/x", false);
         check("spiffe://a/*/sa/*", "spiffe://a/n/sa/o", true);
         check("spiffe://a/*/sa/*", "spiffe://a/n/sb/o", false);
+        check("spiffe://ab.example/ns/*", "spiffe://ab.example/ns/x", true);
+        check("spiffe://ab.example/ns/*", "spiffe://ab.example/n/x", false);
+        check("spiffe://ab.example/*", "spiffe://ab.example", false);
         check("spiffe://a", "spiffe://a", true);
         check("spiffe://a", "spiffe://a/b", false);
     }
@@ -188,6 +191,18 @@ mod tests {
         assert_eq!(
             SpiffePattern::parse("spiffe://a/*/"),
             Err(SpiffeIdError::EmptySegment)
+        );
+    }
+
+    #[test]
+    fn a_pattern_may_be_as_long_as_the_longest_id() {
+        let long = format!("spiffe://a/{}", "b".repeat(MAX_ID_BYTES - 11));
+        let id = SpiffeId::parse(&long).unwrap();
+        assert!(SpiffePattern::parse(&long).unwrap().matches(&id));
+        let length = MAX_ID_BYTES + 1;
+        assert_eq!(
+            SpiffePattern::parse(&format!("{long}b")),
+            Err(SpiffeIdError::TooLong { length })
         );
     }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock::WallTime;
 use crate::decision::Outcome;
+use crate::forwarded::ForwardedBy;
 use crate::peer::{PeerIdentity, VerifiedCertificate};
 use crate::principal::Scheme;
 use crate::spiffe_id::SpiffeId;
@@ -29,8 +30,28 @@ fn a_fact_is_written_once() {
 }
 
 #[test]
+fn what_a_proxy_asserts_is_written_once_and_kept_by_forks() {
+    let context = context("/");
+    let said = |id| {
+        let id = SpiffeId::parse(id).unwrap();
+        Forwarded::new(ForwardedBy::Xfcc, Some(id), None)
+    };
+    let web = said("spiffe://a/web");
+    assert_eq!(context.forwarded(), None);
+    context.set_forwarded(web.clone()).unwrap();
+    context.set_forwarded(web.clone()).unwrap();
+    let conflict = context.set_forwarded(said("spiffe://a/api")).unwrap_err();
+    assert_eq!(conflict.field(), "forwarded");
+    assert_eq!(context.forwarded(), Some(&web));
+    let fork = context.fork(Uri::from_static("/b"));
+    assert_eq!(fork.forwarded(), Some(&web));
+}
+
+#[test]
 fn a_conflict_is_an_internal_error() {
-    let rejection = Rejection::from(ContextConflict { field: "peer" });
+    let conflict = ContextConflict { field: "peer" };
+    assert!(conflict.to_string().ends_with("the request's peer"));
+    let rejection = Rejection::from(conflict);
     assert_eq!(rejection.kind(), RejectionKind::Internal);
     assert_eq!(rejection.code().as_str(), "context.conflict");
 }

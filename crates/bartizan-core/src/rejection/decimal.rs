@@ -43,6 +43,8 @@ mod tests {
     fn every_number_is_written_as_it_would_be_otherwise() {
         for number in (0..2_000).chain([u64::MAX]) {
             assert_eq!(value(number), number.to_string(), "{number}");
+            let beforehand = (number < 1_000).then(|| number.to_string());
+            assert_eq!(written(number), beforehand.as_deref(), "{number}");
         }
     }
 }

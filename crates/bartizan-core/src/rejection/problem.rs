@@ -46,3 +46,39 @@ pub(super) fn to_json(rejection: &Rejection) -> Vec<u8> {
     json.push('}');
     json.into_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::RejectionKind;
+    use super::*;
+    use crate::code::Code;
+
+    fn json(detail: Option<&'static str>) -> Vec<u8> {
+        let refused = Rejection::new(RejectionKind::Forbidden, Code::new("test.refused"));
+        to_json(&match detail {
+            Some(detail) => refused.with_detail(detail),
+            None => refused,
+        })
+    }
+
+    #[test]
+    fn fills_its_memory_to_the_byte() {
+        for detail in [None, Some("not on Sundays")] {
+            let json = json(detail);
+            assert_eq!(json.len(), json.capacity(), "{detail:?}");
+        }
+    }
+
+    #[test]
+    fn a_detail_cannot_break_out_of_its_string() {
+        for (detail, expected) in [
+            ("a\"b", r#""detail":"a\"b"}"#),
+            ("a\\", r#""detail":"a\\"}"#),
+            ("a\nb\u{7f}", r#""detail":"a b "}"#),
+            ("s\u{fc}\u{df}", "\"detail\":\"s\u{fc}\u{df}\"}"),
+        ] {
+            let json = String::from_utf8(json(Some(detail))).unwrap();
+            assert!(json.ends_with(expected), "{json}");
+        }
+    }
+}

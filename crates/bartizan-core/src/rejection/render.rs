@@ -80,11 +80,6 @@ impl Rejection {
 pub struct RejectionBody(Option<Bytes>);
 
 impl RejectionBody {
-    /// The body of an answer to `HEAD`: nothing, whatever the head says of its length.
-    pub(crate) fn empty() -> Self {
-        Self(None)
-    }
-
     /// The bytes, if any are left.
     pub fn into_bytes(self) -> Bytes {
         self.0.unwrap_or_default()
@@ -192,11 +187,37 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_of_any_length_is_written() {
-        let response = Rejection::new(RejectionKind::Unavailable, CODE)
-            .with_retry_after(Duration::MAX)
-            .into_response(Protocol::Http);
-        assert_eq!(response.headers()["retry-after"], u64::MAX.to_string());
+    fn a_wait_of_any_length_is_written_in_seconds_that_are_enough() {
+        for (wait, expected) in [
+            (Duration::ZERO, 0),
+            (Duration::from_nanos(1), 1),
+            (Duration::from_secs(2), 2),
+            (Duration::from_millis(2_001), 3),
+            (Duration::MAX, u64::MAX),
+        ] {
+            let response = Rejection::new(RejectionKind::Unavailable, CODE)
+                .with_retry_after(wait)
+                .into_response(Protocol::Http);
+            assert_eq!(response.headers()["retry-after"], expected.to_string());
+        }
+    }
+
+    #[test]
+    fn a_body_says_how_long_it_is_and_when_it_has_ended() {
+        let response = Rejection::new(RejectionKind::Forbidden, CODE).into_response(Protocol::Http);
+        let (head, mut body) = response.into_parts();
+        let length = body.size_hint().exact().unwrap();
+        assert_eq!(head.headers["content-length"], length.to_string());
+        assert!(!body.is_end_stream());
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut cx) else {
+            panic!("the body is there at once");
+        };
+        assert_eq!(frame.into_data().unwrap().len() as u64, length);
+        assert_eq!(body.size_hint().exact(), Some(0));
+        assert!(body.is_end_stream());
+        let end = Pin::new(&mut body).poll_frame(&mut cx);
+        assert!(matches!(end, Poll::Ready(None)));
     }
 
     #[test]

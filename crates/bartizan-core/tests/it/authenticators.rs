@@ -5,14 +5,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bartizan_core::{
-    Authenticator, Authenticators, Challenge, Check, Code, Duty, Enforcement, Guard, GuardLayer,
-    Inquiry, Inspection, Pass, Presented, Principal, Rejection, RejectionKind, Scheme,
+    Authenticator, Authenticators, Chain, Challenge, Check, Code, Duty, Enforcement, Guard,
+    GuardLayer, Inquiry, Inspection, Pass, Presented, Principal, Rejection, RejectionKind, Scheme,
     SecurityContext,
 };
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, response};
 use http_body_util::Full;
 use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::support::{Gate, http};
 
 const MISSING: Code = Code::new("test.missing");
 const BAD: Code = Code::new("test.bad");
@@ -364,6 +366,51 @@ async fn two_ways_in_shadow_mode_record_and_let_pass() {
 
 fn owned(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|&it| it.to_owned()).collect()
+}
+
+/// Two guards of which the second may refuse after the first has passed.
+#[derive(Clone, Debug)]
+struct Both(Chain<Gate, Gate>);
+
+impl Guard for Both {
+    type Pass = <Chain<Gate, Gate> as Guard>::Pass;
+    type Inquiry = <Chain<Gate, Gate> as Guard>::Inquiry;
+
+    fn duty(&self) -> Option<&Duty> {
+        self.0.duty()
+    }
+
+    fn check(&self, inspection: &mut Inspection<'_>) -> Check<Self::Pass, Self::Inquiry> {
+        self.0.check(inspection)
+    }
+}
+
+impl Authenticator for Both {
+    fn presented(&self, _: &Inspection<'_>) -> Presented {
+        Presented::InAuthorization
+    }
+}
+
+#[tokio::test]
+async fn an_authenticator_made_of_others_refuses_as_a_whole() {
+    let hello = async |_: Request<Full<Bytes>>| {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
+    };
+    for (last, expected) in [(Gate::new(), 200), (Gate::new().closed(), 403)] {
+        let both = Both(Chain::new(Gate::new(), last));
+        let first = Authenticators::new(Some(both.clone()), None::<Way>);
+        let service = GuardLayer::new(first).layer(service_fn(hello));
+        assert_eq!(
+            service.oneshot(http(true)).await.unwrap().status(),
+            expected
+        );
+        let second = Authenticators::new(Some(way("a")), Some(both));
+        let service = GuardLayer::new(second).layer(service_fn(hello));
+        assert_eq!(
+            service.oneshot(http(true)).await.unwrap().status(),
+            expected
+        );
+    }
 }
 
 #[tokio::test]

@@ -120,6 +120,21 @@ async fn a_chain_as_the_second_of_another_refuses_as_a_whole() {
 }
 
 #[tokio::test]
+async fn a_chain_that_may_be_absent_refuses_as_a_whole() {
+    for last in [Gate::named("b").closed(), Gate::named("b").closed().later()] {
+        let chain = Some(Chain::new(Gate::named("a"), last));
+        let expected = (
+            403,
+            vec!["a".to_owned()],
+            vec![("a", Outcome::Allowed), ("b", Outcome::Denied)],
+        );
+        assert_eq!(run(chain.clone(), true).await, expected);
+        let outer = Chain::new(chain, Gate::named("c"));
+        assert_eq!(run(outer, true).await, expected, "nobody behind is asked");
+    }
+}
+
+#[tokio::test]
 async fn a_guard_that_is_absent_decides_nothing() {
     let nobody: Option<Gate> = None;
     let (status, marks, decisions) = run(nobody.clone(), false).await;

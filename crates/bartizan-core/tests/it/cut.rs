@@ -1,16 +1,17 @@
 //! Responses that end because what they rest on has ended.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bartizan_core::{
-    BodyCut, Check, Code, Duty, Guard, GuardLayer, Inspection, Never, Pass, Rejection,
-    RejectionKind,
+    Authenticator, Authenticators, BodyCut, Chain, Check, Code, Duty, Guard, GuardLayer,
+    Inspection, Never, Pass, Presented, Rejection, RejectionKind,
 };
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
@@ -66,6 +67,35 @@ impl Pass for Revocable {
     }
 }
 
+impl Authenticator for Revocable {
+    fn presented(&self, _: &Inspection<'_>) -> Presented {
+        Presented::Elsewhere
+    }
+}
+
+/// Lets everybody pass, and cannot end what it let pass.
+#[derive(Clone, Debug)]
+struct Open(Duty);
+
+impl Guard for Open {
+    type Pass = ();
+    type Inquiry = Never;
+
+    fn duty(&self) -> Option<&Duty> {
+        Some(&self.0)
+    }
+
+    fn check(&self, _: &mut Inspection<'_>) -> Check<(), Never> {
+        Check::Now(Ok(()))
+    }
+}
+
+impl Authenticator for Open {
+    fn presented(&self, _: &Inspection<'_>) -> Presented {
+        Presented::Nothing
+    }
+}
+
 type Stalled = StreamBody<
     futures_util::stream::Chain<
         futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>,
@@ -80,6 +110,113 @@ async fn stall(_: Request<Full<Bytes>>) -> Result<Response<Stalled>, Infallible>
     let first = vec![Ok(Frame::data(Bytes::from_static(b"first")))];
     let frames = futures_util::stream::iter(first).chain(futures_util::stream::pending());
     Ok(Response::new(StreamBody::new(frames)))
+}
+
+/// Whether a stalled response that went through `guard` breaks off once `revocable` is revoked.
+async fn is_cut(guard: impl Guard, revocable: &Revocable) -> bool {
+    let service = GuardLayer::new(guard).layer(service_fn(stall));
+    let mut body = service.oneshot(http(true)).await.unwrap().into_body();
+    assert!(body.frame().await.unwrap().is_ok());
+    let mut next = std::pin::pin!(body.frame());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(next.as_mut().poll(&mut cx).is_pending());
+    revocable.revoke();
+    matches!(next.poll(&mut cx), Poll::Ready(Some(Err(_))))
+}
+
+#[tokio::test]
+async fn a_guard_ends_what_it_let_pass_beside_one_that_cannot() {
+    let open = Open(Duty::new("open"));
+    let guard = Revocable::new();
+    assert!(is_cut(guard.clone(), &guard).await);
+    let guard = Revocable::new();
+    assert!(is_cut(Some(guard.clone()), &guard).await);
+    let guard = Revocable::new();
+    assert!(is_cut(Chain::new(guard.clone(), open.clone()), &guard).await);
+    let guard = Revocable::new();
+    assert!(is_cut(Chain::new(open.clone(), guard.clone()), &guard).await);
+    let guard = Revocable::new();
+    let first = Authenticators::new(Some(guard.clone()), Some(open.clone()));
+    assert!(is_cut(first, &guard).await);
+    let guard = Revocable::new();
+    let second = Authenticators::new(Some(open.clone()), Some(guard.clone()));
+    assert!(is_cut(second, &guard).await);
+    assert!(!is_cut(open, &Revocable::new()).await);
+}
+
+/// Counts how often it was woken.
+#[derive(Debug, Default)]
+struct Woken(AtomicUsize);
+
+impl std::task::Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn a_stalled_stream_sleeps_until_there_is_something() {
+    let guard = Revocable::new();
+    let service = GuardLayer::new(guard.clone()).layer(service_fn(stall));
+    let mut body = service.oneshot(http(true)).await.unwrap().into_body();
+    assert!(body.frame().await.unwrap().is_ok());
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut next = std::pin::pin!(body.frame());
+    let polled = next.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    assert_eq!(woken.0.load(Ordering::Relaxed), 0, "it keeps no core busy");
+    guard.revoke();
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_response_keeps_its_length_and_a_cut_one_has_ended() {
+    let guard = Revocable::new();
+    let service =
+        GuardLayer::new(guard.clone()).layer(service_fn(async |_: Request<Full<Bytes>>| {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
+        }));
+    let body = service.oneshot(http(true)).await.unwrap().into_body();
+    assert_eq!(
+        (body.size_hint().exact(), body.is_end_stream()),
+        (Some(5), false)
+    );
+    let service = GuardLayer::new(guard.clone()).layer(service_fn(stall));
+    let mut body = service.oneshot(http(true)).await.unwrap().into_body();
+    assert!(body.frame().await.unwrap().is_ok());
+    assert_eq!(
+        (body.size_hint().exact(), body.is_end_stream()),
+        (None, false)
+    );
+    guard.revoke();
+    assert!(body.frame().await.unwrap().is_err());
+    assert_eq!(
+        (body.size_hint().exact(), body.is_end_stream()),
+        (Some(0), true)
+    );
+}
+
+#[tokio::test]
+async fn whoever_logs_a_broken_response_reads_why_it_broke() {
+    let guard = Revocable::new();
+    let service = GuardLayer::new(guard.clone()).layer(service_fn(stall));
+    let mut body = service.oneshot(http(true)).await.unwrap().into_body();
+    assert!(body.frame().await.unwrap().is_ok());
+    guard.revoke();
+    let error = body.frame().await.unwrap().unwrap_err();
+    let expected = "response ended by a guard: test.expired";
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(error.into_inner().unwrap_err().to_string(), expected);
+
+    let service = GuardLayer::new(guard).layer(service_fn(async |_: Request<Full<Bytes>>| {
+        let broken = futures_util::stream::iter([Err::<Frame<Bytes>, _>("disk is full")]);
+        Ok::<_, Infallible>(Response::new(StreamBody::new(broken)))
+    }));
+    let mut body = service.oneshot(http(true)).await.unwrap().into_body();
+    let error = body.frame().await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "disk is full");
+    assert_eq!(error.into_inner(), Ok("disk is full"));
 }
 
 #[tokio::test]

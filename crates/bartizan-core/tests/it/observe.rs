@@ -4,8 +4,9 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use bartizan_core::{
-    Connection, Entrance, Event, ForwardingHeader, GuardLayer, Outcome, RouteTable,
-    SecurityContext, TrustedProxies, observe_fn,
+    Chain, Check, Connection, Duty, Entrance, Event, ForwardingHeader, Guard, GuardLayer,
+    Inspection, Never, Observe, Outcome, Peer, PeerIdentity, Principal, RouteTable, Scheme,
+    SecurityContext, TrustedProxies, VerifiedCertificate, WallTime, observe_fn,
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -88,6 +89,67 @@ async fn an_observer_is_told_who_decided_what_about_whom() {
             ),
         ]
     );
+}
+
+/// Names the peer and the principal, and says which of its rules matched.
+#[derive(Clone, Debug)]
+struct Names(Duty);
+
+impl Guard for Names {
+    type Pass = ();
+    type Inquiry = Never;
+
+    fn duty(&self) -> Option<&Duty> {
+        Some(&self.0)
+    }
+
+    fn check(&self, inspection: &mut Inspection<'_>) -> Check<(), Never> {
+        inspection.note(Arc::from("rule 7"));
+        let (peer, principal) = (peer(), principal());
+        let set = inspection.context.set_peer(peer);
+        let set = set.and_then(|()| inspection.context.set_principal(principal));
+        Check::Now(set.map_err(Into::into))
+    }
+}
+
+fn peer() -> Peer {
+    Peer::assert_verified(VerifiedCertificate {
+        identity: PeerIdentity::Spiffe("spiffe://a.example/web".parse().unwrap()),
+        certificate_sha256: [7; 32],
+        serial: Box::new([1]),
+        not_after: WallTime::MAX,
+    })
+}
+
+fn principal() -> Principal {
+    Principal::builder(Scheme::Jwt, "https://i.example", "alice").assert_verified()
+}
+
+#[tokio::test]
+async fn an_observer_is_told_of_whoever_is_proven_and_by_which_rule() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    let observer = observe_fn(move |event: &Event<'_>| {
+        if let Event::Decision(d) = event {
+            let detail = d.decision().detail().map(str::to_owned);
+            let who = (d.peer().cloned(), d.principal().cloned());
+            log.lock().unwrap().push((who, detail));
+        }
+    });
+    let observer: Arc<dyn Observe> = Arc::new(observer);
+    let duty = Duty::new("names").with_observer(Arc::clone(&observer));
+    assert!(Arc::ptr_eq(duty.observer().unwrap(), &observer));
+    let gate = Gate::new().observer(observer);
+    let service = GuardLayer::new(Chain::new(gate, Names(duty))).layer(service_fn(hello));
+    assert_eq!(service.oneshot(http(true)).await.unwrap().status(), 200);
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [
+            ((None, None), None),
+            ((Some(peer()), Some(principal())), Some("rule 7".to_owned())),
+        ]
+    );
+    assert!(Duty::new("alone").observer().is_none());
 }
 
 #[tokio::test]

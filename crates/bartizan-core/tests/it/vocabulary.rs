@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use bartizan_core::{
     CanonicalPath, Code, Decision, Enforcement, Event, Forwarded, ForwardedBy, IpNetwork,
     IpNetworkError, KeyringUnavailable, LifecycleEvent, LifecycleKind, MonotonicTime, Observe as _,
-    Outcome, PathError, Peer, PeerIdentity, Principal, Protocol, RouteTable, Scheme, SpiffeId,
-    SpiffeIdError, SpiffePattern, Subject, TrustDomain, VerifiedCertificate, WallTime, observe_fn,
+    Outcome, PathError, Peer, PeerIdentity, Principal, Protocol, Rejection, RejectionKind,
+    RouteTable, Scheme, SpiffeId, SpiffeIdError, SpiffePattern, Subject, TrustDomain,
+    VerifiedCertificate, WallTime, observe_fn,
 };
 
 const ID: &str = "spiffe://a.example/orders";
@@ -261,6 +262,39 @@ fn a_decision_keeps_what_the_layer_said() {
         (shadowed.enforcement(), shadowed.detail()),
         (Enforcement::Shadow, None)
     );
+}
+
+#[test]
+fn a_refusal_tells_the_log_what_the_client_is_not_told() {
+    let bare = Rejection::new(RejectionKind::Forbidden, WRONG);
+    assert_eq!(
+        bare.to_string(),
+        "test.wrong_thing: the caller may not do this"
+    );
+    assert!(std::error::Error::source(&bare).is_none());
+    let refused = bare.with_detail("not on Sundays").with_cause("host-7");
+    assert_eq!(refused.to_string(), "test.wrong_thing: not on Sundays");
+    let cause = std::error::Error::source(&refused).map(ToString::to_string);
+    assert_eq!(cause.as_deref(), Some("host-7"));
+}
+
+#[test]
+fn what_could_not_be_decided_is_not_counted_as_denied() {
+    use RejectionKind as Kind;
+
+    for (kind, expected) in [
+        (Kind::BadGateway, Outcome::CouldNotDecide),
+        (Kind::DeadlineExceeded, Outcome::CouldNotDecide),
+        (Kind::Forbidden, Outcome::Denied),
+        (Kind::Internal, Outcome::CouldNotDecide),
+        (Kind::Malformed, Outcome::Denied),
+        (Kind::RateLimited, Outcome::Denied),
+        (Kind::Timeout, Outcome::Denied),
+        (Kind::Unauthenticated, Outcome::Denied),
+        (Kind::Unavailable, Outcome::CouldNotDecide),
+    ] {
+        assert_eq!(Rejection::new(kind, WRONG).outcome(), expected, "{kind:?}");
+    }
 }
 
 #[test]
