@@ -72,6 +72,7 @@
 mod api_key_database;
 mod api_keys;
 mod audit;
+mod cedar;
 mod configured;
 mod counted;
 mod describe;
@@ -106,6 +107,7 @@ mod reference;
 mod reload;
 mod requests;
 mod root;
+mod rule;
 mod rules;
 mod schema;
 mod scrape;
@@ -113,6 +115,7 @@ mod secret;
 mod section;
 mod setting;
 mod sink;
+mod spans;
 mod suggest;
 mod surroundings;
 mod telemetry;
@@ -129,7 +132,8 @@ pub use self::document::Config;
 pub use self::effective::{Effective, Entry};
 pub use self::guard::ConfiguredGuard;
 pub use self::layer::{
-    Bounded, ConfiguredBody, ConfiguredLayer, ConfiguredService, Kept, Metered, Sealed,
+    Audited, Bounded, ConfiguredBody, ConfiguredLayer, ConfiguredService, Kept, Metered, Sealed,
+    Traced,
 };
 pub use self::listening::Listening;
 pub use self::optional::{OptionalBody, OptionalFuture, OptionalService, Plain};

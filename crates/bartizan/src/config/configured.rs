@@ -28,6 +28,7 @@ use crate::config::peers::Plaintext;
 use crate::config::places::Places;
 use crate::config::problem::{ConfigError, Problem};
 use crate::config::reload::Follower;
+use crate::config::spans::Spanning;
 use crate::config::surroundings::Surroundings;
 use crate::config::telemetry::Watching;
 
@@ -59,6 +60,7 @@ pub(crate) struct Fixed {
     deliveries: Vec<Delivery>,
     witnessing: Option<Witnessing>,
     meter: Option<Meter>,
+    spans: Option<Spanning>,
     pub(crate) own: Own,
     /// Identity and trust, once somebody took them.
     material: Mutex<Option<Published<Material>>>,
@@ -164,6 +166,7 @@ impl Config {
             deliveries,
             witnessing,
             meter: watching.meter,
+            spans: watching.spans,
             own,
             material: Mutex::new(material),
             migration,
@@ -192,6 +195,7 @@ impl Configured {
         let guards = GuardLayer::new(ConfiguredGuard(Arc::clone(&self.0)));
         let meter = GuardLayer::new(fixed.meter.clone());
         ConfiguredLayer {
+            spans: fixed.spans.clone(),
             audit: fixed.audit.clone(),
             meter: meter.with_entrance(fixed.entrance.clone()),
             own: fixed.own.clone(),

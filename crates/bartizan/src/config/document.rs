@@ -181,7 +181,7 @@ impl Config {
             problems.extend(witness.check_files(&self.with).err());
         }
         if let Some(rules) = &self.root.rules {
-            problems.extend(rules.check_file(&self.with).err());
+            problems.extend(rules.check_files(&self.root.routes(), &self.with).err());
         }
         if problems.is_empty() {
             return Ok(());

@@ -10,6 +10,7 @@ use crate::config::guard::ConfiguredGuard;
 use crate::config::meter::Meter;
 use crate::config::optional::{OptionalService, Plain, optional};
 use crate::config::own::{Answered, Own};
+use crate::config::spans::Spanning;
 
 /// The layers of a [`Configured`](crate::config::Configured) stack, in their order, as one layer.
 ///
@@ -18,6 +19,8 @@ use crate::config::own::{Answered, Own};
 #[derive(Clone, Debug)]
 #[must_use = "a layer guards nothing until it is put in front of a service"]
 pub struct ConfiguredLayer {
+    #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "there are none"))]
+    pub(crate) spans: Option<Spanning>,
     pub(crate) audit: Option<AuditLayer>,
     pub(crate) meter: GuardLayer<Option<Meter>>,
     pub(crate) own: Own,
@@ -41,8 +44,20 @@ pub type Kept<S> = Guarded<Answered<Bounded<S>>, ConfiguredGuard>;
 /// A service whose requests may be measured.
 pub type Metered<S> = Guarded<Kept<S>, Option<Meter>>;
 
+/// A service whose requests may be recorded.
+pub type Audited<S> = OptionalService<Audit<Metered<S>>, Metered<S>>;
+
+/// A service around whose requests there may be spans; there are none without the feature `otel`.
+#[cfg(feature = "otel")]
+pub type Traced<S> =
+    OptionalService<bartizan_telemetry::Spanned<S, opentelemetry::global::BoxedTracer>, S>;
+
+/// A service around whose requests there may be spans; there are none without the feature `otel`.
+#[cfg(not(feature = "otel"))]
+pub type Traced<S> = S;
+
 /// A service behind a [`ConfiguredLayer`].
-pub type ConfiguredService<S> = OptionalService<Audit<Metered<S>>, Metered<S>>;
+pub type ConfiguredService<S> = Traced<Audited<S>>;
 
 impl<S> Layer<S> for ConfiguredLayer {
     type Service = ConfiguredService<S>;
@@ -60,6 +75,9 @@ impl<S> Layer<S> for ConfiguredLayer {
         };
         let answered = Answered::new(bounded, self.own.clone());
         let metered = self.meter.layer(self.guards.layer(answered));
-        optional(self.audit.as_ref(), metered)
+        let audited = optional(self.audit.as_ref(), metered);
+        #[cfg(feature = "otel")]
+        let audited = optional(self.spans.as_ref(), audited);
+        audited
     }
 }

@@ -11,7 +11,7 @@ mod nobody {
     use bartizan_core::{Check, Duty, Guard, Inspection, Never};
 
     /// The meter of a program without the feature `telemetry`. It has no value.
-    #[derive(Clone, Copy, Debug)]
+    #[derive(Clone, Debug)]
     #[expect(unnameable_types, reason = "nobody can have one")]
     pub enum NoMeter {}
 

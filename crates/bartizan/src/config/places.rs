@@ -106,7 +106,7 @@ impl Places {
             )?),
             rules: match (&root.rules, before) {
                 (now, Some(before)) if before.root.rules == *now => before.places.rules.clone(),
-                (Some(rules), _) => rules.build(with)?,
+                (Some(rules), _) => rules.build(&root.routes(), with)?,
                 (None, _) => Some(refuse_everything(with)?),
             },
         })

@@ -126,6 +126,19 @@ impl Root {
             .collect()
     }
 
+    /// Every route that is known: those that are listed, and the paths that are answered in place of
+    /// the service.
+    pub(crate) fn routes(&self) -> Vec<String> {
+        let entrance = self.entrance.as_ref();
+        let mut routes = entrance.map_or_else(Vec::new, |it| it.routes.clone());
+        for own in self.own_paths() {
+            if !routes.contains(&own) {
+                routes.push(own);
+            }
+        }
+        routes
+    }
+
     pub(crate) fn proxies(&self) -> Result<TrustedProxies, Problem> {
         match &self.entrance {
             Some(entrance) => entrance.proxies(),

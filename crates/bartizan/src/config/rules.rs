@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_authz::{
-    AuthzLayer, Callers, EngineError, Facts, Policy, PolicyEngine, PolicyFile, Rule, Ruling,
-    Targets,
+    AuthzLayer, EngineError, Facts, Policy, PolicyEngine, PolicyFile, ReadClaims, Ruling,
 };
-use bartizan_core::{Challenge, IpNetwork, SecurityContext, SpiffePattern, TrustDomain};
+use bartizan_core::{Challenge, SecurityContext};
 use bartizan_jwt::VerifiedClaims;
+use serde_json::{Map, Value};
 
+use crate::config::cedar::CedarEntry;
 use crate::config::problem::Problem;
 use crate::config::requests::attended;
+use crate::config::rule::RuleEntry;
 use crate::config::section::section;
-use crate::config::setting::{Mode, choice};
+use crate::config::setting::Mode;
 use crate::config::surroundings::Surroundings;
 
 section! {
@@ -23,10 +25,14 @@ section! {
     Rules {
         /// A policy in a file of its own (TOML), read again when it changes. Not beside `rule`.
         file: Option<PathBuf>,
-        /// How often the file is looked at.
+        /// Policies in Cedar, in files of their own. Not beside `file` and `rule`.
+        cedar: Option<CedarEntry>,
+        /// How often these files are looked at.
         reload_interval: Duration = "10s",
         /// The rules themselves. Not beside `file`.
         rule: Vec<RuleEntry>,
+        /// Takes rules of which none allows anything: with `mode = "shadow"`, to see who calls.
+        allow_nothing: bool = "false",
         /// Answers 401 with a challenge for bearer tokens of this realm to whoever proved nothing,
         /// where some principal would be allowed. By default the answer is 403.
         challenge_realm: Option<String>,
@@ -37,110 +43,6 @@ section! {
         insecure_allow_everything: bool = "false",
         /// Whether refusals reach the client.
         mode: Mode = "enforce",
-    }
-}
-
-section! {
-    /// One rule. It applies if one of `from` and one of `to` do.
-    RuleEntry {
-        /// What decisions are recorded under: 1 to 128 bytes.
-        name: String,
-        /// What follows if it applies. A rule that denies counts before every one that allows.
-        effect: EffectWord,
-        /// Records what a denial would have refused, and refuses nothing.
-        shadow: bool = "false",
-        /// Who it is about. Everybody by default, also who proved nothing.
-        from: Vec<CallersEntry>,
-        /// Which requests it is about. Every one by default.
-        to: Vec<TargetsEntry>,
-    }
-}
-
-section! {
-    /// A set of callers: everything that is said of them must hold.
-    CallersEntry {
-        /// SPIFFE IDs or patterns, of which one matches the peer.
-        peers: Vec<SpiffePattern>,
-        /// Trust domains, of which one is the peer's.
-        trust_domains: Vec<TrustDomain>,
-        /// Issuers, of which one issued the principal's token.
-        issuers: Vec<String>,
-        /// Principals, by issuer and subject.
-        subjects: Vec<SubjectEntry>,
-        /// OAuth clients, of which one is the principal's.
-        clients: Vec<String>,
-        /// Scopes, of which the principal has one at least.
-        any_scope: Vec<String>,
-        /// Scopes, all of which the principal has.
-        scopes: Vec<String>,
-        /// Roles, of which the principal has one.
-        roles: Vec<String>,
-        /// Claims of the principal's token.
-        claims: Vec<ClaimEntry>,
-        /// Networks, of which one holds the client's address.
-        networks: Vec<IpNetwork>,
-        /// Whether there is a principal: `true` for some, `false` for none. Either by default.
-        authenticated: Option<bool>,
-        /// Callers that are not meant.
-        except: Vec<CallersEntry>,
-    }
-}
-
-section! {
-    /// A principal.
-    SubjectEntry {
-        /// Who issued its token.
-        issuer: String,
-        /// Its name there.
-        subject: String,
-    }
-}
-
-section! {
-    /// A claim of a token.
-    ClaimEntry {
-        /// The member of the token.
-        name: String,
-        /// Texts, of which one is its value or among its values.
-        values: Vec<String>,
-    }
-}
-
-section! {
-    /// A set of requests: everything that is said of them must hold.
-    TargetsEntry {
-        /// Methods, of which one is the request's.
-        methods: Vec<String>,
-        /// Path patterns, such as `/orders/{id}`, of which one matches.
-        paths: Vec<String>,
-        /// Path patterns, of which none matches.
-        except_paths: Vec<String>,
-        /// gRPC services or methods.
-        grpc: Vec<GrpcEntry>,
-        /// Host patterns.
-        hosts: Vec<String>,
-        /// Ports.
-        ports: Vec<u16>,
-    }
-}
-
-section! {
-    /// A gRPC service, or one of its methods.
-    GrpcEntry {
-        /// The service, such as `shop.Payments`.
-        service: String,
-        /// The method. All of them by default.
-        method: Option<String>,
-    }
-}
-
-choice! {
-    /// What follows if a rule applies.
-    EffectWord {
-        /// The request may pass, unless another rule denies it.
-        Allow = "allow",
-        /// It is refused.
-        Deny = "deny",
     }
 }
 
@@ -170,26 +72,42 @@ pub(crate) fn refuse_everything(with: &Surroundings) -> Result<AuthzLayer, Probl
 impl Rules {
     /// What of the options goes together; the rules themselves, if they stand here.
     pub(crate) fn check(&self) -> Result<Option<Policy>, Problem> {
+        let inline = !self.rule.is_empty() || self.allow_nothing;
         let ways = [
             self.file.is_some(),
-            !self.rule.is_empty(),
+            self.cedar.is_some(),
+            inline,
             self.insecure_allow_everything,
         ];
         match ways.iter().filter(|way| **way).count() {
             1 => {}
             0 => return Err(self.wrong("has no rules: add [[rules.rule]], or name a `file`")),
             _ => {
-                let message = "takes one of `file`, `rule` and `insecure_allow_everything`";
+                let message =
+                    "takes one of `file`, `cedar`, `rule` and `insecure_allow_everything`";
                 return Err(self.wrong(message));
             }
         }
-        if self.rule.is_empty() {
+        if let Some(cedar) = &self.cedar {
+            for (is_set, option) in [
+                (self.challenge_realm.is_some(), "challenge_realm"),
+                (self.destination.is_some(), "destination"),
+            ] {
+                if is_set {
+                    return Err(self.wrong(&format!("policies in Cedar know no `{option}`")));
+                }
+            }
+            return cedar.check().map(|()| None);
+        }
+        if !inline {
             return Ok(None);
         }
         let mut policy = Policy::builder();
+        if self.allow_nothing {
+            policy = policy.allow_nothing();
+        }
         for rule in &self.rule {
-            let rule = rule.build();
-            policy = policy.add(rule);
+            policy = policy.add(rule.build()?);
         }
         let policy = policy.build();
         Ok(Some(policy.map_err(|error| {
@@ -212,8 +130,15 @@ impl Rules {
         }
     }
 
-    /// Reads the file once.
-    pub(crate) fn check_file(&self, with: &Surroundings) -> Result<(), Problem> {
+    /// Reads the files once.
+    pub(crate) fn check_files(
+        &self,
+        routes: &[String],
+        with: &Surroundings,
+    ) -> Result<(), Problem> {
+        if let Some(cedar) = &self.cedar {
+            return cedar.check_files(routes, with);
+        }
         let Some(path) = &self.file else {
             return Ok(());
         };
@@ -226,20 +151,25 @@ impl Rules {
         policy.map(drop).map_err(in_file)
     }
 
-    /// The layer; `None` if everything is allowed.
-    pub(crate) fn build(&self, with: &Surroundings) -> Result<Option<AuthzLayer>, Problem> {
+    /// The layer, for a service with these routes; `None` if everything is allowed.
+    pub(crate) fn build(
+        &self,
+        routes: &[String],
+        with: &Surroundings,
+    ) -> Result<Option<AuthzLayer>, Problem> {
         let inline = self.check()?;
         let builder = AuthzLayer::builder();
-        let builder = match (inline, &self.file) {
-            (Some(policy), _) => builder.with_policy(policy),
-            (None, Some(path)) => {
+        let builder = match (inline, &self.file, &self.cedar) {
+            (Some(policy), ..) => builder.with_policy(policy),
+            (None, Some(path), _) => {
                 let file = self.policy_file(path, with).load();
                 let file = file.map_err(|error| self.refuse("rules.file", &error))?;
                 builder.with_policy(file.published())
             }
-            (None, None) => return Ok(None),
+            (None, None, Some(cedar)) => cedar.decides(builder, self, routes, with)?,
+            (None, None, None) => return Ok(None),
         };
-        let builder = builder.with_claims(read_claims);
+        let builder = builder.with_claims(TokenClaims);
         let builder = match self.destination {
             Some(destination) => builder.with_destination(destination),
             None => builder,
@@ -260,110 +190,40 @@ impl Rules {
     }
 }
 
-/// Texts of the token's member of this name: itself, or those among its items.
-fn read_claims(context: &SecurityContext, name: &str, tell: &mut dyn FnMut(&str)) {
-    use serde_json::{Map, Value};
-    let Some(claims) = context.claims::<VerifiedClaims>() else {
-        return;
-    };
-    let Ok(members) = claims.deserialize::<Map<String, Value>>() else {
-        return;
-    };
-    match members.get(name) {
+/// The members of the caller's token.
+struct TokenClaims;
+
+impl ReadClaims for TokenClaims {
+    fn read(&self, context: &SecurityContext, name: &str, tell: &mut dyn FnMut(&str)) {
+        if let Some(members) = members(context) {
+            tell_texts(members.get(name), tell);
+        }
+    }
+
+    fn read_within(&self, context: &SecurityContext, path: &[String], tell: &mut dyn FnMut(&str)) {
+        let (Some(members), Some((first, rest))) = (members(context), path.split_first()) else {
+            return;
+        };
+        let found = rest
+            .iter()
+            .try_fold(members.get(first), |value, name| Some(value?.get(name)));
+        tell_texts(found.flatten(), tell);
+    }
+
+    fn reads_within(&self) -> bool {
+        true
+    }
+}
+
+fn members(context: &SecurityContext) -> Option<Map<String, Value>> {
+    context.claims::<VerifiedClaims>()?.deserialize().ok()
+}
+
+/// The text itself, or those among the items.
+fn tell_texts(value: Option<&Value>, tell: &mut dyn FnMut(&str)) {
+    match value {
         Some(Value::String(text)) => tell(text),
-        Some(Value::Array(items)) => {
-            let texts = items.iter().filter_map(Value::as_str);
-            texts.for_each(tell);
-        }
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).for_each(tell),
         _ => {}
-    }
-}
-
-impl RuleEntry {
-    fn build(&self) -> Rule {
-        let mut rule = match self.effect {
-            EffectWord::Allow => Rule::allow(&self.name),
-            EffectWord::Deny => Rule::deny(&self.name),
-        };
-        for callers in &self.from {
-            rule = rule.from(callers.build());
-        }
-        for targets in &self.to {
-            rule = rule.to(targets.build());
-        }
-        if self.shadow { rule.in_shadow() } else { rule }
-    }
-}
-
-impl CallersEntry {
-    fn build(&self) -> Callers {
-        let mut callers = match self.authenticated {
-            None => Callers::anybody(),
-            Some(true) => Callers::authenticated(),
-            Some(false) => Callers::anonymous(),
-        };
-        for pattern in &self.peers {
-            callers = callers.or_peer(pattern.clone());
-        }
-        for domain in &self.trust_domains {
-            callers = callers.or_trust_domain(domain.clone());
-        }
-        for network in &self.networks {
-            callers = callers.network(*network);
-        }
-        for issuer in &self.issuers {
-            callers = callers.issuer(issuer);
-        }
-        for SubjectEntry {
-            issuer, subject, ..
-        } in &self.subjects
-        {
-            callers = callers.subject(issuer, subject);
-        }
-        for client in &self.clients {
-            callers = callers.client(client);
-        }
-        for scope in &self.scopes {
-            callers = callers.scope(scope);
-        }
-        for role in &self.roles {
-            callers = callers.role(role);
-        }
-        for ClaimEntry { name, values, .. } in &self.claims {
-            callers = callers.claim(name, values.iter().map(String::as_str));
-        }
-        callers = callers.any_scope(self.any_scope.iter().map(String::as_str));
-        for others in &self.except {
-            callers = callers.except(others.build());
-        }
-        callers
-    }
-}
-
-impl TargetsEntry {
-    fn build(&self) -> Targets {
-        let mut targets = Targets::anything();
-        for method in &self.methods {
-            targets = targets.or_method(method);
-        }
-        for path in &self.paths {
-            targets = targets.path(path);
-        }
-        for path in &self.except_paths {
-            targets = targets.except_path(path);
-        }
-        for GrpcEntry {
-            service, method, ..
-        } in &self.grpc
-        {
-            targets = targets.or_grpc(service, method.as_deref());
-        }
-        for host in &self.hosts {
-            targets = targets.host(host);
-        }
-        for port in &self.ports {
-            targets = targets.port(*port);
-        }
-        targets
     }
 }

@@ -13,6 +13,8 @@ use crate::config::secret::read_file;
 pub(crate) struct Surroundings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Vec<Arc<dyn Observe>>,
+    #[cfg(feature = "otel")]
+    pub(crate) handed: crate::config::spans::Handed,
     /// Nothing is kept: layers are built to see whether they can be, and take no memory.
     pub(crate) dry: bool,
     /// No file is read, and what would be in it is missing: for texts of strangers.
@@ -27,6 +29,8 @@ impl Default for Surroundings {
         Self {
             clock: Arc::new(SystemClock),
             observers: Vec::new(),
+            #[cfg(feature = "otel")]
+            handed: Default::default(),
             dry: false,
             fileless: false,
         }
@@ -39,6 +43,8 @@ impl Surroundings {
         Self {
             clock: Arc::clone(&self.clock),
             observers: Vec::new(),
+            #[cfg(feature = "otel")]
+            handed: Default::default(),
             dry: true,
             fileless: self.fileless,
         }

@@ -9,6 +9,7 @@ use crate::config::meter::Meter;
 use crate::config::problem::Problem;
 use crate::config::scrape::Scrape;
 use crate::config::section::section;
+use crate::config::spans::{Spanning, Spans};
 use crate::config::surroundings::Surroundings;
 
 section! {
@@ -17,10 +18,13 @@ section! {
     Telemetry {
         /// Counts for Prometheus.
         prometheus: Option<Prometheus>,
-        /// Counts with the meter provider that the program has installed for the whole process
-        /// (`opentelemetry::global`) before the configuration is built. Build with the feature
-        /// `otel`.
+        /// Counts with the meter that the program hands over (`Config::with_meter`), or else with the
+        /// meter provider that it has installed for the whole process (`opentelemetry::global`)
+        /// before the configuration is built, and tells decisions on the span that is current. Build
+        /// with the feature `otel`.
         opentelemetry: bool = "false",
+        /// Opens a span for each request.
+        spans: Option<Spans>,
         /// Says it as events of `tracing`, to whatever subscriber there is. Build with the feature
         /// `tracing`.
         log: bool = "false",
@@ -66,6 +70,7 @@ pub(crate) struct Watching {
     pub(crate) observers: Vec<Arc<dyn Observe>>,
     pub(crate) meter: Option<Meter>,
     pub(crate) scrape: Option<Scrape>,
+    pub(crate) spans: Option<Spanning>,
 }
 
 impl Telemetry {
@@ -87,6 +92,9 @@ impl Telemetry {
             .any(|limit| *limit > MOST)
         {
             return wrong("no limit goes beyond 65536");
+        }
+        if let Some(spans) = &self.spans {
+            spans.check()?;
         }
         match &self.prometheus {
             Some(prometheus) => prometheus.check(),
@@ -144,7 +152,10 @@ mod built {
             self.check()?;
             let mut watching = Watching::default();
             let mut meters: Vec<Arc<dyn Measure>> = Vec::new();
-            self.count(&mut watching, &mut meters);
+            if let Some(spans) = &self.spans {
+                watching.spans = Some(spans.build(with)?);
+            }
+            self.count(with, &mut watching, &mut meters);
             #[cfg(feature = "tracing")]
             if self.log {
                 let observer = bartizan_telemetry::TracingObserver::new();
@@ -177,12 +188,18 @@ mod built {
         }
 
         #[cfg(not(feature = "otel"))]
-        fn count(&self, _: &mut Watching, _: &mut Vec<Arc<dyn Measure>>) {}
+        fn count(&self, _: &Surroundings, _: &mut Watching, _: &mut Vec<Arc<dyn Measure>>) {}
 
         #[cfg(feature = "otel")]
-        fn count(&self, watching: &mut Watching, meters: &mut Vec<Arc<dyn Measure>>) {
+        fn count(
+            &self,
+            with: &Surroundings,
+            watching: &mut Watching,
+            meters: &mut Vec<Arc<dyn Measure>>,
+        ) {
             if self.opentelemetry {
-                let meter = opentelemetry::global::meter("bartizan");
+                let meter = with.handed.meter.clone();
+                let meter = meter.unwrap_or_else(|| opentelemetry::global::meter("bartizan"));
                 let observer = bartizan_telemetry::OtelObserver::with_limits(&meter, self.limits());
                 let observer = Arc::new(observer);
                 watching.observers.push(Arc::clone(&observer) as _);

@@ -12,6 +12,7 @@
     feature = "audit-syslog"
 ))]
 mod arrivals;
+mod cedar;
 mod documents;
 mod encryption;
 mod kept;

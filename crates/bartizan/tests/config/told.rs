@@ -75,6 +75,150 @@ async fn opentelemetry_counts_what_passed_and_what_was_refused() {
     }
 }
 
+#[cfg(feature = "otel")]
+mod spans {
+    use bartizan::config::Config;
+    use bartizan_testkit::Host;
+    use http::{HeaderName, HeaderValue};
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry::trace::TracerProvider as _;
+    use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
+    use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+
+    use super::{Folder, WEB, WHOLE, call};
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+    struct Sdk {
+        traces: SdkTracerProvider,
+        exporter: InMemorySpanExporter,
+    }
+
+    impl Sdk {
+        fn new() -> Self {
+            let exporter = InMemorySpanExporter::default();
+            let traces = SdkTracerProvider::builder();
+            let traces = traces.with_simple_exporter(exporter.clone()).build();
+            Self { traces, exporter }
+        }
+
+        /// The span of the one request since the last time.
+        fn span(&self) -> SpanData {
+            let spans = self.exporter.get_finished_spans().unwrap();
+            self.exporter.reset();
+            let [span] = &spans[..] else {
+                panic!("{spans:?}")
+            };
+            span.clone()
+        }
+    }
+
+    fn text_of(span: &SpanData, key: &str) -> Option<String> {
+        let found = span.attributes.iter().find(|it| it.key.as_str() == key);
+        found.map(|it| it.value.to_string())
+    }
+
+    #[tokio::test]
+    async fn each_request_has_a_span_in_a_trace_of_whom_the_file_trusts() {
+        let sdk = Sdk::new();
+        for (options, of_peer, of_stranger) in [
+            ("", true, false),
+            ("trust = 'peers'", true, false),
+            ("trust = 'anybody'", true, true),
+            ("trust = 'nobody'", false, false),
+        ] {
+            let folder = Folder::new();
+            let text =
+                format!("{WHOLE}[telemetry]\nopentelemetry = true\n[telemetry.spans]\n{options}\n");
+            let config = Config::load(folder.write("bartizan.toml", &text)).unwrap();
+            // A program that checks the file has no tracer.
+            config.check_files().unwrap();
+            let config = config.with_tracer(sdk.traces.tracer("orders"));
+            let config = config.with_meter(SdkMeterProvider::default().meter("orders"));
+            let configured = config.build().await.unwrap();
+            let token = folder.mint.token().audience("orders").scope("echo");
+            let token = token.sign().unwrap();
+            for (id, continues, expected) in [
+                (Some(WEB), of_peer, None),
+                (None, of_stranger, Some("mtls.no_peer")),
+            ] {
+                let call = call("192.0.2.1", id, Some(&token)).add_header(
+                    HeaderName::from_static("traceparent"),
+                    HeaderValue::try_from(format!("00-{TRACE}-00f067aa0ba902b7-01")).unwrap(),
+                );
+                let answer = Host::Hyper.send(&configured.layer(), &call).await.unwrap();
+                assert_eq!(answer.code().as_deref(), expected, "{options}");
+                drop(answer);
+                let span = sdk.span();
+                let trace = span.span_context.trace_id().to_string();
+                assert_eq!(trace == TRACE, continues, "{options} {id:?}");
+                // What is not continued is linked.
+                assert_eq!(span.links.iter().count(), usize::from(!continues));
+                assert_eq!(text_of(&span, "http.route").as_deref(), Some("/echo"));
+                // The span is outside of everything that refuses.
+                assert_eq!(
+                    text_of(&span, "error.type").as_deref(),
+                    expected,
+                    "{options}"
+                );
+                let status = if expected.is_some() { "401" } else { "200" };
+                let said = text_of(&span, "http.response.status_code");
+                assert_eq!(said.as_deref(), Some(status), "{options} {id:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_tracer_there_are_no_spans_and_the_line_is_told() {
+        let folder = Folder::new();
+        let file = folder.write(
+            "bartizan.toml",
+            "[telemetry]\nlog = false\n[telemetry.spans]\n",
+        );
+        let error = Config::load(&file).unwrap().build().await.unwrap_err();
+        let [problem] = error.problems() else {
+            panic!("{error}")
+        };
+        assert_eq!(
+            (problem.line(), problem.path()),
+            (Some(3), "telemetry.spans")
+        );
+        assert!(problem.message().contains("Config::with_tracer"), "{error}");
+        // Nor are there any that the file does not ask for.
+        let sdk = Sdk::new();
+        let config = Config::load(folder.write("bartizan.toml", "[telemetry]\n")).unwrap();
+        let config = config.with_tracer(sdk.traces.tracer("orders"));
+        let configured = config.build().await.unwrap();
+        let call = call("192.0.2.1", None, None);
+        let answer = Host::Hyper.send(&configured.layer(), &call).await.unwrap();
+        assert_eq!(answer.code().as_deref(), Some("authz.denied"));
+        drop(answer);
+        assert!(sdk.exporter.get_finished_spans().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_meter_that_is_handed_over_counts_in_place_of_the_one_of_the_process() {
+        let exporter = InMemoryMetricExporter::default();
+        let reader = PeriodicReader::builder(exporter.clone()).build();
+        let provider = SdkMeterProvider::builder().with_reader(reader).build();
+        let text = "[telemetry]\nopentelemetry = true";
+        let config = Config::from_toml(text, "").unwrap();
+        let config = config.with_meter(provider.meter("orders"));
+        let configured = config.build().await.unwrap();
+        let call = call("192.0.2.1", None, None);
+        let answer = Host::Hyper.send(&configured.layer(), &call).await.unwrap();
+        assert_eq!(answer.code().as_deref(), Some("authz.denied"));
+        provider.force_flush().unwrap();
+        let exported = exporter.get_finished_metrics().unwrap();
+        let mut scopes = exported.iter().flat_map(|it| it.scope_metrics());
+        let counted = scopes.any(|scope| {
+            let mut metrics = scope.metrics();
+            scope.scope().name() == "orders" && metrics.any(|it| it.name() == "bartizan.decisions")
+        });
+        assert!(counted, "{exported:?}");
+    }
+}
+
 #[cfg(feature = "tracing")]
 mod log {
     use std::io;
