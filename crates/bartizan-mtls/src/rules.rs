@@ -141,3 +141,25 @@ pub(crate) fn may_issue(authority: &Certificate<'_>) -> bool {
             .key_usage
             .is_none_or(|usage| usage.key_cert_sign())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_at_a_certificate_of_the_largest_size_and_at_no_larger_one() {
+        for (bytes, looked_at) in [
+            (MAX_CERTIFICATE_BYTES, true),
+            (MAX_CERTIFICATE_BYTES + 1, false),
+        ] {
+            match read(&vec![0; bytes]) {
+                Err(SvidError::Malformed) => assert!(looked_at, "{bytes}"),
+                Err(SvidError::CertificateTooLarge { bytes: told }) => {
+                    assert!(!looked_at, "{bytes}");
+                    assert_eq!(told, bytes);
+                }
+                other => panic!("{bytes} gave {other:?}"),
+            }
+        }
+    }
+}

@@ -163,3 +163,75 @@ impl Trust {
         matches!(self.0, Kind::Spiffe(_))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer,
+        KeyIdMethod, KeyPair, SerialNumber, date_time_ymd,
+    };
+
+    use super::*;
+    use crate::revocation::RevocationLists;
+
+    fn authority() -> (CertificateDer<'static>, RevocationLists) {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2024, 1, 1),
+            next_update: date_time_ymd(2034, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&Issuer::new(params, key)).unwrap();
+        (
+            certificate,
+            RevocationLists::from_der([list.der()]).unwrap(),
+        )
+    }
+
+    fn roots(authorities: &[&CertificateDer<'_>]) -> Roots {
+        Roots::from_der(authorities.iter().copied()).unwrap()
+    }
+
+    /// A peer of a connection that lives is asked about again where this says no.
+    #[test]
+    fn what_is_read_again_and_has_not_changed_is_the_same() {
+        let ((one, lists), (other, others_lists)) = (authority(), authority());
+        let listed = |lists: &RevocationLists| roots(&[&one]).with_revocation_lists(lists.clone());
+        let bundles = |of: &[(&str, Roots)]| {
+            let with = |bundles: TrustBundles, (name, roots): &(&str, Roots)| {
+                bundles.with_bundle(TrustDomain::parse(name).unwrap(), roots.clone())
+            };
+            Trust::spiffe(of.iter().fold(TrustBundles::new(), with))
+        };
+        let made = || {
+            [
+                Trust::dns(roots(&[])),
+                Trust::dns(roots(&[&one])),
+                Trust::dns(roots(&[&other])),
+                Trust::dns(roots(&[&one, &other])),
+                Trust::dns(listed(&lists)),
+                Trust::dns(listed(&others_lists)),
+                bundles(&[]),
+                bundles(&[("a", roots(&[&one]))]),
+                bundles(&[("b", roots(&[&one]))]),
+                bundles(&[("a", roots(&[&other]))]),
+                bundles(&[("a", listed(&lists))]),
+                bundles(&[("a", roots(&[&one])), ("b", roots(&[&other]))]),
+                bundles(&[("a", roots(&[&one])), ("b", roots(&[&one]))]),
+            ]
+        };
+        let (before, after) = (made(), made());
+        for (place, mine) in before.iter().enumerate() {
+            assert!(mine.is_same(&mine.clone()), "{mine:?}");
+            for (index, theirs) in after.iter().enumerate() {
+                assert_eq!(mine.is_same(theirs), place == index, "{mine:?}, {theirs:?}");
+            }
+        }
+    }
+}

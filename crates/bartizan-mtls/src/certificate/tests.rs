@@ -158,6 +158,40 @@ fn reads_times_as_rfc_5280_writes_them() {
 }
 
 #[test]
+fn every_day_comes_after_the_one_before() {
+    const LENGTHS: [u64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    for (year, new_year, february) in [
+        (1970, 0, 28),
+        (1972, 730, 29),
+        (2000, 10_957, 29),
+        (2023, 19_358, 28),
+        (2024, 19_723, 29),
+        (2100, 47_482, 28),
+    ] {
+        let mut expected = new_year;
+        for (month, length) in (1..).zip(LENGTHS) {
+            let length = if month == 2 { february } else { length };
+            for day in 1..=length {
+                let seen = days_since_epoch(year, month, day);
+                assert_eq!(seen, Some(expected), "{year}-{month}-{day}");
+                expected += 1;
+            }
+            for day in [0, length + 1] {
+                assert_eq!(
+                    days_since_epoch(year, month, day),
+                    None,
+                    "{year}-{month}-{day}"
+                );
+            }
+        }
+    }
+    for month in [0, 13] {
+        assert_eq!(days_since_epoch(2024, month, 1), None);
+    }
+    assert_eq!(days_since_epoch(1969, 12, 31), None);
+}
+
+#[test]
 fn reads_key_usage_bits_and_nothing_else() {
     let read = |value: &[u8]| key_usage(value, true).map(|usage| usage.first_byte);
     assert_eq!(read(&[3, 2, 7, 0x80]), Ok(0x80));

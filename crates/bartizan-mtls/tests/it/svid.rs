@@ -222,6 +222,55 @@ fn holds_the_validity_period_to_the_second() {
 }
 
 #[test]
+fn an_identity_holds_its_own_validity_period_to_the_second() {
+    let ca = ca();
+    let at = WallTime::from_unix_seconds;
+    let first = ca.reference_time().unix_seconds();
+    let last = first + 60;
+    let leaf = ca.leaf().add_uri(ORDERS).with_validity(at(first), at(last));
+    let issued = leaf.issue().unwrap();
+    let identity = Identity::from_der(issued.chain_der(), issued.key().to_rustls()).unwrap();
+    assert_eq!(identity.not_after(), at(last));
+    let check = |now| identity.check_validity(now);
+    refused!(check(at(first - 1)), SvidError::NotYetValid { .. });
+    assert!(check(at(first)).is_ok());
+    assert!(check(at(last) + Duration::from_millis(999)).is_ok());
+    refused!(check(at(last + 1)), SvidError::Expired { .. });
+}
+
+#[test]
+fn a_root_verifies_inside_its_validity_period_to_the_second() {
+    let years = (
+        rcgen::date_time_ymd(2024, 1, 1),
+        rcgen::date_time_ymd(2026, 1, 1),
+    );
+    let at = WallTime::from_unix_seconds;
+    let (first, last) = (1_704_067_200, 1_767_225_600);
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    (authority.not_before, authority.not_after) = years;
+    let key = KeyPair::generate().unwrap();
+    let roots = Roots::from_der([authority.self_signed(&key).unwrap().der()]).unwrap();
+    assert!(!roots.is_empty());
+    let bundles = TrustBundles::new().with_bundle("example.org".parse().unwrap(), roots);
+    assert!(Roots::from_der([]).unwrap().is_empty());
+    // A leaf that was valid before its root, and is valid after it.
+    let mut leaf = CertificateParams::default();
+    leaf.subject_alt_names = vec![SanType::URI(ORDERS.try_into().unwrap())];
+    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    leaf.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    leaf.not_after = rcgen::date_time_ymd(2030, 1, 1);
+    let leaf_key = KeyPair::generate().unwrap();
+    let issuer = Issuer::new(authority, key);
+    let chain = [leaf.signed_by(&leaf_key, &issuer).unwrap().der().clone()];
+    let verify = |now| verify_svid(&chain, &bundles, Role::Client, now);
+    refused!(verify(at(first - 1)), SvidError::NotYetValid { .. });
+    assert!(verify(at(first)).is_ok());
+    assert!(verify(at(last) + Duration::from_millis(999)).is_ok());
+    refused!(verify(at(last + 1)), SvidError::Expired { .. });
+}
+
+#[test]
 fn chooses_roots_by_the_trust_domain_that_the_leaf_claims() {
     let (ours, partner) = (ca(), DevelopmentCa::new("partner.test").unwrap());
     let both = bundles([&ours, &partner]);
@@ -358,6 +407,21 @@ fn holds_its_size_limits() {
         let chain = issued.with_intermediates(others).chain_der();
         verify_svid(&chain, &bundles([&ca]), Role::Client, ca.reference_time())
     };
+    let beside = |bytes: usize| {
+        let surplus = CertificateDer::from(vec![0; bytes]);
+        let chain = issued.with_intermediates([&surplus]).chain_der();
+        verify_svid(&chain, &bundles([&ca]), Role::Client, ca.reference_time())
+    };
+    assert!(
+        beside(16 * 1024).is_ok(),
+        "what is not on the path does no harm"
+    );
+    for bytes in [16 * 1024 + 1, 64 * 1024] {
+        let verdict = beside(bytes);
+        let told =
+            matches!(verdict, Err(SvidError::CertificateTooLarge { bytes: told }) if told == bytes);
+        assert!(told, "{bytes} gave {verdict:?}");
+    }
     assert!(chain_of(10).is_ok());
     refused!(chain_of(11), SvidError::ChainTooLong { certificates: 11 });
     refused!(
@@ -434,6 +498,7 @@ fn an_identity_needs_the_key_of_a_good_leaf() {
         "spiffe://example.org/a"
     );
     assert_eq!(identity.serial(), good.serial());
+    assert_eq!(identity.certificate_sha256(), &good.sha256());
     let both = format!("{}{}", good.key_pem(), good.chain_pem());
     assert!(Identity::from_pem(both.as_bytes(), both.as_bytes()).is_ok());
 
