@@ -131,6 +131,9 @@ mod tests {
             "1",
             "true",
             "[]",
+            "[1]",
+            "-1",
+            "1.5",
             "{}",
             r#""x""#,
             r#"{"jkt":null}"#,
@@ -141,6 +144,7 @@ mod tests {
             &format!(r#"{{"jkt":"{hash}","x5t#S256":"{hash}"}}"#),
             &format!(r#"{{"jkt":"{hash}","x-new":1}}"#),
             &format!(r#"{{"x-new":1,"jkt":"{hash}"}}"#),
+            &format!(r#"{{"x-new":1,"jkt":"{hash}","x5t#S256":"{hash}"}}"#),
         ] {
             check(value, None);
         }

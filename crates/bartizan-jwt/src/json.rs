@@ -270,6 +270,14 @@ mod tests {
     }
 
     #[test]
+    fn a_tree_holds_what_was_written() {
+        let text = r#"{"a":[1,-2,3.5,"x",null,true,false,{"b":{}},18446744073709551615]}"#;
+        let theirs: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(read_tree(text).unwrap(), theirs);
+        assert_eq!(read_tree(text).unwrap().to_string(), text);
+    }
+
+    #[test]
     fn refuses_a_member_that_appears_twice() {
         check(r#"{"a":1,"a":1}"#, false);
         check(r#"{"a":1,"\u0061":2}"#, false);

@@ -86,6 +86,29 @@ fn roles_of_another_shape_grant_nothing() {
 }
 
 #[test]
+fn a_claim_nests_no_deeper_than_any_other_member() {
+    for around in [
+        [r#"{"tenant":"#, "}"],
+        [r#"{"roles":"#, "}"],
+        [r#"{"sid":"#, "}"],
+        [r#"{"cnf":"#, "}"],
+        [r#"{"cnf":{"jkt":"#, "}}"],
+        [r#"{"cnf":{"x-new":"#, "}}"],
+        [r#"{"realm_access":{"x":"#, "}}"],
+        [r#"{"realm_access":{"roles":"#, "}}"],
+    ] {
+        let outside = around[0].matches('{').count();
+        let nested = |all: usize| {
+            let lists = all - outside;
+            let (open, close) = ("[".repeat(lists), "]".repeat(lists));
+            format!("{}{open}{close}{}", around[0], around[1])
+        };
+        assert!(ClaimSet::parse(&nested(16)).is_ok(), "{}", nested(16));
+        assert!(ClaimSet::parse(&nested(17)).is_err(), "{}", nested(17));
+    }
+}
+
+#[test]
 fn a_claim_that_appears_twice_is_refused() {
     refuses(r#"{"sub":"a","sub":"b"}"#, JwtErrorKind::Malformed);
     refuses(r#"{"sub":"a","\u0073ub":"b"}"#, JwtErrorKind::Malformed);

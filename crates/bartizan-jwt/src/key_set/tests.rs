@@ -211,6 +211,10 @@ fn other_kinds_of_keys_are_left_out() {
         Err(KeyProblem::InvalidKeyId),
     );
     check(
+        with(public_jwk(), json!({ "kid": "k".repeat(256) })),
+        Ok(&["EdDSA"]),
+    );
+    check(
         with(public_jwk(), json!({ "kid": "k".repeat(257) })),
         Err(KeyProblem::InvalidKeyId),
     );
@@ -223,6 +227,7 @@ fn of_a_published_private_key_the_public_half_is_used_and_reported() {
     assert_eq!(keys.notices().len(), 1);
     assert_eq!(keys.notices()[0].problem(), KeyProblem::PrivatePublished);
     assert!(keys.notices()[0].problem().is_usable());
+    assert!(!keys.is_empty());
     assert!(!format!("{keys:?}").contains("secret-half"));
 }
 
@@ -239,6 +244,10 @@ fn one_bad_key_does_not_spoil_the_set() {
             "key 1 (None): a member is missing or malformed",
         ]
     );
+    let places = keys.notices().iter().map(|it| (it.index(), it.key_id()));
+    assert!(places.eq([(0, Some("bad\nkey")), (1, None)]));
+    let usable = keys.notices().iter().any(|it| it.problem().is_usable());
+    assert!(!usable);
 }
 
 #[test]
@@ -284,6 +293,19 @@ fn a_set_read_with_jsonwebtoken_gives_the_same_keys() {
 }
 
 #[test]
+fn a_key_is_the_same_under_one_name_and_for_the_same_algorithms_alone() {
+    let key = |changes: Value| key_set(&[with(public_jwk(), changes)]).keys()[0].clone();
+    assert_eq!(key(json!({})), key(json!({})));
+    assert_ne!(key(json!({})), key(json!({ "kid": "other" })));
+    let rsa = |alg: Value| {
+        let members = with(rsa(&modulus(2048), &[3]), json!({ "alg": alg }));
+        key_set(&[members]).keys()[0].clone()
+    };
+    assert_ne!(rsa(json!("RS256")), rsa(json!("PS256")));
+    assert_ne!(rsa(json!("RS256")), key(json!({ "kid": null })));
+}
+
+#[test]
 fn thumbprints_are_those_of_rfc_7638() {
     // RFC 8037 appendix A.3.
     let key = json!({
@@ -291,8 +313,10 @@ fn thumbprints_are_those_of_rfc_7638() {
         "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
     });
     let keys = key_set(&[key]);
-    let thumbprint = keys.keys()[0].thumbprint().to_string();
-    assert_eq!(thumbprint, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    let thumbprint = keys.keys()[0].thumbprint();
+    let expected = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+    assert_eq!(thumbprint.to_string(), expected);
+    assert_eq!(encode(thumbprint.as_bytes()), expected);
 }
 
 proptest! {

@@ -216,6 +216,8 @@ fn only_access_tokens_are_accepted_by_default() {
         json!("secevent+jwt"),
         json!("at+jwt "),
         json!("text/at+jwt"),
+        // As long as the prefix that may be left out.
+        json!("multipart///at+jwt"),
         json!("application/application/at+jwt"),
     ] {
         check_type(rules(), other, Err(JwtErrorKind::WrongType));
@@ -296,6 +298,9 @@ fn settings_that_cannot_work_are_refused() {
     assert!(refused(Rules::builder(ISSUER, "")).contains("audience"));
     assert!(refused(rules().add_audience("")).contains("audience"));
     assert!(refused(rules().with_algorithms([])).contains("algorithms"));
+    let mixed = [Algorithm::Hs256, Algorithm::Es256];
+    assert!(refused(rules().with_algorithms(mixed)).contains("symmetric"));
+    assert!(rules().with_algorithms([Algorithm::Hs256]).build().is_ok());
     assert!(refused(rules().allow_type("")).contains("\"\""));
     assert!(refused(rules().allow_type("a b")).contains("\"a b\""));
     assert!(refused(rules().with_leeway(Duration::from_secs(301))).contains("301s"));

@@ -26,6 +26,14 @@ fn a_good_token_passes_and_names_its_principal() {
     let token = verify(&good(), &keys(), &rules, now()).unwrap();
     let principal = token.claims().principal();
     assert_eq!(principal.issuer(), testing::ISSUER);
+    let at = WallTime::from_unix_seconds;
+    let claims = token.claims();
+    assert_eq!(claims.issued_at(), Some(at(NOW - 10)));
+    assert_eq!(
+        (claims.not_before(), claims.expires()),
+        (None, at(NOW + 300))
+    );
+    assert_eq!(claims.payload(), testing::claims().to_string());
     assert_eq!(principal.client(), Some("shop"));
     assert_eq!(principal.token_id(), Some("t-1"));
     assert_eq!(
@@ -39,6 +47,20 @@ fn a_good_token_passes_and_names_its_principal() {
     assert!(!principal.has_scope("orders"));
     assert!(keys().trusts(token.key()));
     assert!(!KeySet::default().trusts(token.key()));
+}
+
+#[test]
+fn claims_are_equal_where_the_issuer_wrote_the_same() {
+    let rules = rules().build().unwrap();
+    let later = with(claims(), json!({ "nbf": NOW - 5 }));
+    let read = |claims: &serde_json::Value| {
+        let token = verify(&sign(&header(), claims), &keys(), &rules, now()).unwrap();
+        std::sync::Arc::clone(token.shared_claims())
+    };
+    assert_eq!(read(&claims()), read(&claims()));
+    assert_ne!(read(&claims()), read(&later));
+    let since = WallTime::from_unix_seconds(NOW - 5);
+    assert_eq!(read(&later).not_before(), Some(since));
 }
 
 #[test]
@@ -256,6 +278,28 @@ fn the_signature_alone_can_be_verified_over_anything() {
     let forged = format!("{signed}.{}", base64url::encode(&[0; 64]));
     assert!(verify_signature(&forged, &keys(), AlgorithmSet::ALL, 8192).is_err());
     assert!(verify_signature(&jws, &keys(), AlgorithmSet::from([Algorithm::Rs256]), 8192).is_err());
+}
+
+/// A signature of the largest key is looked at, and nothing much longer is decoded.
+#[test]
+fn header_and_signature_have_the_same_limits_whatever_is_signed() {
+    let padded = |length| with(header(), json!({ "x": "x".repeat(length) }));
+    let room = MAX_HEADER - padded(0).to_string().len();
+    let of = |length: usize, signature: &[u8]| {
+        let token = sign(&padded(length), &claims());
+        let (signed, _) = token.rsplit_once('.').unwrap();
+        format!("{signed}.{}", base64url::encode(signature))
+    };
+    for (token, expected) in [
+        (of(room, &[0; 64]), JwtErrorKind::BadSignature),
+        (of(room + 1, &[0; 64]), JwtErrorKind::Malformed),
+        (of(0, &[0; MAX_SIGNATURE]), JwtErrorKind::BadSignature),
+        (of(0, &[0; MAX_SIGNATURE + 64]), JwtErrorKind::Malformed),
+    ] {
+        check(&token, Err(expected));
+        let verified = verify_signature(&token, &keys(), AlgorithmSet::ALL, 8192);
+        assert_eq!(verified.unwrap_err().kind(), expected, "{token}");
+    }
 }
 
 #[test]
