@@ -102,6 +102,7 @@
 //! | `policy-file` | `authz` with policies in files | no |
 //! | `istio` | `authz` with policies of Istio, read and written | no |
 //! | `cedar` | `authz` with policies in Cedar | no |
+//! | `coarse-clock` | `ratelimit` with the kernel's coarse clock on Linux | no |
 //! | `aws-kms`, `pkcs11`, `vault` | `encrypt` with keys that are wrapped there | no |
 //! | `otel`, `tracing` | `telemetry` for OpenTelemetry, and as `tracing` events | no |
 //! | `prometheus` | `telemetry` with metrics that the configuration file answers with | no |

@@ -128,7 +128,7 @@ impl Config {
             Some(witness) => Some((witness.path.as_str(), witness.open(with)?)),
             None => None,
         };
-        let own = Own::new(witness, watching.scrape);
+        let own = Own::new(witness, watching.scrape, root.document(with)?.as_ref());
         let entrance = match &root.entrance {
             Some(entrance) => entrance.build(&root.own_paths(), with)?,
             None => Entrance::new(),

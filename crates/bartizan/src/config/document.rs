@@ -134,7 +134,18 @@ impl Config {
     }
 
     /// Adds somebody who is told of every decision, and of what happens beside requests, such as a
-    /// reload.
+    /// reload, or a change of the file that is refused.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use bartizan::config::Config;
+    /// use bartizan::core::observe_fn;
+    ///
+    /// let config = Config::from_toml("", "")?;
+    /// let config = config.add_observer(Arc::new(observe_fn(|event| eprintln!("{event:?}"))));
+    /// # Ok::<(), bartizan::config::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn add_observer(mut self, observer: Arc<dyn Observe>) -> Self {
         self.with.observers.push(observer);

@@ -7,6 +7,7 @@ use crate::config::describe::Description;
 use crate::config::reader::Shown;
 use crate::config::root::Root;
 use crate::config::schema::prose;
+use crate::config::telemetry::Telemetry;
 
 /// What a configuration puts in force: every option with its value, outermost layer first.
 ///
@@ -135,6 +136,12 @@ fn warnings(root: &Root, entries: &[Entry]) -> Vec<String> {
     let rules = root.rules.as_ref();
     warn(rules.is_none(), "no [rules]: every request is refused");
     warn(root.audit.is_none(), "no [audit]: nothing is recorded");
+    let telemetry = root.telemetry.as_ref();
+    warn(
+        root.audit.is_none() && !telemetry.is_some_and(Telemetry::is_heard),
+        "neither [audit] nor [telemetry] with `stderr`: a change of this file that is refused is \
+         told to observers in code alone",
+    );
     warn(
         root.peers.is_none() && root.tokens.is_none() && root.api_keys.is_none(),
         "neither [peers] nor [tokens] nor [api_keys]: nobody is authenticated",

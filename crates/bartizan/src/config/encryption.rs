@@ -53,6 +53,10 @@ section! {
         tenant: Option<String>,
         /// Binds fields to the principal as a person, whose key can be destroyed.
         bind_subject: bool = "false",
+        /// Binds fields to a purpose, such as `billing`: what was sealed for another is not opened.
+        purpose: Option<String>,
+        /// Binds fields to a version of what the bodies look like.
+        schema_version: Option<u32>,
         /// The fields; one at least.
         field: Vec<FieldEntry>,
         /// Until when values that were stored before they were sealed are taken. Never by default.
@@ -181,6 +185,10 @@ impl Encryption {
         if self.field.is_empty() {
             return Err(self.wrong("has no fields: add [[encryption.field]]"));
         }
+        if let Some(purpose) = &self.purpose {
+            let bound = Place::new("any").and_then(|place| place.with_purpose(purpose));
+            bound.map_err(|error| self.refuse("encryption.purpose", &error))?;
+        }
         let with = &with.dry();
         self.services().kek(with)?;
         for previous in &self.previous {
@@ -284,16 +292,24 @@ impl Encryption {
         with: &Surroundings,
     ) -> Result<EncryptLayer, Problem> {
         let (tenant, binds) = (self.tenant.clone(), self.bind_subject);
+        let (purpose, version) = (self.purpose.clone(), self.schema_version);
         let locate = move |_: &Parts, context: &SecurityContext| {
             let principal = context.principal();
             let place = match &tenant {
                 Some(tenant) => Place::new(tenant),
                 None => Place::new(principal?.issuer()),
             };
+            let mut place = place.ok()?;
             if binds {
-                return place.ok()?.with_subject(principal?.subject()).ok();
+                place = place.with_subject(principal?.subject()).ok()?;
             }
-            place.ok()
+            if let Some(purpose) = &purpose {
+                place = place.with_purpose(purpose).ok()?;
+            }
+            Some(match version {
+                Some(version) => place.with_schema_version(version),
+                None => place,
+            })
         };
         let mut config = EncryptConfig::builder(keyring, &self.collection, locate)
             .with_max_body(self.max_body.bytes())

@@ -106,13 +106,18 @@ impl Exempt {
     /// Paths that a router could take for another are none.
     pub(crate) fn check(&self) -> Result<(), Problem> {
         for path in &self.paths {
-            let canonical = CanonicalPath::parse(path);
-            let is_plain = canonical.is_ok_and(|path| path.into_changed().is_none());
-            if !is_plain || path.contains(['{', '*', '?']) {
+            if !is_plain(path) {
                 let message = format!("{path:?} is no path in its one spelling");
                 return Err(Problem::new(self.stands.0, "exempt.paths", message));
             }
         }
         Ok(())
     }
+}
+
+/// Whether it is one path, in its one spelling.
+pub(crate) fn is_plain(path: &str) -> bool {
+    let canonical = CanonicalPath::parse(path);
+    let is_canonical = canonical.is_ok_and(|path| path.into_changed().is_none());
+    is_canonical && !path.contains(['{', '*', '?'])
 }

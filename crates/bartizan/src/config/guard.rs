@@ -21,8 +21,9 @@ pub struct ConfiguredGuard(pub(crate) Arc<Live>);
 /// What is in force.
 pub(crate) struct Placed {
     pub(crate) guard: Option<StackGuard>,
-    /// For calls of the witness, who says itself who may speak of which log.
-    pub(crate) witness: Option<StackGuard>,
+    /// For calls of the witness, who says itself who may speak of which log, and for what clients
+    /// are told that have no token.
+    pub(crate) before_tokens: Option<StackGuard>,
     pub(crate) exempt: Option<Exempt>,
     /// For exempt requests: what proxies say is not believed where nobody checks who says it.
     pub(crate) peers: Option<MtlsLayer>,
@@ -51,8 +52,8 @@ impl Guard for ConfiguredGuard {
             }
             return NOBODY.check(inspection);
         }
-        if self.0.fixed.own.is_witness_call(inspection) {
-            return placed.witness.check(inspection);
+        if self.0.fixed.own.takes_no_token(inspection) {
+            return placed.before_tokens.check(inspection);
         }
         placed.guard.check(inspection)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bartizan_jwt::{Algorithm, ClientAuthentication, ClientKey, Introspection, Rules};
 
-use crate::config::issuer::{AlgorithmWord, read_roots};
+use crate::config::issuer::{AlgorithmWord, Fetch, read_roots};
 use crate::config::problem::Problem;
 use crate::config::secret::Secret;
 use crate::config::section::section;
@@ -36,6 +36,8 @@ section! {
         /// The certificate authorities (PEM) of the endpoint's host. Those of the public web by
         /// default.
         roots: Option<PathBuf>,
+        /// The limits of asking.
+        fetch: Option<Fetch>,
         /// Accepts answers that name no issuer.
         allow_missing_issuer: bool = "false",
         /// Accepts answers that name no audience.
@@ -77,10 +79,18 @@ impl IntrospectionEntry {
             .with_cache_lifetime(self.cache_lifetime)
             .with_refusal_lifetime(self.refusal_lifetime)
             .with_concurrent_requests(self.concurrent_requests);
-        if let Some(file) = &self.roots {
-            let roots = read_roots(file, with);
-            settings = settings.with_roots(roots.map_err(|message| self.wrong(&message))?);
-        }
+        let roots = match &self.roots {
+            Some(file) => Some(read_roots(file, with).map_err(|message| self.wrong(&message))?),
+            None => None,
+        };
+        settings = match (&self.fetch, roots) {
+            (Some(fetch), roots) => {
+                let path = "tokens.issuer.introspection.fetch";
+                settings.with_fetcher(fetch.fetcher(path, Some(&self.url), roots)?)
+            }
+            (None, Some(roots)) => settings.with_roots(roots),
+            (None, None) => settings,
+        };
         if self.allow_missing_issuer {
             settings = settings.allow_missing_issuer();
         }

@@ -227,7 +227,10 @@ impl TokenIssuer {
             None => None,
         };
         Ok(match (&self.fetch, roots) {
-            (Some(fetch), roots) => config.with_fetcher(self.fetcher(fetch, roots)?),
+            (Some(fetch), roots) => {
+                let entry = self.key_location.as_ref().or(self.issuer.as_ref());
+                config.with_fetcher(fetch.fetcher("tokens.issuer.fetch", entry, roots)?)
+            }
             (None, Some(roots)) => config.with_roots(roots),
             (None, None) => config,
         })
@@ -253,20 +256,6 @@ impl TokenIssuer {
         keys.map(drop).map_err(|error| wrong(error.to_string()))
     }
 
-    fn fetcher(&self, fetch: &Fetch, roots: Option<Roots>) -> Result<HttpsFetcher, Problem> {
-        let mut fetcher = fetch.builder();
-        if let Some(roots) = roots {
-            fetcher = fetcher.with_roots(roots);
-        }
-        let entry = self.key_location.as_ref().or(self.issuer.as_ref());
-        // Checked where it is used: to loopback alone.
-        if entry.is_some_and(|Url(url)| url.starts_with("http://")) {
-            fetcher = fetcher.allow_plaintext_loopback();
-        }
-        let path = "tokens.issuer.fetch";
-        fetcher.build().map_err(|error| fetch.refuse(path, &error))
-    }
-
     fn refused(&self, error: &dyn std::error::Error) -> Problem {
         self.refuse("tokens.issuer", error)
     }
@@ -282,6 +271,24 @@ impl Fetch {
             .with_deadline(self.deadline)
             .with_connect_timeout(self.connect_timeout)
             .with_body_limit(self.body_limit.bytes())
+    }
+
+    /// What fetches from this URL.
+    pub(crate) fn fetcher(
+        &self,
+        path: &str,
+        from: Option<&Url>,
+        roots: Option<Roots>,
+    ) -> Result<HttpsFetcher, Problem> {
+        let mut fetcher = self.builder();
+        if let Some(roots) = roots {
+            fetcher = fetcher.with_roots(roots);
+        }
+        // Checked where it is used: to loopback alone.
+        if from.is_some_and(|Url(url)| url.starts_with("http://")) {
+            fetcher = fetcher.allow_plaintext_loopback();
+        }
+        fetcher.build().map_err(|error| self.refuse(path, &error))
     }
 }
 

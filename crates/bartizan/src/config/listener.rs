@@ -38,6 +38,10 @@ section! {
         workload_api: Option<String>,
         /// Of several identities that the Workload API gives, the one with this hint.
         workload_api_hint: Option<String>,
+        /// How long is waited after a first failure of the Workload API at most: from 10ms.
+        workload_api_first_pause: Duration = "500ms",
+        /// How long is waited after a failure of the Workload API at most.
+        workload_api_longest_pause: Duration = "30s",
         /// Refuses certificates whose revocation the Workload API's lists do not tell.
         require_revocation_status: bool = "false",
         /// Networks of load balancers that write the PROXY protocol. From these it is required.
@@ -58,6 +62,10 @@ section! {
         on_revocation: Ends = "gracefully",
         /// How long a connection that has to end still goes on.
         drain_timeout: Duration = "30s",
+        /// After what age, give or take a tenth, a connection ends under another server than
+        /// `Configured::serve`, which has a limit of its own. Never by default: such a server does not
+        /// tell the client to go.
+        max_connection_age: Option<Duration>,
         /// The limits of the server loop, for `Configured::serve`.
         serve: Option<Serve>,
     }

@@ -1,11 +1,16 @@
 //! The identity and the trust that `[listener]` names, and the listener itself.
 
+use std::time::Duration;
+
 use bartizan_mtls::{EndConnection, Material, MaterialFiles, MtlsListener, MtlsListenerBuilder};
 use bartizan_source::Published;
 
 use crate::config::listener::{BundleFormat, Ends, IdentityKind, Listener};
 use crate::config::problem::Problem;
 use crate::config::surroundings::Surroundings;
+
+/// Whoever fails at once is not asked without end.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
 impl From<Ends> for EndConnection {
     fn from(ends: Ends) -> Self {
@@ -39,6 +44,9 @@ impl Listener {
             }
             IdentityKind::WorkloadApi if !cfg!(feature = "workload-api") => {
                 Err(self.lacking("workload-api"))
+            }
+            IdentityKind::WorkloadApi if self.workload_api_first_pause < SHORTEST_PAUSE => {
+                Err(self.wrong("`workload_api_first_pause` is less than 10ms"))
             }
             _ if self.dns_roots.is_some() && self.identity != IdentityKind::Dns => {
                 Err(self.wrong("`dns_roots` are for `identity = \"dns\"`"))
@@ -127,13 +135,31 @@ impl Listener {
 
     #[cfg(feature = "workload-api")]
     fn workload_material(&self, with: &Surroundings) -> Result<Published<Material>, Problem> {
+        let started = self.workload(with)?.start();
+        started.map_err(|error| self.refuse("listener.workload_api", &error))
+    }
+
+    /// The Workload API, not started yet.
+    #[cfg(feature = "workload-api")]
+    pub(crate) fn workload(
+        &self,
+        with: &Surroundings,
+    ) -> Result<bartizan_mtls::WorkloadApi, Problem> {
         use bartizan_mtls::WorkloadApi;
+        use bartizan_source::Backoff;
         let api = match &self.workload_api {
             Some(endpoint) => WorkloadApi::new(endpoint),
             None => WorkloadApi::from_environment(),
         };
         let refused = |error| self.refuse("listener.workload_api", &error);
-        let mut api = api.map_err(refused)?.with_clock(with.clock.clone());
+        let (first, longest) = (
+            self.workload_api_first_pause,
+            self.workload_api_longest_pause,
+        );
+        let mut api = api
+            .map_err(refused)?
+            .with_backoff(Backoff::new(first, longest))
+            .with_clock(with.clock.clone());
         if let Some(hint) = &self.workload_api_hint {
             api = api.with_hint(hint.as_str());
         }
@@ -143,7 +169,7 @@ impl Listener {
         if let Some(observer) = with.observer() {
             api = api.with_observer(observer);
         }
-        api.start().map_err(refused)
+        Ok(api)
     }
 
     #[cfg(not(feature = "workload-api"))]
@@ -170,6 +196,9 @@ impl Listener {
         }
         if let Some(limit) = self.max_handshakes_per_address {
             builder = builder.with_max_handshakes_per_address(limit);
+        }
+        if let Some(age) = self.max_connection_age {
+            builder = builder.with_max_connection_age(age);
         }
         if let Some(lifetime) = self.allow_resumption {
             builder = builder.allow_resumption(lifetime);

@@ -1,4 +1,5 @@
-//! What a configuration answers itself, in place of the service: calls of a witness, and metrics.
+//! What a configuration answers itself, in place of the service: calls of a witness, metrics, and
+//! what clients without a token are told.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -7,8 +8,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use arc_swap::ArcSwap;
 use bartizan_audit::{Witness, WitnessService};
 use bartizan_core::{Inspection, SecurityContext};
+use bartizan_jwt::{ResourceMetadata, ResourceMetadataService};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Body;
@@ -29,22 +32,42 @@ pub(crate) struct Own(Option<Arc<Inner>>);
 struct Inner {
     witness: Option<(Box<str>, Witness)>,
     scrape: Option<Scrape>,
+    metadata: Option<(Box<str>, ArcSwap<ResourceMetadataService>)>,
 }
 
 /// Which of it.
 #[derive(Debug)]
 enum Asked<'o> {
+    Metadata(&'o ArcSwap<ResourceMetadataService>),
     Scrape(&'o Scrape),
     Witness(&'o Witness),
 }
 
 impl Own {
-    pub(crate) fn new(witness: Option<(&str, Witness)>, scrape: Option<Scrape>) -> Self {
-        if witness.is_none() && scrape.is_none() {
+    pub(crate) fn new(
+        witness: Option<(&str, Witness)>,
+        scrape: Option<Scrape>,
+        metadata: Option<&ResourceMetadata>,
+    ) -> Self {
+        if witness.is_none() && scrape.is_none() && metadata.is_none() {
             return Self(None);
         }
-        let witness = witness.map(|(path, witness)| (path.into(), witness));
-        Self(Some(Arc::new(Inner { witness, scrape })))
+        Self(Some(Arc::new(Inner {
+            witness: witness.map(|(path, witness)| (path.into(), witness)),
+            scrape,
+            metadata: metadata.map(|document| {
+                let service = ArcSwap::from_pointee(document.service());
+                (document.path().into(), service)
+            }),
+        })))
+    }
+
+    /// Answers with this document from now on, if there was one before.
+    pub(crate) fn replace(&self, document: &ResourceMetadata) {
+        let metadata = self.0.as_ref().and_then(|own| own.metadata.as_ref());
+        if let Some((_, service)) = metadata {
+            service.store(Arc::new(document.service()));
+        }
     }
 
     pub(crate) fn witness(&self) -> Option<&Witness> {
@@ -55,11 +78,15 @@ impl Own {
         self.0.as_ref()?.scrape.as_ref()
     }
 
-    /// Whether the witness answers, who decides itself whose tokens and which rules there are:
-    /// none.
-    pub(crate) fn is_witness_call(&self, inspection: &Inspection<'_>) -> bool {
-        let asked = self.asked(inspection.context, &inspection.parts.method);
-        matches!(asked, Some(Asked::Witness(_)))
+    /// Whether it is answered to whoever has no token: by the witness, who decides itself whose
+    /// tokens and which rules there are, none, or with what such clients are told.
+    pub(crate) fn takes_no_token(&self, inspection: &Inspection<'_>) -> bool {
+        let method = &inspection.parts.method;
+        match self.asked(inspection.context, method) {
+            Some(Asked::Witness(_)) => true,
+            Some(Asked::Metadata(_)) => matches!(*method, Method::GET | Method::HEAD),
+            Some(Asked::Scrape(_)) | None => false,
+        }
     }
 
     /// Paths count letter by letter, as they were received.
@@ -72,6 +99,11 @@ impl Own {
             if is_call && *method == Method::POST {
                 return Some(Asked::Witness(witness));
             }
+        }
+        if let Some((known, service)) = &own.metadata
+            && path == &**known
+        {
+            return Some(Asked::Metadata(service));
         }
         let scrape = own.scrape.as_ref()?;
         (scrape.path() == Some(path)).then_some(Asked::Scrape(scrape))
@@ -117,6 +149,12 @@ where
                 let answer = scrape.answer(request.method());
                 AnsweredFuture::Own {
                     future: Box::pin(std::future::ready(Ok(answer))),
+                }
+            }
+            Some(Asked::Metadata(service)) => {
+                let answered = (**service.load()).clone().call(request);
+                AnsweredFuture::Own {
+                    future: Box::pin(async move { Ok(answered.await?.map(Full::from)) }),
                 }
             }
             Some(Asked::Witness(witness)) => AnsweredFuture::Own {

@@ -96,6 +96,7 @@ impl Places {
                 .build(migration, with)?),
             peer_limit: place!(root, limits, peer_limit, |it| limit(LimitPlace::Peer, it)?),
             tokens: place!(root, before, tokens, |it| {
+                let it = &root.challenging(it);
                 let remembered = it.remembered(before.and_then(|before| before.tokens()));
                 it.build(with, remembered).await?
             }),
@@ -136,8 +137,9 @@ impl Places {
         if let Some(layer) = &self.peer_limit {
             stack = stack.with_peer_limit(layer);
         }
-        // Who witnesses asks for no tokens and knows no rules of the service.
-        let witness = stack.guard();
+        // Who witnesses asks for no tokens and knows no rules of the service, and who has no token
+        // has to learn where to get one.
+        let before_tokens = stack.guard();
         if let Some((layer, _)) = &self.tokens {
             stack = stack.with_tokens(layer);
         }
@@ -152,7 +154,7 @@ impl Places {
         }
         Placed {
             guard: Some(stack.guard()),
-            witness: Some(witness),
+            before_tokens: Some(before_tokens),
             exempt: root.exempt.clone(),
             peers: self.peers.clone(),
         }

@@ -95,6 +95,7 @@ impl Reload {
             (plaintext, "peers.insecure_plaintext"),
             (before.audit != after.audit, "audit"),
             (before.telemetry != after.telemetry, "telemetry"),
+            (before.metadata != after.metadata, "metadata"),
             (before.witness != after.witness, "witness"),
             (before.upload != after.upload, "upload"),
             (before.encryption != after.encryption, "encryption"),
@@ -211,6 +212,7 @@ impl Live {
         config.root.listener.clone_from(&before.listener);
         config.root.audit.clone_from(&before.audit);
         config.root.telemetry.clone_from(&before.telemetry);
+        config.root.metadata.clone_from(&before.metadata);
         config.root.witness.clone_from(&before.witness);
         config.root.upload.clone_from(&before.upload);
         config.root.encryption.clone_from(&before.encryption);
@@ -234,9 +236,14 @@ impl Live {
                 .map(|it| it.with_credential_headers(root.credentials())),
         };
         let migration = own.as_ref();
+        // It tells whose tokens are accepted.
+        let document = root.document(&self.with)?;
         let places = Places::build_after(root, migration, &self.with, Some(kept)).await?;
         places.set_rates(root);
         self.placed.store(Arc::new(places.placed(root)));
+        if let Some(document) = &document {
+            self.fixed.own.replace(document);
+        }
         let mut state = self.state();
         let reloads = state.reloads + 1;
         *state = State {

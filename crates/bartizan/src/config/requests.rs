@@ -79,8 +79,39 @@ section! {
         allow_any_json: bool = "false",
         /// Lets a body take as long as it likes.
         allow_any_pace: bool = "false",
+        /// Bounds of their own for some routes.
+        route: Vec<UploadRoute>,
         /// Whether refusals reach the client.
         mode: Mode = "enforce",
+    }
+}
+
+section! {
+    /// Bounds of their own for some routes: all of them, with the same defaults. Calls of gRPC are
+    /// measured where their method is named here, and nowhere else.
+    UploadRoute {
+        /// Route templates, as `entrance.routes` has them, or gRPC methods.
+        templates: Vec<String>,
+        /// How many bytes a body may have.
+        max_body: Size = "2MiB",
+        /// How deep a JSON document may be.
+        json_depth: u32 = "64",
+        /// How many values and names a JSON document may have.
+        json_values: u64 = "100000",
+        /// How many bytes each string or number of a JSON document may have.
+        json_text: Size = "1MiB",
+        /// How many bytes a second a body must bring on average.
+        min_rate: Size = "240B",
+        /// How long a client that was faster may be silent at most.
+        window: Duration = "5s",
+        /// How long is waited for the first bytes.
+        grace: Duration = "5s",
+        /// Lets a body be as large as it likes.
+        allow_any_size: bool = "false",
+        /// Lets a JSON document look as it likes.
+        allow_any_json: bool = "false",
+        /// Lets a body take as long as it likes.
+        allow_any_pace: bool = "false",
     }
 }
 
@@ -246,7 +277,42 @@ impl Upload {
     }
 
     pub(crate) fn build(&self, with: &Surroundings) -> Result<UploadLayer, Problem> {
-        Ok(attended!(UploadLayer::new(self.rules()?), self.mode, with))
+        let mut layer = UploadLayer::new(self.rules()?);
+        if !self.route.is_empty() {
+            let routes = self
+                .route
+                .iter()
+                .map(|route| Ok((route.templates.clone(), route.rules()?)));
+            let routes = routes.collect::<Result<Vec<_>, Problem>>()?;
+            layer = layer.with_rules_for(move |inspection| {
+                let mut routes = routes.iter();
+                let found = routes.find(|(templates, _)| is_at(templates, inspection));
+                found.map(|(_, rules)| *rules)
+            });
+        }
+        Ok(attended!(layer, self.mode, with))
+    }
+}
+
+impl UploadRoute {
+    /// The same for every route.
+    pub(crate) fn rules(&self) -> Result<UploadRules, Problem> {
+        let everywhere = Upload {
+            stands: self.stands,
+            max_body: self.max_body,
+            json_depth: self.json_depth,
+            json_values: self.json_values,
+            json_text: self.json_text,
+            min_rate: self.min_rate,
+            window: self.window,
+            grace: self.grace,
+            allow_any_size: self.allow_any_size,
+            allow_any_json: self.allow_any_json,
+            allow_any_pace: self.allow_any_pace,
+            route: Vec::new(),
+            mode: Mode::Enforce,
+        };
+        everywhere.rules()
     }
 }
 
@@ -310,7 +376,7 @@ impl From<Matters> for Priority {
 
 /// Whether a request's route is one of these. Without a route table the path itself is compared,
 /// which is what gRPC's methods are.
-fn is_at(templates: &[String], inspection: &Inspection<'_>) -> bool {
+pub(crate) fn is_at(templates: &[String], inspection: &Inspection<'_>) -> bool {
     let context = inspection.context;
     let template = context.template().or_else(|| context.path().ok());
     template.is_some_and(|template| templates.iter().any(|it| it == template))

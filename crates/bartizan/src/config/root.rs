@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bartizan_core::TrustedProxies;
+use bartizan_jwt::ResourceMetadata;
 use bartizan_mtls::Migration;
 use http::HeaderName;
 use http::header::{COOKIE, SEC_WEBSOCKET_PROTOCOL};
@@ -13,11 +14,13 @@ use crate::config::encryption::Encryption;
 use crate::config::entrance::{Entrance, Exempt};
 use crate::config::limits::{Limit, LimitPlace, Redis, Store};
 use crate::config::listener::Listener;
+use crate::config::metadata::Metadata;
 use crate::config::peers::{Peers, Plaintext};
 use crate::config::problem::Problem;
 use crate::config::requests::{Bans, Deadline, Intake, Load, Upload};
 use crate::config::rules::Rules;
 use crate::config::section::section;
+use crate::config::setting::Url;
 use crate::config::surroundings::Surroundings;
 use crate::config::telemetry::Telemetry;
 use crate::config::tokens::Tokens;
@@ -58,6 +61,8 @@ section! {
         peer_limit: Option<Limit>,
         /// Whose tokens are accepted.
         tokens: Option<Tokens>,
+        /// What clients are told that have no token yet.
+        metadata: Option<Metadata>,
         /// Whose API keys are accepted.
         api_keys: Option<ApiKeys>,
         /// How often each principal may call.
@@ -120,8 +125,10 @@ impl Root {
         let prometheus = telemetry.and_then(|it| it.prometheus.as_ref());
         let metrics = prometheus.and_then(|it| it.path.clone());
         let witness = self.witness.as_ref().map(Witness::calls);
+        let metadata = self.metadata.as_ref().and_then(Metadata::location);
         metrics
             .into_iter()
+            .chain(metadata.map(|(path, _)| path))
             .chain(witness.into_iter().flatten())
             .collect()
     }
@@ -137,6 +144,31 @@ impl Root {
             }
         }
         routes
+    }
+
+    /// What clients without a token are told, if they are.
+    pub(crate) fn document(
+        &self,
+        with: &Surroundings,
+    ) -> Result<Option<ResourceMetadata>, Problem> {
+        let Some(metadata) = &self.metadata else {
+            return Ok(None);
+        };
+        let Some(tokens) = &self.tokens else {
+            let message = "takes [tokens] beside it";
+            return Err(Problem::new(metadata.stands.0, "metadata", message));
+        };
+        metadata.document(tokens, with).map(Some)
+    }
+
+    /// The tokens, with challenges that name what `[metadata]` answers.
+    pub(crate) fn challenging(&self, tokens: &Tokens) -> Tokens {
+        let metadata = self.metadata.as_ref().and_then(Metadata::location);
+        let own = metadata.map(|(_, url)| Url(url));
+        Tokens {
+            resource_metadata: tokens.resource_metadata.clone().or(own),
+            ..tokens.clone()
+        }
     }
 
     pub(crate) fn proxies(&self) -> Result<TrustedProxies, Problem> {
@@ -191,7 +223,7 @@ impl Root {
             note(it.rules().map(drop));
         }
         if let Some(it) = &self.upload {
-            note(it.rules().map(drop));
+            note(it.build(with).map(drop));
         }
         if let Some(it) = &self.deadline {
             note(it.build(with).map(drop));
@@ -222,6 +254,7 @@ impl Root {
         if let Some(it) = &self.tokens {
             note(it.config(with, &it.remembered(None)).map(drop));
         }
+        note(self.document(with).map(drop));
         if let Some(it) = &self.api_keys {
             note(it.config(with).map(drop));
         }

@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bartizan_core::{CanonicalPath, Observe};
+use bartizan_core::Observe;
 
+use crate::config::entrance::is_plain;
 use crate::config::meter::Meter;
 use crate::config::problem::Problem;
 use crate::config::scrape::Scrape;
 use crate::config::section::section;
 use crate::config::spans::{Spanning, Spans};
+use crate::config::standard_error::StandardError;
 use crate::config::surroundings::Surroundings;
 
 section! {
@@ -31,6 +33,9 @@ section! {
         /// With `log`, says the peer, the principal and the client's address as well, which is
         /// personal data in most places.
         log_identities: bool = "false",
+        /// Says on standard error, a line each, what happens beside requests: that a changed file is
+        /// in force, or why it is not; that a source fails. Nothing of connections and requests.
+        stderr: bool = "false",
         /// How many route templates are told apart: up to 65536.
         routes: usize = "200",
         /// How many combinations of label values one metric may have: up to 65536.
@@ -103,6 +108,22 @@ impl Telemetry {
     }
 }
 
+impl Telemetry {
+    /// What there is without any feature.
+    fn watching(&self) -> Watching {
+        let mut watching = Watching::default();
+        if self.stderr {
+            watching.observers.push(Arc::new(StandardError));
+        }
+        watching
+    }
+
+    /// Whether somebody hears of what happens beside requests.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.stderr || self.log || self.opentelemetry || self.prometheus.is_some()
+    }
+}
+
 impl Prometheus {
     fn check(&self) -> Result<(), Problem> {
         if !cfg!(feature = "prometheus") {
@@ -119,9 +140,7 @@ impl Prometheus {
         let Some(path) = &self.path else {
             return Ok(());
         };
-        let canonical = CanonicalPath::parse(path);
-        let is_plain = canonical.is_ok_and(|path| path.into_changed().is_none());
-        if !is_plain || path.contains(['{', '*', '?']) {
+        if !is_plain(path) {
             let message = format!("{path:?} is no path in its one spelling");
             return Err(Problem::new(
                 self.stands.0,
@@ -137,7 +156,7 @@ impl Prometheus {
 impl Telemetry {
     pub(crate) async fn build(&self, _: &Surroundings) -> Result<Watching, Problem> {
         self.check()?;
-        Ok(Watching::default())
+        Ok(self.watching())
     }
 }
 
@@ -150,7 +169,7 @@ mod built {
     impl Telemetry {
         pub(crate) async fn build(&self, with: &Surroundings) -> Result<Watching, Problem> {
             self.check()?;
-            let mut watching = Watching::default();
+            let mut watching = self.watching();
             let mut meters: Vec<Arc<dyn Measure>> = Vec::new();
             if let Some(spans) = &self.spans {
                 watching.spans = Some(spans.build(with)?);

@@ -69,6 +69,11 @@ fn what_stands_in_front_of_everybody_is_by_default_as_the_layers_have_it() {
         upload.rules().unwrap(),
         UploadRules::builder().build().unwrap(),
     );
+    let route: super::requests::UploadRoute = table("templates = ['/a']");
+    check(
+        route.rules().unwrap(),
+        UploadRules::builder().build().unwrap(),
+    );
     let bans: super::requests::Bans = table("");
     check(
         bans.builder(&TrustedProxies::none(), &with),
@@ -163,7 +168,11 @@ async fn the_listener_is_by_default_as_it_is() {
 
     let material = Publisher::new(Arc::new(SystemClock)).published();
     let builder = MtlsListener::builder(material.clone());
-    check(listener.builder(material, &with), &builder);
+    check(listener.builder(material.clone(), &with), &builder);
+    let hour = Duration::from_secs(3600);
+    let aging: super::listener::Listener = table(&format!("max_connection_age = '1h'\n{text}"));
+    let by_itself = MtlsListener::builder(material.clone()).with_max_connection_age(hour);
+    check(aging.builder(material, &with), by_itself);
 
     let served = serve(builder.bind("127.0.0.1:0").await.unwrap(), ());
     let by_itself = format!("{served:?}");
@@ -193,6 +202,30 @@ fn rules_and_the_audit_log_are_by_default_as_they_are() {
     );
     drop(ledger);
     let _ = std::fs::remove_dir_all(&folder);
+}
+
+#[cfg(feature = "workload-api")]
+#[test]
+fn the_workload_api_is_asked_by_default_as_it_is() {
+    use bartizan_mtls::WorkloadApi;
+    use bartizan_source::Backoff;
+    let with = Surroundings::default();
+    let endpoint = "unix:///nowhere/agent.sock";
+    let text = format!(
+        "address = '127.0.0.1:0'\nidentity = 'workload_api'\nworkload_api = '{endpoint}'\n"
+    );
+    let listener: super::listener::Listener = table(&text);
+    let by_itself = || WorkloadApi::new(endpoint).unwrap();
+    check(listener.workload(&with).unwrap(), by_itself());
+    let pauses = "workload_api_first_pause = '1s'\nworkload_api_longest_pause = '5min'";
+    let listener: super::listener::Listener = table(&format!("{text}{pauses}"));
+    let slower = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
+    let by_itself = by_itself().with_backoff(slower);
+    check(listener.workload(&with).unwrap(), by_itself);
+    let hurried = "workload_api_first_pause = '9ms'";
+    let listener: super::listener::Listener = table(&format!("{text}{hurried}"));
+    let error = listener.check().unwrap_err().to_string();
+    assert!(error.contains("is less than 10ms"), "{error}");
 }
 
 #[cfg(feature = "redis")]

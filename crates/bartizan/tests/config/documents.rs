@@ -271,7 +271,7 @@ fn the_stack_is_printed_outermost_first() {
         at = found;
     }
     assert!(
-        printed.contains("Not there: telemetry, api_keys, witness, encryption, redis."),
+        printed.contains("Not there: telemetry, metadata, api_keys, witness, encryption, redis."),
         "{printed}"
     );
 }

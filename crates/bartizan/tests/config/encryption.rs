@@ -144,3 +144,44 @@ async fn data_keys_of_a_database_seal_what_comes_in() {
     let again = config.build().await.unwrap();
     assert_eq!(load(&again, &sealed).await, masked);
 }
+
+#[tokio::test]
+async fn what_is_sealed_for_one_purpose_and_schema_is_opened_for_no_other() {
+    use bartizan::encrypt::{KeyFile, LocalKek};
+
+    use crate::store::{load, store, write_kek};
+
+    let folder = Folder::new();
+    write_kek(&folder);
+    let local = LocalKek::from_file(&folder.path().join("kek")).unwrap();
+    drop(KeyFile::create(&folder.path().join("keyset.json"), local).unwrap());
+    let built = async |options: &str| {
+        let options = format!(
+            "key_file = 'keyset.json'\nkek_file = 'kek'\n{options}\n\
+             [rules]\ninsecure_allow_everything = true"
+        );
+        let config = Config::load(folder.write("bartizan.toml", &text(&options)));
+        config.unwrap().build().await.unwrap()
+    };
+    let billing = "purpose = 'billing'\nschema_version = 2";
+    let (sealed, said) = store(&built(billing).await, r#"{"ssn":"123-45-6789"}"#).await;
+    let masked = (200, r#"{"ssn":"****6789"}"#.to_owned());
+    assert_eq!(said, masked);
+    let sealed = sealed.unwrap();
+    for (options, opens) in [
+        (billing, true),
+        ("purpose = 'research'\nschema_version = 2", false),
+        ("purpose = 'billing'\nschema_version = 3", false),
+        ("purpose = 'billing'", false),
+        ("schema_version = 2", false),
+        ("", false),
+    ] {
+        let said = load(&built(options).await, &sealed).await;
+        assert_eq!(said == masked, opens, "{options}: {said:?}");
+        assert!(opens || said.0 >= 500, "{options}: {said:?}");
+    }
+    let long = "x".repeat(1 << 20);
+    let options = format!("key_file = 'a'\nkek_file = 'b'\npurpose = '{long}'");
+    let error = Config::from_toml(&text(&options), folder.path()).unwrap_err();
+    assert_eq!(error.problems()[0].path(), "encryption.purpose");
+}

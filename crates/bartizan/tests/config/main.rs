@@ -15,17 +15,20 @@ mod arrivals;
 mod cedar;
 mod documents;
 mod encryption;
+mod introspection;
 mod kept;
 mod keys;
+mod metadata;
 #[cfg(feature = "prometheus")]
 mod metrics;
 mod published;
 mod reload;
+mod routes;
+mod rules;
 mod sample;
 mod service;
 mod sinks;
 mod store;
-#[cfg(any(feature = "otel", feature = "tracing"))]
 mod told;
 #[cfg(feature = "witness")]
 mod witnesses;

@@ -1,12 +1,19 @@
 //! Whoever the file says is told.
 
+#[cfg(any(feature = "otel", feature = "tracing"))]
 use bartizan::config::Configured;
+#[cfg(any(feature = "otel", feature = "tracing"))]
 use bartizan_testkit::Host;
 
-use crate::sample::{Folder, WHOLE};
-use crate::service::{WEB, built, call};
+use crate::sample::Folder;
+#[cfg(any(feature = "otel", feature = "tracing"))]
+use crate::sample::WHOLE;
+use crate::service::built;
+#[cfg(any(feature = "otel", feature = "tracing"))]
+use crate::service::{WEB, call};
 
 /// A request that passes and one that is refused; gives the token of the first.
+#[cfg(any(feature = "otel", feature = "tracing"))]
 async fn two_requests(folder: &Folder, configured: &Configured) -> String {
     let token = folder.mint.token().audience("orders").scope("echo");
     let token = token.sign().unwrap();
@@ -72,6 +79,47 @@ async fn opentelemetry_counts_what_passed_and_what_was_refused() {
     for expected in ["jwt jwt.missing /echo", "authz  /echo"] {
         let expected = (expected.to_owned(), 1);
         assert!(decisions.contains(&expected), "{expected:?} {decisions:?}");
+    }
+}
+
+mod stderr {
+    use std::env;
+    use std::process::Command;
+
+    use super::{Folder, built};
+
+    const OPEN: &str = "[[rules.rule]]\nname = 'all'\neffect = 'allow'\n";
+    const PART: &str = "BARTIZAN_TOLD_ON_STDERR";
+
+    #[test]
+    fn a_slip_is_said_on_standard_error_if_that_is_asked_for() {
+        for (options, is_said) in [("stderr = true", true), ("", false)] {
+            let said = Command::new(env::current_exe().unwrap())
+                .args(["--exact", "told::stderr::apart", "--ignored", "--nocapture"])
+                .env(PART, options)
+                .output()
+                .unwrap();
+            let out = String::from_utf8(said.stdout).unwrap();
+            assert!(out.contains("1 passed"), "{out}");
+            let said = String::from_utf8(said.stderr).unwrap();
+            let expected = ["config.refused", "line 1, column 2: bnas: unknown option"];
+            let line = said.lines().find(|line| line.starts_with("bartizan: "));
+            let is_found = line.is_some_and(|line| expected.iter().all(|it| line.contains(it)));
+            assert_eq!(is_found, is_said, "{options}: {said}");
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "started by a_slip_is_said_on_standard_error_if_that_is_asked_for"]
+    async fn apart() {
+        let Ok(options) = env::var(PART) else {
+            return;
+        };
+        let folder = Folder::new();
+        let text = format!("reload_interval = '0s'\n{OPEN}[telemetry]\n{options}\n");
+        let configured = built(&folder, &text).await;
+        folder.write("bartizan.toml", "[bnas]");
+        configured.reload().await.unwrap_err();
     }
 }
 
