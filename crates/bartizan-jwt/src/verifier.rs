@@ -264,3 +264,6 @@ impl Holding {
         self.token.shared_claims()
     }
 }
+
+#[cfg(test)]
+mod tests;
