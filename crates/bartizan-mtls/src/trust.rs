@@ -227,6 +227,9 @@ mod tests {
             ]
         };
         let (before, after) = (made(), made());
+        let named = before.iter().filter_map(Trust::bundles);
+        let domains = named.map(|bundles| bundles.trust_domains().count());
+        assert!(domains.eq([0, 1, 1, 1, 1, 2, 2]));
         for (place, mine) in before.iter().enumerate() {
             assert!(mine.is_same(&mine.clone()), "{mine:?}");
             for (index, theirs) in after.iter().enumerate() {
