@@ -490,3 +490,50 @@ fn the_file_of_the_readme_is_good_as_it_stands() {
     let expected = "tokens.issuer[0].audience: unknown option, did you mean `audiences`?";
     assert!(said.err.contains(expected), "{said:?}");
 }
+
+/// Cedar is in the tool if it is built with it, and named if it is not.
+#[test]
+fn policies_in_cedar_are_checked_or_the_feature_is_named() {
+    let folder = Folder::new("check-cedar");
+    let write = |name: &str, text: &str| std::fs::write(folder.path(name), text).unwrap();
+    let text = "[entrance]\nroutes = ['/orders']\n[rules.cedar]\nfiles = ['a.cedar']\n";
+    write("bartizan.toml", text);
+    let about =
+        |route: &str| format!("permit (principal, action,\n  resource == Route::\"{route}\");");
+    write("a.cedar", &about("/orders"));
+    let said = run(&folder, &["bartizan.toml"]);
+    if !cfg!(feature = "cedar") {
+        let lacking = "line 3, column 1: rules.cedar: this program was built without the feature \
+                       `cedar`\n";
+        assert_eq!(said.code, Some(1));
+        assert!(said.err.ends_with(lacking), "{}", said.err);
+        return;
+    }
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("cedar.files[0]"), "{}", said.out);
+    write("a.cedar", &about("/ordrs"));
+    let said = run(&folder, &["bartizan.toml"]);
+    assert_eq!(said.code, Some(1));
+    let expected = "a.cedar: line ";
+    assert!(
+        said.err.contains("line 3, column 1: rules.cedar: ") && said.err.contains(expected),
+        "{}",
+        said.err
+    );
+}
+
+/// The tool has no tracer, and needs none to say what a file puts in force.
+#[test]
+fn spans_are_shown_without_a_tracer() {
+    let folder = Folder::new("check-spans");
+    let text = "[telemetry.spans]\ntrust = 'nobody'\n";
+    std::fs::write(folder.path("bartizan.toml"), text).unwrap();
+    let said = run(&folder, &["bartizan.toml"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let line = said.out.lines().find(|line| line.contains("spans.trust"));
+    assert!(
+        line.is_some_and(|line| line.contains("nobody  (line 2)")),
+        "{}",
+        said.out
+    );
+}
