@@ -16,8 +16,8 @@ const UNJUDGED: u8 = 3;
 
 /// Attack a service that runs, by its URL
 ///
-/// Some hundred named attacks, each beside a control request that the service has to accept: GET of
-/// the URL's path, with what is given below. What is missing for an attack is said, and does not
+/// More than 700 named attacks, each beside a control request that the service has to accept: GET
+/// of the URL's path, with what is given below. What is missing for an attack is said, and does not
 /// count. Only this machine is attacked, unless the host is named once more. Use a test instance,
 /// with keys made for it. Exit codes: 0 nothing got in; 1 something did; 2 the command cannot be
 /// understood; 3 nothing is known, since the control request was not accepted.
