@@ -22,8 +22,8 @@ section! {
         to: Vec<TargetsEntry>,
         /// What holds besides.
         when: Vec<ConditionEntry>,
-        /// A denial catches other spellings of what it names as well: of a path, a host, a header.
-        /// This one does not.
+        /// Lets a denial catch what it names as it is written alone. Without it, it catches other
+        /// spellings of paths, hosts and headers as well.
         exact: bool = "false",
     }
 }

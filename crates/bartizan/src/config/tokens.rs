@@ -35,7 +35,8 @@ section! {
         cache_lifetime: Duration = "60s",
         /// The realm that challenges name. The first audience by default.
         realm: Option<String>,
-        /// The URL of this service's metadata (RFC 9728), for challenges.
+        /// The URL of this service's metadata (RFC 9728), for challenges. That of `[metadata]` by
+        /// default.
         resource_metadata: Option<Url>,
         /// Ways of authentication (`acr`), of which a token must name one.
         require_authentication_context: Vec<String>,

@@ -150,6 +150,27 @@ mod built {
     }
 
     #[test]
+    fn the_policies_of_the_page_are_good_as_they_stand() {
+        let page = bartizan::config::reference();
+        let (_, section) = page.split_once("## Policies in Cedar\n").unwrap();
+        let fenced = |kind: &str| {
+            let (_, rest) = section.split_once(&format!("```{kind}\n")).unwrap();
+            rest.split_once("```").unwrap().0.to_owned()
+        };
+        let folder = Folder::new();
+        let policies = folder.path().join("policies");
+        std::fs::create_dir(&policies).unwrap();
+        std::fs::write(policies.join("allow.cedar"), fenced("text")).unwrap();
+        std::fs::write(
+            policies.join("deny.cedar"),
+            DENY.replace("groups", "tenant"),
+        )
+        .unwrap();
+        let config = Config::load(folder.write("bartizan.toml", &fenced("toml"))).unwrap();
+        config.check_files().unwrap();
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused_with_its_line() {
         let one = "takes one of `file`, `cedar`, `rule` and `insecure_allow_everything`";
         for (text, expected) in [
