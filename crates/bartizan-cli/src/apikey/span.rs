@@ -2,22 +2,19 @@
 
 use std::time::Duration;
 
-/// Reads `30s`, `15m`, `12h`, `90d` or `6w`.
+/// Reads `30s`, `15m`, `12h`, `90d` or `6w`; a minute may be `min` too, as in `bartizan.toml`.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     let unclear = || format!("{text:?} is no span of time such as 90d (s, m, h, d, w)");
-    let unit = text.chars().last().ok_or_else(unclear)?;
+    let unit = text.trim_start_matches(|digit: char| digit.is_ascii_digit());
     let seconds: u64 = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        'w' => 604_800,
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 604_800,
         _ => return Err(unclear()),
     };
     let digits = text.strip_suffix(unit).unwrap_or_default();
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(unclear());
-    }
     let count: u64 = digits.parse().map_err(|_| unclear())?;
     // A hundred years are enough for anybody, and no sum of them overflows.
     match count.checked_mul(seconds) {
@@ -37,6 +34,9 @@ mod tests {
         for (text, expected) in [
             ("1s", Some(1)),
             ("15m", Some(900)),
+            ("15min", Some(900)),
+            ("15mi", None),
+            ("min", None),
             ("12h", Some(43_200)),
             ("90d", Some(7_776_000)),
             ("2w", Some(1_209_600)),
