@@ -278,6 +278,20 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_of_any_kind_is_kept_until_its_time_has_come() {
+        let list = RevocationList::new(10);
+        let at = WallTime::from_unix_seconds;
+        list.revoke_token(ISSUER, "t-1", at(10)).unwrap();
+        list.revoke_session(ISSUER, "s-1", at(20)).unwrap();
+        list.revoke_subject(ISSUER, "alice", at(0), at(30)).unwrap();
+        let other = "https://other.example";
+        list.revoke_session(other, "s-1", at(20)).unwrap();
+        for (now, expected) in [(9, 4), (10, 3), (19, 3), (20, 1), (29, 1), (30, 0)] {
+            assert_eq!(list.forget_expired(at(now)), expected, "{now}");
+        }
+    }
+
+    #[test]
     fn a_full_list_forgets_nothing_before_its_time() {
         let list = RevocationList::new(2);
         list.revoke_token(ISSUER, "t-1", now()).unwrap();

@@ -1,5 +1,6 @@
 //! The layer with keys at hand, on every host.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,11 @@ use bartizan_testkit::forge::{
     zero_signature,
 };
 use bartizan_testkit::{Call, Host, RsaKey, SigningAlgorithm, SigningKey, TokenMint};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Empty;
 use serde_json::json;
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::support::{AUDIENCE, ISSUER, Offline, outcome, passed, refused, send};
 
@@ -172,6 +177,26 @@ async fn a_token_expires_while_the_clock_moves() {
     assert_eq!(outcome(&layer, &token).await, refused(401, "jwt.expired"));
     offline.clock.set_wall_back(Duration::from_secs(1));
     assert_eq!(outcome(&layer, &token).await, passed());
+}
+
+/// Such as one around all of a service and one around a part of it.
+#[tokio::test]
+async fn a_second_layer_that_verified_the_same_token_says_the_same() {
+    let offline = es256();
+    let hello =
+        async |_: Request<Empty<Bytes>>| Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()));
+    let service = offline.layer().layer(service_fn(hello));
+    let service = offline.layer().layer(service);
+    for (token, expected) in [
+        (offline.token(), 200),
+        (offline.token().expired_since(Duration::from_secs(60)), 401),
+    ] {
+        let token = format!("Bearer {}", token.sign().unwrap());
+        let request = Request::get("/").header("authorization", token);
+        let request = request.body(Empty::new()).unwrap();
+        let response = service.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), expected);
+    }
 }
 
 #[tokio::test]
