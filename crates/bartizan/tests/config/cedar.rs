@@ -238,7 +238,7 @@ mod built {
         let config = config.add_observer(Arc::new(observer));
         let configured = config.build().await.unwrap();
         let becomes = async |expected: &str| {
-            for _ in 0..600 {
+            for _ in 0..10_000 {
                 if code(&configured, Host::Hyper, WEB, None).await == expected {
                     return;
                 }
@@ -257,7 +257,7 @@ mod built {
                 .iter()
                 .any(|it: &String| it.contains("line 2"))
         };
-        for _ in 0..600 {
+        for _ in 0..10_000 {
             if is_told() {
                 break;
             }
