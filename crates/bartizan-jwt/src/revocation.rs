@@ -31,7 +31,8 @@ impl<R: Revocations + ?Sized> Revocations for Arc<R> {
 /// A list of revoked tokens, sessions and subjects in memory. Clones share it.
 ///
 /// It is of bounded size and never drops an entry before its time: when it is full, revoking
-/// fails, and says so.
+/// fails, and says so. What is revoked twice is revoked for as long, and for as many tokens, as
+/// either time said.
 ///
 /// ```
 /// use bartizan_core::WallTime;
@@ -57,9 +58,11 @@ struct List {
 struct OfIssuer {
     tokens: HashMap<Box<str>, WallTime>,
     sessions: HashMap<Box<str>, WallTime>,
-    /// With the time before which their tokens were issued.
-    subjects: HashMap<Box<str>, (WallTime, WallTime)>,
+    subjects: HashMap<Box<str>, Until>,
 }
+
+/// The time before which the tokens of a subject were issued, and until when that has to be kept.
+type Until = (WallTime, WallTime);
 
 /// A [`RevocationList`] has no room for another entry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -89,9 +92,7 @@ impl RevocationList {
         token_id: &str,
         until: WallTime,
     ) -> Result<(), RevocationListFull> {
-        self.add(issuer, |of| {
-            of.tokens.insert(token_id.into(), until).is_none()
-        })
+        self.add(issuer, |of| &mut of.tokens, token_id, until, Ord::max)
     }
 
     /// Revokes the tokens of a session, by its `sid`. It has to be kept until the last of them
@@ -106,9 +107,7 @@ impl RevocationList {
         session_id: &str,
         until: WallTime,
     ) -> Result<(), RevocationListFull> {
-        self.add(issuer, |of| {
-            of.sessions.insert(session_id.into(), until).is_none()
-        })
+        self.add(issuer, |of| &mut of.sessions, session_id, until, Ord::max)
     }
 
     /// Revokes the tokens of a subject that were issued before `issued_before`, and those that do
@@ -125,9 +124,8 @@ impl RevocationList {
         until: WallTime,
     ) -> Result<(), RevocationListFull> {
         let entry = (issued_before, until);
-        self.add(issuer, |of| {
-            of.subjects.insert(subject.into(), entry).is_none()
-        })
+        let later = |one: Until, other: Until| (Ord::max(one.0, other.0), Ord::max(one.1, other.1));
+        self.add(issuer, |of| &mut of.subjects, subject, entry, later)
     }
 
     /// Drops the entries whose tokens have expired by `now`, and gives how many are left.
@@ -148,20 +146,30 @@ impl RevocationList {
         count
     }
 
-    fn add(
+    /// Adds an entry. One that is there already becomes as strict as both together, for which there
+    /// is always room: what was revoked is not given back by revoking it again.
+    fn add<E: Copy>(
         &self,
         issuer: &str,
-        insert: impl FnOnce(&mut OfIssuer) -> bool,
+        entries: impl Fn(&mut OfIssuer) -> &mut HashMap<Box<str>, E>,
+        name: &str,
+        entry: E,
+        both: impl FnOnce(E, E) -> E,
     ) -> Result<(), RevocationListFull> {
         let list = &*self.0;
         let mut issuers = list.issuers.write().unwrap_or_else(PoisonError::into_inner);
+        let known = issuers.get_mut(issuer);
+        if let Some(known) = known.and_then(|of| entries(of).get_mut(name)) {
+            *known = both(*known, entry);
+            return Ok(());
+        }
         if list.count.load(Ordering::Acquire) >= list.capacity {
             let capacity = list.capacity;
             return Err(RevocationListFull { capacity });
         }
-        if insert(issuers.entry(issuer.into()).or_default()) {
-            list.count.fetch_add(1, Ordering::Release);
-        }
+        let of = issuers.entry(issuer.into()).or_default();
+        entries(of).insert(name.into(), entry);
+        list.count.fetch_add(1, Ordering::Release);
         Ok(())
     }
 }
@@ -303,5 +311,31 @@ mod tests {
         assert!(!is_revoked(&list, json!({})));
         assert!(is_revoked(&list, json!({ "jti": "t-9" })));
         assert_eq!(list.revoke_session(ISSUER, "s-1", end()), Ok(()));
+    }
+
+    #[test]
+    fn what_is_revoked_again_is_not_given_back() {
+        let list = RevocationList::new(3);
+        let issued = |seconds| json!({ "iat": NOW - 20 + seconds, "jti": "t-0" });
+        let (early, late) = (WallTime::from_unix_seconds(NOW - 20), now());
+        for (issued_before, until) in [(late, end()), (early, now())] {
+            list.revoke_token(ISSUER, "t-1", until).unwrap();
+            list.revoke_session(ISSUER, "s-1", until).unwrap();
+            list.revoke_subject(ISSUER, "alice", issued_before, until)
+                .unwrap();
+            assert_eq!(list.forget_expired(now()), 3);
+            assert!(is_revoked(&list, json!({ "sub": "bob" })));
+            let of_session = json!({ "jti": "t-0", "sid": "s-1", "sub": "bob" });
+            assert!(is_revoked(&list, of_session));
+            assert!(is_revoked(&list, issued(10)));
+        }
+        assert!(!is_revoked(&list, issued(20)));
+
+        // It is kept for longer, and caught up with, where that is asked for; full as it is.
+        let later = end() + Duration::from_secs(60);
+        list.revoke_subject(ISSUER, "alice", end(), later).unwrap();
+        assert!(is_revoked(&list, issued(20)));
+        assert_eq!(list.forget_expired(end()), 1);
+        assert!(is_revoked(&list, issued(20)));
     }
 }
