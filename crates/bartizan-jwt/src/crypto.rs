@@ -1,12 +1,15 @@
 //! The one place where this crate meets a crypto library: ring, or aws-lc-rs where feature
 //! `aws-lc-rs` is on. Both have the same names for the same things; where they differ is here.
 
+mod rsa;
+
 #[cfg(feature = "aws-lc-rs")]
 use aws_lc_rs as library;
 #[cfg(not(feature = "aws-lc-rs"))]
 use ring as library;
 
 pub(crate) use self::library::{digest, hmac, rand, signature};
+pub(crate) use self::rsa::RsaKey;
 
 use self::library::agreement;
 use self::library::agreement::{ECDH_P256, ECDH_P384, EphemeralPrivateKey, UnparsedPublicKey};

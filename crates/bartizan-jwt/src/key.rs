@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::algorithm::{Algorithm, AlgorithmSet, Primitive};
 use crate::base64url;
-use crate::crypto::hmac;
-use crate::crypto::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
+use crate::crypto::signature::UnparsedPublicKey;
+use crate::crypto::{RsaKey, hmac};
 use crate::ed25519;
 use crate::error::ConfigError;
 use crate::header::MAX_KEY_ID;
@@ -34,7 +34,7 @@ pub struct VerificationKey {
 
 #[derive(Clone)]
 enum Material {
-    Rsa(RsaPublicKeyComponents<Box<[u8]>>),
+    Rsa(RsaKey),
     /// Boxed, since aws-lc-rs's is large.
     Secret(Box<hmac::Key>),
     /// An uncompressed point, or an Ed25519 public key.
@@ -216,7 +216,7 @@ impl VerificationKey {
         }
         match (&self.material, algorithm.primitive()) {
             (Material::Rsa(key), Primitive::Rsa(parameters)) => {
-                key.verify(parameters, message, signature).is_ok()
+                key.verifies(algorithm, parameters, message, signature)
             }
             (Material::Secret(key), Primitive::Mac(_)) => {
                 hmac::verify(key, message, signature).is_ok()

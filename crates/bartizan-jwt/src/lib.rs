@@ -250,7 +250,7 @@
 //!
 //! | feature | gives |
 //! |---|---|
-//! | `aws-lc-rs` | tokens are verified, and assertions signed, by `aws-lc-rs` in place of `ring`; needs a C compiler |
+//! | `aws-lc-rs` | tokens are verified, and assertions signed, by `aws-lc-rs` in place of `ring`, RS256 in about a quarter less time, since it keeps what it prepares of a key; needs a C compiler |
 //! | `axum` | `Claims<T>`, an extractor of typed claims; `CallerToken` as an extractor |
 //! | `tonic` | `ClaimsRequest`, the same for tonic requests; why a call has no token, as a `Status` |
 //!

@@ -5,8 +5,7 @@ use jsonwebtoken::jwk::{Jwk, KeyOperations, PublicKeyUse};
 use super::{KeyProblem, PointCheck, Purpose};
 use crate::algorithm::Algorithm;
 use crate::base64url;
-use crate::crypto;
-use crate::crypto::signature::RsaPublicKeyComponents;
+use crate::crypto::{self, RsaKey};
 
 /// 8192 bits: ring verifies no longer ones, and a longer one would let whoever writes the key set
 /// decide how long a request takes.
@@ -35,7 +34,7 @@ pub(super) fn may_verify(jwk: &Jwk, purpose: Purpose) -> bool {
 }
 
 /// ring checks length and parity only when it verifies, and rounds the length up to whole bytes.
-pub(super) fn load_rsa(n: &str, e: &str) -> Result<RsaPublicKeyComponents<Box<[u8]>>, KeyProblem> {
+pub(super) fn load_rsa(n: &str, e: &str) -> Result<RsaKey, KeyProblem> {
     let n = base64url::decode(n.as_bytes(), MAX_RSA_BYTES).ok_or(KeyProblem::RsaModulus)?;
     let e = base64url::decode(e.as_bytes(), 5).ok_or(KeyProblem::RsaExponent)?;
     let bits = n
@@ -53,10 +52,7 @@ pub(super) fn load_rsa(n: &str, e: &str) -> Result<RsaPublicKeyComponents<Box<[u
     if has_leading_zero(&e) || !is_odd(&e) || !(3..1 << 33).contains(&exponent) {
         return Err(KeyProblem::RsaExponent);
     }
-    Ok(RsaPublicKeyComponents {
-        n: n.into(),
-        e: e.into(),
-    })
+    Ok(RsaKey::new(n, e))
 }
 
 /// Joins the coordinates to an uncompressed point.

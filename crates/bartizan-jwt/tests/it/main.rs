@@ -18,6 +18,7 @@ mod layer;
 mod outgoing;
 mod proofs;
 mod rotation;
+mod rsa;
 mod secrecy;
 mod secrets;
 mod streams;
