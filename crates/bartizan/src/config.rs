@@ -80,6 +80,7 @@ mod document;
 mod effective;
 mod encryption;
 mod entrance;
+mod follow;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -124,6 +125,7 @@ mod telemetry;
 mod tokens;
 mod toml_text;
 mod units;
+mod upload;
 mod witness;
 mod witnesses;
 #[cfg(feature = "yaml")]

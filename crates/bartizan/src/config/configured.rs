@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::config::document::Config;
+use crate::config::follow::Follower;
 use crate::config::guard::{ConfiguredGuard, Placed};
 use crate::config::layer::ConfiguredLayer;
 use crate::config::listener::Listener;
@@ -27,7 +28,6 @@ use crate::config::own::Own;
 use crate::config::peers::Plaintext;
 use crate::config::places::Places;
 use crate::config::problem::{ConfigError, Problem};
-use crate::config::reload::Follower;
 use crate::config::spans::Spanning;
 use crate::config::surroundings::Surroundings;
 use crate::config::telemetry::Watching;
@@ -85,14 +85,9 @@ impl Config {
     ///
     /// [`ConfigError`] if something cannot be built; also outside a tokio runtime.
     pub async fn build(self) -> Result<Configured, ConfigError> {
-        let file = self.file.as_ref().map(|file| file.display().to_string());
-        let built = self.build_all().await.map_err(|problem| {
-            let error = ConfigError::one(problem);
-            match &file {
-                Some(file) => error.in_file(file),
-                None => error,
-            }
-        })?;
+        let file = self.file.clone();
+        let built = self.build_all().await;
+        let built = built.map_err(|problem| ConfigError::one(problem).of_file(file.as_deref()))?;
         Follower::begin(&built);
         Ok(built)
     }

@@ -215,10 +215,7 @@ impl Config {
     }
 
     pub(crate) fn about_file(&self, error: ConfigError) -> ConfigError {
-        match &self.file {
-            Some(file) => error.in_file(&file.display().to_string()),
-            None => error,
-        }
+        error.of_file(self.file.as_deref())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is wrong with a file, and where.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::node::At;
@@ -117,6 +118,15 @@ impl ConfigError {
     pub(crate) fn in_file(mut self, file: &str) -> Self {
         self.file = Some(file.into());
         self
+    }
+
+    /// The same, of a configuration that was read from this file, if it was from one.
+    #[must_use]
+    pub(crate) fn of_file(self, file: Option<&Path>) -> Self {
+        match file {
+            Some(file) => self.in_file(&file.display().to_string()),
+            None => self,
+        }
     }
 
     /// What is wrong; never empty, and at most 64 of them.

@@ -1,15 +1,9 @@
 //! What becomes of a configuration when its file changes.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bartizan_core::{Code, Event, LifecycleEvent, LifecycleKind};
-use bartizan_source::{FileSet, FileSource, FileSourceBuilder, SourceError};
-use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
-use tokio::time::timeout;
 
 use crate::config::configured::{Configured, Live, State};
 use crate::config::document::Config;
@@ -25,17 +19,29 @@ const RELOADED: Code = Code::new("config.reloaded");
 /// A changed file is not in force: it cannot be read or built. What was before stays.
 const REFUSED: Code = Code::new("config.refused");
 
-/// The file cannot be followed; it is in force as it was read.
-const NOT_FOLLOWED: Code = Code::new("config.not_followed");
-
-/// How long it is until the next attempt at most, unless the file itself is looked at less often.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-
 /// How many reasons are told of one file that cannot be put in force.
 const MOST_TOLD: usize = 16;
 
-/// How large the file and those of its secrets may be.
-const LARGEST: usize = 4 * 1024 * 1024;
+/// A file as it was read.
+pub(crate) type Read = Result<Config, ConfigError>;
+
+/// What was told of a file by now.
+pub(crate) struct Told {
+    /// What lies between it and what is in force, until it was tried once.
+    known: Option<Reload>,
+    /// Why it could not be put in force.
+    refusals: Vec<String>,
+}
+
+impl Told {
+    /// Nothing yet, and nothing to tell if putting it in force does no more than is known.
+    pub(crate) fn known(known: Option<Reload>) -> Self {
+        Self {
+            known,
+            refusals: Vec::new(),
+        }
+    }
+}
 
 /// What a reload did.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -58,6 +64,14 @@ impl Reload {
     /// What lies between two configurations.
     pub fn between(before: &Config, after: &Config) -> Self {
         Self::of(&before.root, &after.root)
+    }
+
+    /// The same of a file that is in force, but for what still needs a restart.
+    pub(crate) fn waiting(self) -> Self {
+        Self {
+            changed: Vec::new(),
+            ..self
+        }
     }
 
     fn of(before: &Root, after: &Root) -> Self {
@@ -135,69 +149,43 @@ impl Configured {
         let Some(file) = self.config().file else {
             return Err(ConfigError::whole("was not read from a file"));
         };
-        match Config::load(&file) {
-            Ok(config) => self.0.apply(config).await,
-            Err(error) => {
-                self.0.tell(REFUSED, LifecycleKind::SourceFailed, &error);
-                Err(error)
-            }
-        }
+        self.0.apply(Config::load(&file)).await
     }
 }
 
 impl Live {
     /// Puts another configuration in force.
-    pub(crate) async fn apply(&self, config: Config) -> Result<Reload, ConfigError> {
+    pub(crate) async fn apply(&self, read: Read) -> Result<Reload, ConfigError> {
         let _turn = self.turn.lock().await;
-        self.put(config, &mut Vec::new()).await
+        self.put(read, &mut Told::known(None)).await
     }
 
     /// The same, in turn. What was told of it already is not told again.
-    async fn put(&self, config: Config, told: &mut Vec<String>) -> Result<Reload, ConfigError> {
-        match self.build(config).await {
+    pub(crate) async fn put(&self, read: Read, told: &mut Told) -> Result<Reload, ConfigError> {
+        let known = told.known.take();
+        match self.take(read).await {
             Ok(reload) => {
-                self.tell(RELOADED, LifecycleKind::PolicyChanged, &reload);
+                if known.as_ref() != Some(&reload) {
+                    self.tell(RELOADED, LifecycleKind::PolicyChanged, &reload);
+                }
                 Ok(reload)
             }
-            Err(problem) => {
-                let error = ConfigError::one(problem);
+            Err(error) => {
                 let message = error.to_string();
-                if told.len() < MOST_TOLD && !told.contains(&message) {
+                if told.refusals.len() < MOST_TOLD && !told.refusals.contains(&message) {
                     self.tell(REFUSED, LifecycleKind::SourceFailed, &error);
-                    told.push(message);
+                    told.refusals.push(message);
                 }
                 Err(error)
             }
         }
     }
 
-    /// Puts a configuration in force; what remains to be done if it cannot be.
-    async fn attempt(&self, config: Config) -> Option<Again> {
-        let _turn = self.turn.lock().await;
-        let mut told = Vec::new();
-        self.put(config, &mut told).await.err()?;
-        let state = self.state();
-        Some(Again {
-            reloads: state.reloads,
-            pause: state.config.root.reload_interval,
-            told,
-        })
-    }
-
-    /// Another attempt at what is written, unless something else was put in force meanwhile.
-    async fn attempt_again(&self, mut again: Again, file: &Path) -> Option<Again> {
-        let _turn = self.turn.lock().await;
-        if self.state().reloads != again.reloads {
-            return None;
-        }
-        // It may name files that were mended, and that nobody follows yet. What is wrong with the
-        // file itself is told by the source.
-        if let Ok(config) = Config::load(file) {
-            self.put(config, &mut again.told).await.err()?;
-        }
-        let longest = LONGEST_PAUSE.max(self.state().config.root.reload_interval);
-        again.pause = again.pause.saturating_mul(2).min(longest);
-        Some(again)
+    async fn take(&self, read: Read) -> Result<Reload, ConfigError> {
+        let config = read?;
+        let file = config.file.clone();
+        let built = self.build(config).await;
+        built.map_err(|problem| ConfigError::one(problem).of_file(file.as_deref()))
     }
 
     async fn build(&self, mut config: Config) -> Result<Reload, Problem> {
@@ -254,122 +242,8 @@ impl Live {
         Ok(reload)
     }
 
-    fn tell(&self, code: Code, kind: LifecycleKind, detail: &(dyn fmt::Display + Sync)) {
+    pub(crate) fn tell(&self, code: Code, kind: LifecycleKind, detail: &(dyn fmt::Display + Sync)) {
         let event = LifecycleEvent::new(LAYER, kind, code).with_detail(detail);
         self.with.tell(&Event::Lifecycle(event));
-    }
-}
-
-/// A source that follows the file, and the secrets besides that it follows.
-type Followed = (FileSource<Config>, Vec<PathBuf>);
-
-/// Follows the file, for as long as somebody uses what it configures.
-pub(crate) struct Follower(AbortHandle);
-
-impl Follower {
-    pub(crate) fn begin(built: &Configured) {
-        let config = built.config();
-        let (Some(file), Ok(runtime)) = (config.file, Handle::try_current()) else {
-            return;
-        };
-        if config.root.reload_interval.is_zero() {
-            return;
-        }
-        let task = runtime.spawn(follow(Arc::downgrade(&built.0), file));
-        let follower = built.0.follower.lock();
-        *follower.unwrap_or_else(PoisonError::into_inner) = Some(Self(task.abort_handle()));
-    }
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// What could not be put in force, for a reason that may pass: an issuer that is down, a file that
-/// is not there yet.
-struct Again {
-    /// How often something was put in force by then.
-    reloads: u64,
-    pause: Duration,
-    told: Vec<String>,
-}
-
-/// Until the file names other secrets, one source follows it and theirs.
-pub(crate) async fn follow(weak: Weak<Live>, file: PathBuf) {
-    loop {
-        let Some(live) = weak.upgrade() else {
-            return;
-        };
-        let (source, secrets) = match live.source(&file) {
-            Ok(source) => source,
-            Err(error) => {
-                live.tell(NOT_FOLLOWED, LifecycleKind::SourceFailed, &error);
-                return;
-            }
-        };
-        drop(live);
-        let published = source.published();
-        let mut changes = published.subscribe();
-        let mut again: Option<Again> = None;
-        loop {
-            let changed = match &again {
-                None => Some(changes.next().await),
-                Some(again) => timeout(again.pause, changes.next()).await.ok(),
-            };
-            let Some(live) = weak.upgrade() else {
-                return;
-            };
-            // The observer is told.
-            again = match (changed, again) {
-                (None, Some(again)) => live.attempt_again(again, &file).await,
-                (Some(None), _) => return,
-                (_, again) => match published.load() {
-                    Some(version) => live.attempt(version.value().clone()).await,
-                    None => again,
-                },
-            };
-            if live.state().config.secrets != secrets {
-                break;
-            }
-        }
-    }
-}
-
-impl Live {
-    fn source(&self, file: &PathBuf) -> Result<Followed, SourceError> {
-        let config = self.state().config.clone();
-        let mut source = FileSourceBuilder::new("config")
-            .add_file(file)
-            .with_interval(config.root.reload_interval)
-            .with_file_limit(LARGEST)
-            .with_clock(self.with.clock.clone());
-        for secret in &config.secrets {
-            source = source.add_file(secret);
-        }
-        if let Some(observer) = self.with.observer() {
-            source = source.with_observer(observer);
-        }
-        let path = file.clone();
-        let parse = move |files: &FileSet| {
-            let bytes = files.get(&path).unwrap_or_default();
-            let text = std::str::from_utf8(bytes);
-            let text = text.map_err(|_| ConfigError::whole("is not UTF-8"))?;
-            let config = Config::of_file(&path, text)?;
-            Ok::<_, ConfigError>(Config {
-                file: Some(path.clone()),
-                ..config
-            })
-        };
-        Ok((source.start(parse)?, config.secrets))
-    }
-}
-
-impl Configured {
-    /// Ends the following of the file; [`reload`](Self::reload) still works.
-    pub fn stop_following(&self) {
-        let follower = self.0.follower.lock();
-        *follower.unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

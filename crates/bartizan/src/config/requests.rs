@@ -1,12 +1,11 @@
-//! `[bans]`, `[intake]`, `[upload]`, `[deadline]` and `[load]`: what is looked at before anybody
-//! is known.
+//! `[bans]`, `[intake]`, `[deadline]` and `[load]`: what is looked at before anybody is known.
 
 use std::time::Duration;
 
 use bartizan_core::{Inspection, IpNetwork, TrustedProxies};
 use bartizan_ratelimit::{
     BanLayer, Bans as BanTable, BansBuilder, DeadlineLayer, IntakeLayer, IntakeRules, LoadLayer,
-    LoadLimit, Priority, UploadLayer, UploadRules,
+    LoadLimit, Priority,
 };
 
 use crate::config::problem::Problem;
@@ -53,65 +52,6 @@ section! {
         content_types: Vec<String>,
         /// Whether refusals reach the client.
         mode: Mode = "enforce",
-    }
-}
-
-section! {
-    /// Measures bodies while they are read: their size, their pace, and JSON documents in them.
-    Upload {
-        /// How many bytes a body may have.
-        max_body: Size = "2MiB",
-        /// How deep a JSON document may be.
-        json_depth: u32 = "64",
-        /// How many values and names a JSON document may have.
-        json_values: u64 = "100000",
-        /// How many bytes each string or number of a JSON document may have.
-        json_text: Size = "1MiB",
-        /// How many bytes a second a body must bring on average.
-        min_rate: Size = "240B",
-        /// How long a client that was faster may be silent at most.
-        window: Duration = "5s",
-        /// How long is waited for the first bytes.
-        grace: Duration = "5s",
-        /// Lets a body be as large as it likes.
-        allow_any_size: bool = "false",
-        /// Lets a JSON document look as it likes.
-        allow_any_json: bool = "false",
-        /// Lets a body take as long as it likes.
-        allow_any_pace: bool = "false",
-        /// Bounds of their own for some routes.
-        route: Vec<UploadRoute>,
-        /// Whether refusals reach the client.
-        mode: Mode = "enforce",
-    }
-}
-
-section! {
-    /// Bounds of their own for some routes: all of them, with the same defaults. Calls of gRPC are
-    /// measured where their method is named here, and nowhere else.
-    UploadRoute {
-        /// Route templates, as `entrance.routes` has them, or gRPC methods.
-        templates: Vec<String>,
-        /// How many bytes a body may have.
-        max_body: Size = "2MiB",
-        /// How deep a JSON document may be.
-        json_depth: u32 = "64",
-        /// How many values and names a JSON document may have.
-        json_values: u64 = "100000",
-        /// How many bytes each string or number of a JSON document may have.
-        json_text: Size = "1MiB",
-        /// How many bytes a second a body must bring on average.
-        min_rate: Size = "240B",
-        /// How long a client that was faster may be silent at most.
-        window: Duration = "5s",
-        /// How long is waited for the first bytes.
-        grace: Duration = "5s",
-        /// Lets a body be as large as it likes.
-        allow_any_size: bool = "false",
-        /// Lets a JSON document look as it likes.
-        allow_any_json: bool = "false",
-        /// Lets a body take as long as it likes.
-        allow_any_pace: bool = "false",
     }
 }
 
@@ -254,65 +194,6 @@ impl Intake {
 
     pub(crate) fn build(&self, with: &Surroundings) -> Result<IntakeLayer, Problem> {
         Ok(attended!(IntakeLayer::new(self.rules()?), self.mode, with))
-    }
-}
-
-impl Upload {
-    pub(crate) fn rules(&self) -> Result<UploadRules, Problem> {
-        let mut rules = UploadRules::builder()
-            .with_max_body(self.max_body.0)
-            .with_json(self.json_depth, self.json_values, self.json_text.0)
-            .with_min_rate(self.min_rate.0, self.window)
-            .with_grace(self.grace);
-        if self.allow_any_size {
-            rules = rules.allow_any_size();
-        }
-        if self.allow_any_json {
-            rules = rules.allow_any_json();
-        }
-        if self.allow_any_pace {
-            rules = rules.allow_any_pace();
-        }
-        rules.build().map_err(|error| self.refuse("upload", &error))
-    }
-
-    pub(crate) fn build(&self, with: &Surroundings) -> Result<UploadLayer, Problem> {
-        let mut layer = UploadLayer::new(self.rules()?);
-        if !self.route.is_empty() {
-            let routes = self
-                .route
-                .iter()
-                .map(|route| Ok((route.templates.clone(), route.rules()?)));
-            let routes = routes.collect::<Result<Vec<_>, Problem>>()?;
-            layer = layer.with_rules_for(move |inspection| {
-                let mut routes = routes.iter();
-                let found = routes.find(|(templates, _)| is_at(templates, inspection));
-                found.map(|(_, rules)| *rules)
-            });
-        }
-        Ok(attended!(layer, self.mode, with))
-    }
-}
-
-impl UploadRoute {
-    /// The same for every route.
-    pub(crate) fn rules(&self) -> Result<UploadRules, Problem> {
-        let everywhere = Upload {
-            stands: self.stands,
-            max_body: self.max_body,
-            json_depth: self.json_depth,
-            json_values: self.json_values,
-            json_text: self.json_text,
-            min_rate: self.min_rate,
-            window: self.window,
-            grace: self.grace,
-            allow_any_size: self.allow_any_size,
-            allow_any_json: self.allow_any_json,
-            allow_any_pace: self.allow_any_pace,
-            route: Vec::new(),
-            mode: Mode::Enforce,
-        };
-        everywhere.rules()
     }
 }
 

@@ -17,13 +17,14 @@ use crate::config::listener::Listener;
 use crate::config::metadata::Metadata;
 use crate::config::peers::{Peers, Plaintext};
 use crate::config::problem::Problem;
-use crate::config::requests::{Bans, Deadline, Intake, Load, Upload};
+use crate::config::requests::{Bans, Deadline, Intake, Load};
 use crate::config::rules::Rules;
 use crate::config::section::section;
 use crate::config::setting::Url;
 use crate::config::surroundings::Surroundings;
 use crate::config::telemetry::Telemetry;
 use crate::config::tokens::Tokens;
+use crate::config::upload::Upload;
 use crate::config::witness::Witness;
 
 /// Files are not looked at more often.

@@ -64,12 +64,12 @@ fn what_stands_in_front_of_everybody_is_by_default_as_the_layers_have_it() {
         intake.rules().unwrap(),
         IntakeRules::builder().build().unwrap(),
     );
-    let upload: super::requests::Upload = table("");
+    let upload: super::upload::Upload = table("");
     check(
         upload.rules().unwrap(),
         UploadRules::builder().build().unwrap(),
     );
-    let route: super::requests::UploadRoute = table("templates = ['/a']");
+    let route: super::upload::UploadRoute = table("templates = ['/a']");
     check(
         route.rules().unwrap(),
         UploadRules::builder().build().unwrap(),
@@ -337,7 +337,7 @@ async fn a_file_that_cannot_be_followed_says_so() {
     let config = config.add_observer(Arc::new(observer));
     let built = config.build().await.unwrap();
     let file = Path::new(NOWHERE).to_owned();
-    super::reload::follow(Arc::downgrade(&built.0), file).await;
+    super::follow::follow(Arc::downgrade(&built.0), file).await;
     assert_eq!(*told.lock().unwrap(), ["config.not_followed"]);
 }
 

@@ -169,8 +169,13 @@ async fn the_file_is_followed_while_somebody_uses_it() {
 }
 
 /// Lets everything that waits for the paused clock go on, until something is the case.
-async fn until(mut is: impl FnMut() -> bool) -> bool {
-    for _ in 0..10_000 {
+async fn until(is: impl FnMut() -> bool) -> bool {
+    within(10_000, is).await
+}
+
+/// The same, for so many seconds of that clock; the file is looked at every ten.
+async fn within(seconds: u32, mut is: impl FnMut() -> bool) -> bool {
+    for _ in 0..seconds {
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
         tokio::task::yield_now().await;
         if is() {
@@ -219,6 +224,73 @@ async fn what_could_not_be_put_in_force_is_tried_again() {
     );
     assert!(until(|| count("config.reloaded") > 0).await);
     assert_eq!(send(&configured, "192.0.2.1").await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_told_of_a_file_that_says_what_is_in_force() {
+    let folder = Folder::new();
+    let (observer, count) = codes();
+    let config = Config::load(folder.write("bartizan.toml", OPEN)).unwrap();
+    let configured = config.add_observer(observer).build().await.unwrap();
+    assert!(until(|| count("source.refreshed") > 0).await);
+    assert!(!within(1_000, || count("config.reloaded") > 0).await);
+    folder.write("bartizan.toml", "");
+    assert!(until(|| count("config.reloaded") > 0).await);
+    let denied = Some("authz.denied".to_owned());
+    assert_eq!(send(&configured, "192.0.2.1").await, denied);
+    // Nor is it told again what waits for a restart, by whatever follows other secrets from then on.
+    let secret = "[[tokens.issuer]]\nissuer = 'https://a.example'\naudiences = ['b']\n\
+                  algorithms = ['HS256']\n\
+                  secret = [{ algorithm = 'HS256', secret = 'file:secret' }]\n";
+    folder.write("bartizan.toml", &format!("{secret}[upload]\n"));
+    assert!(until(|| count("config.reloaded") > 1).await);
+    assert!(!within(1_000, || count("config.reloaded") > 2).await);
+    assert_eq!(
+        configured.reload().await.unwrap().needs_restart(),
+        ["upload"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slip_in_a_file_that_is_followed_is_refused_once_and_its_mending_told() {
+    let folder = Folder::new();
+    let (observer, count) = codes();
+    let config = Config::load(folder.write("bartizan.toml", OPEN)).unwrap();
+    let configured = config.add_observer(observer).build().await.unwrap();
+    for (slip, refusals) in [("[bnas]", 1), ("[bans", 2)] {
+        folder.write("bartizan.toml", slip);
+        assert!(until(|| count("config.refused") == refusals).await);
+        assert!(!within(1_000, || count("config.refused") > refusals).await);
+        assert_eq!(send(&configured, "192.0.2.1").await, None);
+    }
+    // The file could be read; it is what it says that does not hold.
+    assert_eq!(count("source.failed"), 0);
+    assert_eq!(count("config.reloaded"), 0);
+    folder.write("bartizan.toml", OPEN);
+    assert!(until(|| count("config.reloaded") == 1).await);
+    folder.write("bartizan.toml", "");
+    assert!(until(|| count("config.reloaded") == 2).await);
+    let denied = Some("authz.denied".to_owned());
+    assert_eq!(send(&configured, "192.0.2.1").await, denied);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_whose_secret_comes_later_is_in_force_when_it_has_come() {
+    let folder = Folder::new();
+    let (observer, count) = codes();
+    let config = Config::load(folder.write("bartizan.toml", OPEN)).unwrap();
+    let configured = config.add_observer(observer).build().await.unwrap();
+    let text = "[[tokens.issuer]]\nissuer = 'https://a.example'\naudiences = ['b']\n\
+                algorithms = ['HS256']\n\
+                secret = [{ algorithm = 'HS256', secret = 'file:later' }]\n";
+    folder.write("bartizan.toml", &format!("{OPEN}{text}"));
+    assert!(until(|| count("config.refused") == 1).await);
+    assert!(!within(1_000, || count("config.refused") > 1).await);
+    assert_eq!(send(&configured, "192.0.2.1").await, None);
+    folder.write("later", "0123456789abcdef0123456789abcdef");
+    assert!(until(|| count("config.reloaded") == 1).await);
+    let missing = Some("jwt.missing".to_owned());
+    assert_eq!(send(&configured, "192.0.2.1").await, missing);
 }
 
 #[tokio::test(start_paused = true)]
