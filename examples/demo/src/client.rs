@@ -179,6 +179,7 @@ fn said(headers: &HeaderMap, body: &serde_json::Value) -> String {
         ("signed_out", "goodbye "),
         ("customer", "hello "),
         ("address", "listed at "),
+        ("resource", "for "),
         ("state", ""),
     ] {
         if let Some(value) = text(member) {

@@ -75,7 +75,9 @@ pub(crate) async fn wait(scene: &Scene) -> anyhow::Result<()> {
         ),
         (
             "your own copies of the services, on their default ports, with this issuer",
-            "cargo run -p payments\n  cargo run -p orders\n  cargo run -p customers".to_owned(),
+            "cargo run -p payments\n  cargo run -p orders\n  cargo run -p customers -- \
+             --keys target/demo/my-keys.json --audit target/demo/my-audit"
+                .to_owned(),
         ),
     ] {
         writeln!(out, "  # {what}\n  {command}\n")?;

@@ -24,7 +24,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let configured = Config::load(file)?.build().await?;
     let app = Router::new()
-        .route("/invoices/{id}", get(read))
+        .route("/invoices/{id}", get(read).put(take))
         .route("/healthz", get(async || Json(json!({ "state": "alive" }))))
         .layer(configured.layer());
 
@@ -39,4 +39,9 @@ pub async fn run(
 /// Whoever asks: a person by a token, or a program by a key.
 async fn read(principal: Principal) -> Json<Value> {
     Json(json!({ "customer": principal.subject() }))
+}
+
+/// An invoice that comes in. How large it may be, and how deep, is the file's to say.
+async fn take(principal: Principal, Json(_): Json<Value>) -> Json<Value> {
+    Json(json!({ "state": format!("filed for {}", principal.subject()) }))
 }

@@ -14,7 +14,9 @@ use anyhow::Context as _;
 use bartizan_testkit::{DevelopmentCa, SigningAlgorithm, SigningKey, TokenIssuer};
 
 /// The workloads that get a certificate, `spiffe://example.org/NAME` in `NAME.pem`.
-const WORKLOADS: [&str; 5] = ["invoices", "orders", "payments", "reports", "web"];
+const WORKLOADS: [&str; 7] = [
+    "gateway", "invoices", "orders", "payments", "registry", "reports", "web",
+];
 
 /// How long the tokens are good for. They are bearer tokens in files: not for long.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);

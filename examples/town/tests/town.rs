@@ -60,7 +60,9 @@ async fn answer(folder: &Path, issuer: &str, audience: &str, token: &str) -> Sta
 async fn what_is_written_serves_a_service_and_its_callers() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("town");
     let (_town, issuer) = start(&folder);
-    for name in ["invoices", "orders", "payments", "reports", "web"] {
+    for name in [
+        "gateway", "invoices", "orders", "payments", "registry", "reports", "web",
+    ] {
         let file = |end: &str| folder.join(format!("{name}{end}.pem"));
         let files = MaterialFiles::new(file(""), file("-key"));
         let files = files.with_bundle("example.org".parse().unwrap(), folder.join("ca.pem"));
