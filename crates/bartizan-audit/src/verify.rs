@@ -41,7 +41,7 @@ pub struct Verifier {
 #[non_exhaustive]
 pub struct Verification {
     /// Everything that does not fit, or that the reader should know, in the order of the ledger.
-    /// At most 1,000 are kept.
+    /// At most 1,000 are kept: the worst, and of those that are as bad the first.
     pub findings: Vec<Finding>,
     /// How many entries there are.
     pub entries: u64,

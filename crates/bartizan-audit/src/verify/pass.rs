@@ -12,7 +12,8 @@ use crate::recovery::{Damage, Scan};
 use crate::segment::{At, Frame, Header, read_frame};
 use crate::storage::Storage;
 
-/// How many findings are kept.
+/// How many findings are kept. Of what is worth a note there can be any number: a flood of
+/// requests leaves a record of loss for each batch.
 const MOST_FINDINGS: usize = 1000;
 
 pub(super) struct Pass<'s, S: Storage> {
@@ -173,6 +174,7 @@ impl<'s, S: Storage> Pass<'s, S> {
         let mut scan = Scan::new(&header);
         scan.noted = (number == 0).then(Vec::new);
         self.scan = Some(scan);
+        self.meet_committed(place);
     }
 
     fn begin_first(&mut self, header: &Header, place: Place) {
@@ -191,7 +193,6 @@ impl<'s, S: Storage> Pass<'s, S> {
         if *header != expected {
             self.find(place, FindingKind::Header);
         }
-        self.meet_committed(place);
     }
 
     /// Reads the frames of a segment, and says where they end.
@@ -318,9 +319,20 @@ impl<'s, S: Storage> Pass<'s, S> {
     }
 
     pub(super) fn find(&mut self, place: Place, kind: FindingKind) {
-        if self.report.findings.len() < MOST_FINDINGS {
-            self.report.findings.push(Finding { place, kind });
+        let findings = &mut self.report.findings;
+        if findings.len() >= MOST_FINDINGS {
+            // What is worse takes the place of what is not: the verdict follows from these.
+            let least = findings.iter().map(Finding::severity).min();
+            let least = least.filter(|least| *least < kind.severity());
+            let Some(last) = findings
+                .iter()
+                .rposition(|held| Some(held.severity()) == least)
+            else {
+                return;
+            };
+            findings.remove(last);
         }
+        findings.push(Finding { place, kind });
     }
 }
 

@@ -1,11 +1,15 @@
 //! A small ledger, changed in every way.
 
+use zeroize::Zeroizing;
+
 use super::*;
-use crate::record::Record;
+use crate::merkle::EMPTY_ROOT;
+use crate::record::{LossRecord, Record};
 use crate::segment::{At, Header, put_frame, read_frame, seal_frame};
 use crate::storage::fragile::FragileDisk;
+use crate::witness::WitnessKey;
 use crate::writer::tests::{NOW, settings};
-use crate::writer::{KEY_FILE, Writer, WriterSettings};
+use crate::writer::{COSIGNED_FILE, KEY_FILE, Writer, WriterSettings};
 
 fn frames(from: u64, count: u64) -> Vec<u8> {
     let mut frames = Vec::new();
@@ -284,4 +288,51 @@ fn an_unsealed_end_and_a_run_without_end_are_incomplete() {
     let verification = run(&disk);
     assert_eq!(verification.verdict(), Verdict::Incomplete);
     assert!(kinds(&verification).contains(&&FindingKind::Unsealed(3)));
+}
+
+#[test]
+fn what_is_worth_a_note_hides_nothing_that_is_worse() {
+    let disk = FragileDisk::default();
+    let settings = WriterSettings {
+        segment_bytes: 1 << 20,
+        ..settings()
+    };
+    let (mut writer, _) = Writer::open(disk.clone(), settings, NOW).unwrap();
+    let mut losses = Vec::new();
+    for _ in 0..1_200 {
+        let lost = Record::Loss(LossRecord::new(NOW, 1, 0, 0));
+        put_frame(&mut losses, |out| lost.encode(out));
+    }
+    writer.commit(&mut losses, NOW).unwrap();
+    writer.close(Totals::default(), NOW).unwrap();
+    let verification = run(&disk);
+    assert_eq!(verification.verdict(), Verdict::Intact);
+    assert_eq!(verification.findings.len(), 1_000);
+
+    let name = segment_name(0);
+    let mut bytes = disk.read(&name).unwrap();
+    let last_of_them = places(&bytes)[1_190].end - 1;
+    bytes[last_of_them] ^= 1;
+    disk.put(&name, bytes);
+    let verification = run(&disk);
+    assert_eq!(verification.verdict(), Verdict::Tampered);
+    assert_eq!(verification.findings.len(), 1_000);
+}
+
+#[test]
+fn what_a_witness_signed_of_another_log_is_no_word_for_this_one() {
+    let witness = WitnessKey::from_seed("witness.example/w1", Zeroizing::new([7; 32])).unwrap();
+    for size in [0, 1] {
+        let disk = ledger();
+        let text = Checkpoint::new("log.example/another", size, EMPTY_ROOT).to_string();
+        let note = format!("{text}\n{}", witness.cosign(&text, NOW));
+        disk.put(COSIGNED_FILE, note.into_bytes());
+        let verifier = Verifier::new().add_witness(witness.public().clone());
+        let verification = verifier.run_on(&disk, false, |_| {}).unwrap();
+        let kinds = kinds(&verification);
+        assert!(
+            kinds.contains(&&FindingKind::WrongRoot),
+            "{size}: {kinds:?}"
+        );
+    }
 }

@@ -1,7 +1,6 @@
 //! What is met on the way: records, and the checkpoints that the tree has to fit.
 
 use super::Pass;
-use crate::merkle::EMPTY_ROOT;
 use crate::record::{Record, Totals};
 use crate::storage::Storage;
 use crate::verify::{FindingKind, Place};
@@ -49,28 +48,17 @@ impl<S: Storage> Pass<'_, S> {
         }
     }
 
-    /// Holds the tree against the checkpoints of its size that it has to fit.
+    /// Holds the tree against the checkpoints of its size that it has to fit. They have to be of
+    /// this log, whatever their size: witnesses sign those of others too.
     pub(in crate::verify) fn meet_committed(&mut self, place: Place) {
-        let Some(size) = self
-            .scan
-            .as_ref()
-            .map_or(Some(0), |scan| Some(scan.tree.size()))
-        else {
-            return;
-        };
-        while self
-            .committed
-            .last()
-            .is_some_and(|checkpoint| checkpoint.size <= size)
+        while let Some(scan) = &self.scan
+            && let Some(checkpoint) = self.committed.last()
+            && checkpoint.size <= scan.tree.size()
         {
-            let Some(checkpoint) = self.committed.pop() else {
-                return;
-            };
-            let (root, origin) = match &self.scan {
-                Some(scan) => (scan.tree.root(), scan.origin.as_str()),
-                None => (EMPTY_ROOT, checkpoint.origin.as_str()),
-            };
-            if checkpoint.size == size && (checkpoint.root != root || checkpoint.origin != origin) {
+            let fits = checkpoint.origin == scan.origin
+                && (checkpoint.size < scan.tree.size() || checkpoint.root == scan.tree.root());
+            self.committed.pop();
+            if !fits {
                 self.find(place, FindingKind::WrongRoot);
             }
         }
