@@ -1,7 +1,7 @@
 //! Follows a ledger for a sink, from where the sink stopped.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
 use bartizan_source::{FileMode, write_atomically};
@@ -204,16 +204,24 @@ fn invalid(text: &str) -> io::Error {
 }
 
 /// A sink of lines: a file, standard output, or whatever else can be written.
+///
+/// Behind a line that could not be written as a whole, the next begins on one of its own.
 #[derive(Debug)]
 pub struct LineSink<W> {
     renderer: crate::render::Renderer,
     out: W,
+    /// Whether what was written last is a part of a line.
+    torn: bool,
 }
 
 impl<W: io::Write> LineSink<W> {
     /// Writes entries as lines of this form.
     pub fn new(renderer: crate::render::Renderer, out: W) -> Self {
-        Self { renderer, out }
+        Self {
+            renderer,
+            out,
+            torn: false,
+        }
     }
 }
 
@@ -224,23 +232,57 @@ impl LineSink<SyncedFile> {
     ///
     /// If the file cannot be opened.
     pub fn append(renderer: crate::render::Renderer, path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref();
         let file = fs::OpenOptions::new()
             .append(true)
             .create(true)
             .open(path)?;
-        Ok(Self::new(renderer, SyncedFile(file)))
+        let torn = file.metadata()?.is_file() && ends_torn(path);
+        let sink = Self::new(renderer, SyncedFile(file));
+        Ok(Self { torn, ..sink })
+    }
+}
+
+/// Whether a file ends in the middle of a line. One that may not be read counts as whole.
+fn ends_torn(path: &Path) -> bool {
+    let mut last = [b'\n'];
+    let read = fs::File::open(path).and_then(|mut file| {
+        file.seek(io::SeekFrom::End(-1))?;
+        file.read_exact(&mut last)
+    });
+    read.is_ok() && last != [b'\n']
+}
+
+impl<W: io::Write> LineSink<W> {
+    fn put(&mut self, mut text: &[u8]) -> io::Result<()> {
+        while !text.is_empty() {
+            match self.out.write(text) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    let (written, rest) = text.split_at_checked(count).unwrap_or((text, &[]));
+                    self.torn = written.last() != Some(&b'\n');
+                    text = rest;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
 impl<W: io::Write> Deliver for LineSink<W> {
     fn deliver(&mut self, entries: &[StoredEntry]) -> io::Result<()> {
         let mut lines = String::new();
+        if self.torn {
+            lines.push('\n');
+        }
         for entry in entries {
             let line = self.renderer.render(entry);
             lines.push_str(&line.map_err(io::Error::other)?);
             lines.push('\n');
         }
-        self.out.write_all(lines.as_bytes())?;
+        self.put(lines.as_bytes())?;
         self.out.flush()
     }
 }

@@ -73,6 +73,62 @@ async fn lines_are_appended_to_a_file_once_each() {
     assert!(lines.iter().all(|line| line["log"] == ORIGIN));
 }
 
+/// A disk that fills up in the middle of a line, and has room again afterwards.
+#[derive(Default)]
+struct Filling {
+    written: Vec<u8>,
+    room: usize,
+}
+
+impl io::Write for &mut Filling {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(self.room);
+        if taken == 0 {
+            self.room = usize::MAX;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.room -= taken;
+        self.written.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn whole_lines(text: &[u8]) -> Vec<u64> {
+    text.split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
+        .map(|line| line["index"].as_u64().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_line_that_was_cut_takes_no_other_with_it() {
+    let folder = ledger_of(3).await;
+    let json = |tail: &Tail| Renderer::new(Format::Json, tail.origin());
+    let mut full = Filling {
+        room: 100,
+        ..Filling::default()
+    };
+    let mut tail = Tail::open(folder.path(), folder.path().join("out.cursor")).unwrap();
+    let mut sink = LineSink::new(json(&tail), &mut full);
+    assert!(tail.step(&mut sink).is_err());
+    while tail.step(&mut sink).unwrap() > 0 {}
+    let lines = whole_lines(&full.written);
+    assert!(lines.ends_with(&[0, 1, 2, 3, 4]), "{lines:?}");
+
+    // The same of a process that was killed in the middle.
+    let file = folder.path().join("lines");
+    std::fs::write(&file, r#"{"index":"#).unwrap();
+    let mut tail = Tail::open(folder.path(), folder.path().join("lines.cursor")).unwrap();
+    let mut sink = LineSink::append(json(&tail), &file).unwrap();
+    while tail.step(&mut sink).unwrap() > 0 {}
+    let lines = whole_lines(&std::fs::read(&file).unwrap());
+    assert_eq!(lines, [0, 1, 2, 3, 4]);
+}
+
 #[tokio::test]
 async fn a_cursor_behind_the_end_tells_that_the_ledger_was_cut() {
     let folder = ledger_of(3).await;
