@@ -49,7 +49,10 @@ pub(crate) struct Crowd {
     members: HashMap<u64, Member>,
     addresses: HashMap<IpAddr, Address>,
     silent: BTreeSet<u64>,
-    waiting: BTreeSet<u64>,
+    /// How many wait.
+    waiting: usize,
+    /// The first who waits, of each address that has not its share.
+    line: BTreeSet<u64>,
     working: BTreeMap<u64, IpAddr>,
     next: u64,
     swept: Option<Instant>,
@@ -69,6 +72,9 @@ struct Address {
     members: usize,
     working: usize,
     silent: BTreeSet<u64>,
+    waiting: BTreeSet<u64>,
+    /// Who stands in the line for it.
+    in_line: Option<u64>,
 }
 
 /// What a client's task is told.
@@ -101,7 +107,8 @@ impl Crowd {
             members: HashMap::new(),
             addresses: HashMap::new(),
             silent: BTreeSet::new(),
-            waiting: BTreeSet::new(),
+            waiting: 0,
+            line: BTreeSet::new(),
             working: BTreeMap::new(),
             next: 0,
             swept: None,
@@ -157,7 +164,10 @@ impl Crowd {
             Stage::Silent => {
                 member.stage = Stage::Waiting;
                 self.no_longer_silent(place, address);
-                self.waiting.insert(place);
+                self.waiting += 1;
+                let ours = self.addresses.entry(address).or_default();
+                ours.waiting.insert(place);
+                self.line_up(address);
             }
             Stage::Waiting => {}
             Stage::Busy | Stage::Refused | Stage::Finished => return true,
@@ -210,24 +220,37 @@ impl Crowd {
         }
     }
 
+    /// Has the first who waits of an address stand in the line, unless it has its share. Nobody
+    /// has to pass over the others then, of whom one address may have thousands.
+    fn line_up(&mut self, address: IpAddr) {
+        let Some(ours) = self.addresses.get_mut(&address) else {
+            return;
+        };
+        let may = ours.working < self.max_per_address;
+        let first = ours.waiting.first().copied().filter(|_| may);
+        let before = std::mem::replace(&mut ours.in_line, first);
+        if let Some(before) = before {
+            self.line.remove(&before);
+        }
+        self.line.extend(first);
+    }
+
     /// Gives free places to those who wait, in the order of arrival; those whose address has its
     /// share are passed over.
     fn promote(&mut self, now: Instant) {
-        while self.working.len() < self.max {
-            let mut waiting = self.waiting.iter().filter_map(|place| {
-                let address = self.members.get(place)?.address;
-                (!self.has_its_share(address)).then_some((*place, address))
-            });
-            let Some((place, address)) = waiting.next() else {
-                return;
-            };
-            self.waiting.remove(&place);
+        while self.working.len() < self.max
+            && let Some(place) = self.line.pop_first()
+            && let Some(member) = self.members.get_mut(&place)
+        {
+            let address = member.address;
+            (member.stage, member.since) = (Stage::Busy, now);
+            member.signals.may_begin.notify_one();
             self.working.insert(place, address);
-            self.addresses.entry(address).or_default().working += 1;
-            if let Some(member) = self.members.get_mut(&place) {
-                (member.stage, member.since) = (Stage::Busy, now);
-                member.signals.may_begin.notify_one();
-            }
+            self.waiting -= 1;
+            let ours = self.addresses.entry(address).or_default();
+            ours.waiting.remove(&place);
+            ours.working += 1;
+            self.line_up(address);
         }
     }
 
@@ -245,7 +268,7 @@ impl Crowd {
                 && self.members.get(place).is_some_and(|it| it.is_idle(now))
         });
         let in_the_way = in_the_way.map(|(place, _)| *place);
-        let in_the_way: Vec<_> = in_the_way.take(self.waiting.len()).collect();
+        let in_the_way: Vec<_> = in_the_way.take(self.waiting).collect();
         for place in in_the_way {
             self.send_away(Some(place));
         }
@@ -278,15 +301,18 @@ impl Crowd {
             return false;
         };
         self.silent.remove(&place);
-        self.waiting.remove(&place);
         let worked = self.working.remove(&place).is_some();
-        if let Some(ours) = self.addresses.get_mut(&member.address) {
-            ours.silent.remove(&place);
-            ours.members -= 1;
-            ours.working -= usize::from(worked);
-            if ours.members == 0 {
-                self.addresses.remove(&member.address);
-            }
+        let Some(ours) = self.addresses.get_mut(&member.address) else {
+            return true;
+        };
+        ours.silent.remove(&place);
+        ours.members -= 1;
+        ours.working -= usize::from(worked);
+        self.waiting -= usize::from(ours.waiting.remove(&place));
+        let is_last = ours.members == 0;
+        self.line_up(member.address);
+        if is_last {
+            self.addresses.remove(&member.address);
         }
         true
     }

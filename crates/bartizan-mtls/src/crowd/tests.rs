@@ -1,3 +1,5 @@
+use bartizan_core::{Clock as _, SystemClock};
+
 use super::*;
 
 const SOON: Duration = Duration::from_millis(50);
@@ -180,7 +182,8 @@ async fn places_become_free() {
     }
     let crowd = &check.crowd;
     assert!(crowd.members.is_empty() && crowd.addresses.is_empty());
-    assert!(crowd.silent.is_empty() && crowd.waiting.is_empty() && crowd.working.is_empty());
+    assert!(crowd.silent.is_empty() && crowd.line.is_empty() && crowd.working.is_empty());
+    assert_eq!(crowd.waiting, 0);
 }
 
 #[test]
@@ -193,4 +196,24 @@ fn a_network_of_ipv6_is_one_address() {
         let address: IpAddr = address.parse().unwrap();
         assert_eq!(network(address).to_string(), expected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_of_one_address_that_waits_costs_the_others_nothing() {
+    let mut check = Check::new(20_000, 2_000);
+    let began = SystemClock.monotonic();
+    for _ in 0..2_000 {
+        check.works(1);
+    }
+    for _ in 0..2 {
+        for place in 2_000..16_000 {
+            let taken = SystemClock.monotonic().saturating_since(began);
+            assert!(taken < Duration::from_secs(60), "all are asked for each");
+            if !check.signals.contains_key(&place) {
+                assert_eq!(check.comes(1), Ok(place));
+            }
+            assert!(!check.begins(place));
+        }
+    }
+    check.works(2);
 }
