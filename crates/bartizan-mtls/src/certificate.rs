@@ -14,6 +14,8 @@ pub(crate) const MAX_NAMES: usize = 128;
 pub(crate) struct Certificate<'a> {
     /// Big-endian, without leading zeros (a serial of zero is one zero byte).
     pub(crate) serial: &'a [u8],
+    /// The content of the issuer's name.
+    pub(crate) issuer: &'a [u8],
     pub(crate) not_before: WallTime,
     pub(crate) not_after: WallTime,
     pub(crate) subject_is_empty: bool,
@@ -99,7 +101,7 @@ impl<'a> Certificate<'a> {
         }
         let serial = serial(body.expect(der::INTEGER)?)?;
         body.expect(der::SEQUENCE)?; // signature algorithm
-        body.expect(der::SEQUENCE)?; // issuer
+        let issuer = body.expect(der::SEQUENCE)?;
         let mut validity = Reader::new(body.expect(der::SEQUENCE)?);
         let not_before = time(&mut validity)?;
         let not_after = time(&mut validity)?;
@@ -112,6 +114,7 @@ impl<'a> Certificate<'a> {
 
         let mut parsed = Self {
             serial,
+            issuer,
             not_before,
             not_after,
             subject_is_empty,

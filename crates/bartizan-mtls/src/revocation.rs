@@ -16,6 +16,9 @@ use crate::svid_error::PathFault;
 /// The most lists that go with one set of roots: one for each authority, and spare ones.
 const MAX_LISTS: usize = 64;
 
+/// In how many orders the lists are tried for one path.
+const MAX_TURNS: usize = 256;
+
 /// Certificate revocation lists (RFC 5280 §5), to go with [`Roots`](crate::Roots).
 ///
 /// With them, each certificate of a path but the root is looked up in the list of its issuer; the
@@ -119,20 +122,32 @@ impl RevocationLists {
         self.digest.as_ref() == other.digest.as_ref() && self.unknown == other.unknown
     }
 
-    /// Verifies a path with these lists.
+    /// Verifies a path with these lists; its certificates were issued by these names, the leaf's
+    /// issuer first.
     ///
     /// webpki asks the first list that has the issuer's name. An authority that was renewed has
-    /// the old name and a new key, and a list by each: the others get their turn. There is one
-    /// turn in the common case, and never more than there are lists of one name.
+    /// the old name and a new key, and a list by each: the others get their turn, those of each
+    /// name for itself, so that no other issuer's earlier list is asked instead of its later.
+    /// There is one turn in the common case.
     pub(crate) fn check(
         &self,
+        issuers: &[&[u8]],
         verify: impl Fn(RevocationOptions<'_>) -> Result<(), webpki::Error>,
     ) -> Result<(), webpki::Error> {
-        let turns = self.lists.iter().map(|list| list.namesakes).max();
+        let mut several = Vec::<(&[u8], usize)>::new();
+        for issuer in issuers {
+            let list = self.lists.iter().find(|it| it.list.issuer() == *issuer);
+            let namesakes = list.map_or(1, |list| list.namesakes);
+            if namesakes > 1 && several.iter().all(|(name, _)| name != issuer) {
+                several.push((issuer, namesakes));
+            }
+        }
+        let counts = several.iter().map(|(_, namesakes)| *namesakes);
+        let turns = counts.fold(1, usize::saturating_mul).min(MAX_TURNS);
         let mut outcome = Err(webpki::Error::UnknownRevocationStatus);
-        for turn in 0..turns.unwrap_or(0) {
+        for turn in 0..turns {
             let mut order: Vec<_> = self.lists.iter().collect();
-            order.sort_by_key(|list| list.place_in(turn));
+            order.sort_by_key(|list| list.place_in(turn_of(list.list.issuer(), &several, turn)));
             let order: Vec<_> = order.into_iter().map(|list| &list.list).collect();
             let seen = verify(self.options(&order)?);
             match seen {
@@ -161,6 +176,18 @@ impl RevocationLists {
             .with_expiration_policy(expiration)
             .build())
     }
+}
+
+/// Which turn it is for the lists of a name; each combination comes once.
+fn turn_of(name: &[u8], several: &[(&[u8], usize)], turn: usize) -> usize {
+    let mut rest = turn;
+    for (issuer, namesakes) in several {
+        if *issuer == name {
+            return rest % namesakes;
+        }
+        rest /= namesakes;
+    }
+    0
 }
 
 impl List {

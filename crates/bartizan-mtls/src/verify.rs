@@ -192,10 +192,16 @@ fn check_path(
             .map(drop)
     };
     match roots.revocation_lists() {
-        Some(lists) => lists.check(|options| verify(Some(options))),
+        Some(lists) => lists.check(&issuers_of(chain), |options| verify(Some(options))),
         None => verify(None),
     }
     .map_err(|error| refuse(error, now))
+}
+
+/// The names of those who issued a chain, the leaf's first. What cannot be read is on no path.
+fn issuers_of<'a>(chain: &'a [CertificateDer<'_>]) -> Vec<&'a [u8]> {
+    let read = chain.iter().map(|der| Certificate::parse(der));
+    read.flatten().map(|it| it.issuer).collect()
 }
 
 fn usage(role: Role) -> KeyUsage {

@@ -15,7 +15,7 @@ use bartizan_source::{Published, Refresh};
 use bartizan_testkit::ManualClock;
 use bartizan_testkit::{DevelopmentCa, IssuedCertificate};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
     KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
@@ -236,6 +236,31 @@ fn authorities_of_one_name_have_a_list_each() {
     assert!(unknown(
         verify_svid(&[old.workload()], &bundles, Role::Client, now).map(drop)
     ));
+}
+
+#[test]
+fn the_later_list_of_an_issuer_counts_beside_others_that_take_turns() {
+    let (old, new, mut between) = (Twin::new(), Twin::new(), Twin::new());
+    let name = &mut between.parameters.distinguished_name;
+    name.push(DnType::CommonName, "between");
+    let signed = between.parameters.signed_by(&between.key, &old.issuer());
+    let chain = [between.workload(), signed.unwrap().into()];
+    let roots = Roots::from_der(&[old.root(), new.root()]).unwrap();
+    let now = WallTime::from_unix_seconds(1_800_000_000);
+    let check = |set: &[List]| {
+        let bundles = bundle(roots.clone().with_revocation_lists(lists(set)));
+        verify_svid(&chain, &bundles, Role::Client, now).map(drop)
+    };
+    let (nobody, everybody) = (between.list(&[]), between.list(&[7]));
+    // The root that issued has its turn after the other; the list of the one between has not.
+    let roots_lists = [old.list(&[]), new.list(&[])];
+    let with = |lists: [&List; 2]| {
+        let all = roots_lists.iter().chain(lists);
+        check(&all.cloned().collect::<Vec<_>>())
+    };
+    let revoked = with([&nobody, &everybody]);
+    assert!(matches!(revoked, Err(SvidError::Revoked)), "{revoked:?}");
+    assert!(with([&everybody, &nobody]).is_ok());
 }
 
 #[test]
