@@ -200,10 +200,12 @@ impl<P: Unpin> AsyncRead for MtlsStream<P> {
             Io::Tls(tls) => Pin::new(tls)
                 .poll_read(cx, buffer)
                 .map_err(CertificateRefused::explain),
-            Io::Plain { tcp, replay, .. } => {
-                if replay.rest().is_empty() || buffer.remaining() == 0 {
-                    return Pin::new(tcp).poll_read(cx, buffer);
-                }
+            Io::Plain { tcp, replay, .. }
+                if replay.rest().is_empty() || buffer.remaining() == 0 =>
+            {
+                Pin::new(tcp).poll_read(cx, buffer)
+            }
+            Io::Plain { replay, .. } => {
                 let count = replay.rest().len().min(buffer.remaining());
                 buffer.put_slice(replay.rest().get(..count).unwrap_or_default());
                 replay.advance(count);

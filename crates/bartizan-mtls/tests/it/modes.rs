@@ -621,3 +621,27 @@ impl tokio::io::AsyncWrite for ByteByByte {
         std::pin::Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
+
+#[tokio::test]
+async fn an_idle_plaintext_connection_ends_with_its_migration() {
+    let ca = ca();
+    let clock = ManualClock::at(ca.reference_time());
+    let migration = Migration::until(ca.reference_time() + DAY);
+    let mut listener = builder(&ca)
+        .with_clock(self::clock(&clock))
+        .with_drain_timeout(Duration::ZERO)
+        .allow_plaintext(&migration)
+        .bind("127.0.0.1:0")
+        .await
+        .unwrap();
+    let mut client = TcpStream::connect(listener.local_addr()).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    let accepted = timeout(PATIENCE, listener.accept()).await.unwrap();
+    let mut stream = accepted.unwrap();
+    stream.read_exact(&mut [0; 16]).await.unwrap();
+    let waits = tokio::spawn(async move { stream.read(&mut [0; 16]).await });
+    tokio::task::yield_now().await;
+    clock.advance(DAY);
+    let end = timeout(PATIENCE, waits).await.expect("an end").unwrap();
+    assert_eq!(end.unwrap(), 0);
+}
