@@ -48,7 +48,7 @@ pub(crate) struct Head<'h> {
     pub(crate) lines: usize,
     /// The size that the body is declared to have.
     pub(crate) body: Option<u64>,
-    /// Whether the head shows that there is a body.
+    /// Whether the head shows that there is a body, or leaves it open where one is to be expected.
     pub(crate) has_body: bool,
     /// The content type, as it was sent; `None` too if there are several.
     pub(crate) content_type: Option<&'h [u8]>,
@@ -117,6 +117,9 @@ impl IntakeRulesBuilder {
 
     /// Takes bodies of this media type, such as `application/json`, and of no other that is not
     /// allowed likewise. For gRPC allow `application/grpc` and what your clients add to it.
+    ///
+    /// A `POST`, `PUT` or `PATCH` over HTTP/2 or later that says nothing of its body, not even that
+    /// its length is zero, counts as one with a body of no media type.
     pub fn allow_content_type(mut self, media_type: &str) -> Self {
         self.0.types.push(media_type.into());
         self

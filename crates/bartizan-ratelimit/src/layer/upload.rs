@@ -22,7 +22,9 @@ use crate::upload::UploadRules;
 ///    read.
 /// 2. A body that is declared to be too large is refused by its head.
 /// 3. gRPC calls are not measured unless [`with_rules_for`](Self::with_rules_for) says how: a call
-///    may stream for hours, and tonic limits the size of each message.
+///    may stream for hours, and tonic limits the size of each message. What is one is what the
+///    client says it is, by its content type: where nothing speaks gRPC, say that the rules are
+///    for everything, `with_rules_for(move |_| Some(rules))`.
 ///
 /// ```
 /// use bartizan_ratelimit::{UploadLayer, UploadRules};
