@@ -37,6 +37,9 @@ impl Other {
         let Self::Decides(aside) = self else {
             return ask(inspection);
         };
+        // What it leaves in the request for those further in, such as a token to pass on, is thrown
+        // away with the context.
+        let extensions = inspection.parts.extensions.clone();
         let mut watched = Inspection {
             parts: &mut *inspection.parts,
             context: aside,
@@ -45,6 +48,7 @@ impl Other {
         };
         let answer = ask(&mut watched);
         inspection.note = watched.note;
+        inspection.parts.extensions = extensions;
         answer
     }
 }

@@ -88,14 +88,22 @@ impl Inquiry<Mark> for Second {
     }
 }
 
+/// What a way leaves in the request for those further in.
+#[derive(Clone, Copy, Debug)]
+struct Left(&'static str);
+
 /// Whoever passes with a credential is named after it.
-fn name(verdict: Result<Mark, Rejection>, inspection: &Inspection<'_>) -> Result<Mark, Rejection> {
+fn name(
+    verdict: Result<Mark, Rejection>,
+    inspection: &mut Inspection<'_>,
+) -> Result<Mark, Rejection> {
     if let Ok(Mark(name)) = &verdict
         && *name != "nobody"
     {
         inspection
             .context
             .set_principal(Principal::builder(Scheme::Jwt, "test", name).assert_verified())?;
+        inspection.parts.extensions.insert(Left(name));
     }
     verdict
 }
@@ -142,6 +150,8 @@ struct Seen {
     challenges: Vec<String>,
     decisions: Vec<String>,
     principal: Option<String>,
+    /// What the handler found in the request.
+    left: Vec<String>,
 }
 
 async fn send(
@@ -150,9 +160,15 @@ async fn send(
     headers: &[(&'static str, &'static str)],
 ) -> Seen {
     let guard = Authenticators::new(first.into(), second.into());
-    let service = GuardLayer::new(guard).layer(service_fn(async |_: Request<Full<Bytes>>| {
-        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
-    }));
+    let handler = service_fn(async |request: Request<Full<Bytes>>| {
+        let mut response = Response::new(Full::<Bytes>::from("hello"));
+        if let Some(Left(name)) = request.extensions().get() {
+            let name = HeaderValue::from_static(name);
+            response.headers_mut().insert("x-left", name);
+        }
+        Ok::<_, Infallible>(response)
+    });
+    let service = GuardLayer::new(guard).layer(handler);
     let context = SecurityContext::new("/hello".parse().unwrap());
     let mut request = Request::get("/hello").extension(context.clone());
     for (name, value) in headers {
@@ -175,6 +191,7 @@ async fn send(
         challenges: all("www-authenticate"),
         decisions: decisions.collect(),
         principal: context.principal().map(|it| it.subject().to_owned()),
+        left: all("x-left"),
     }
 }
 
