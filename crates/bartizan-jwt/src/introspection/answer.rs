@@ -9,6 +9,7 @@ use bartizan_core::WallTime;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
 use crate::claims::{ClaimSet, Strings};
+use crate::confirmation::Confirmation;
 use crate::error::{JwtError, JwtErrorKind};
 use crate::json::{self, Text};
 use crate::key::Thumbprint;
@@ -26,7 +27,11 @@ pub(crate) struct Waived {
 #[derive(Debug)]
 pub(crate) enum Answer<'a> {
     /// The token holds, and this is what it stands for.
-    Active(&'a str),
+    Active {
+        text: &'a str,
+        /// Whether it is one that is proven with each use, as its type says.
+        is_proven: bool,
+    },
     /// The token does not hold.
     Inactive,
     /// The token holds, and is no access token.
@@ -40,7 +45,10 @@ impl<'a> Answer<'a> {
         match members.is_active {
             None => Err("the answer does not say whether the token is active"),
             Some(false) => Ok(Self::Inactive),
-            Some(true) if members.is_access_token() => Ok(Self::Active(text)),
+            Some(true) if members.is_access_token() => Ok(Self::Active {
+                text,
+                is_proven: members.is_proven(),
+            }),
             Some(true) => Ok(Self::OtherKind),
         }
     }
@@ -53,8 +61,8 @@ impl<'a> Answer<'a> {
         waived: Waived,
         now: WallTime,
     ) -> Result<VerifiedClaims, JwtError> {
-        let text = match self {
-            Self::Active(text) => *text,
+        let (text, is_proven) = match *self {
+            Self::Active { text, is_proven } => (text, is_proven),
             Self::Inactive => return Err(JwtError::new(JwtErrorKind::Inactive)),
             Self::OtherKind => return Err(JwtError::new(JwtErrorKind::WrongType)),
         };
@@ -67,6 +75,14 @@ impl<'a> Answer<'a> {
             claims.audience = Some(Strings::One(Cow::Borrowed(ours)));
         }
         rules.check_claims(&claims, now)?;
+        //= RFC 9449 §6.2: the hash of the public key [...] is conveyed [...] in the "cnf" member.
+        // Without it, nothing would be left of the binding but a bearer token.
+        if is_proven && !matches!(claims.confirmation, Some(Some(Confirmation::Key(_)))) {
+            return Err(JwtError::claim(
+                "cnf",
+                "names no key of a token to be proven",
+            ));
+        }
         let facts = Facts::assert_introspected(&claims, rules.issuer())?;
         Ok(facts.with_payload(text.to_owned(), Thumbprint::NONE))
     }
@@ -87,6 +103,11 @@ struct Members<'a> {
 }
 
 impl Members<'_> {
+    fn is_proven(&self) -> bool {
+        let kind = self.kind.as_ref();
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case("dpop"))
+    }
+
     /// Servers also introspect refresh tokens and the like, which are nobody's to call with.
     /// `token_type` is that of RFC 6749 §7.1; `token_use` is what some servers say in addition.
     fn is_access_token(&self) -> bool {
@@ -198,6 +219,22 @@ mod tests {
         refuses(json!({ "cnf": { "x": 1 } }), BoundToken);
         refuses(json!({ "token_type": "refresh_token" }), WrongType);
         refuses(json!({ "token_use": "refresh_token" }), WrongType);
+    }
+
+    /// What its issuer calls a proven token is not taken for a bearer token because the issuer leaves
+    /// out whose it is.
+    #[test]
+    fn a_token_of_a_type_that_is_proven_names_its_key() {
+        let encoded = crate::base64url::encode(&[7; 32]);
+        for kind in ["DPoP", "dpop"] {
+            let of_kind = |cnf: Value| json!({ "token_type": kind, "cnf": cnf });
+            refuses(of_kind(Value::Null), JwtErrorKind::InvalidClaim);
+            let certificate = of_kind(json!({ "x5t#S256": encoded }));
+            refuses(certificate, JwtErrorKind::InvalidClaim);
+            let key = active(of_kind(json!({ "jkt": encoded })));
+            let claims = read(&key, Waived::default()).unwrap();
+            assert_eq!(claims.confirmation(), Some(Confirmation::Key([7; 32])));
+        }
     }
 
     #[test]

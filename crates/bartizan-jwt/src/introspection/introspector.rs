@@ -36,7 +36,7 @@ struct State {
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observe>>,
     active: Recent<Vouched>,
-    refused: Recent<JwtError>,
+    refused: Recent<Refusal>,
     first: Flights,
     /// Tokens that held a moment ago are asked about again from places of their own, so that a
     /// flood of others does not keep them from it.
@@ -48,6 +48,14 @@ type Flights = SingleFlights<CredentialBytes, Introspected>;
 /// What came of asking.
 pub(crate) type Introspected = Result<Vouched, JwtError>;
 
+/// Why a token does not hold.
+#[derive(Clone, Copy)]
+struct Refusal {
+    error: JwtError,
+    /// When the issuer was asked.
+    asked: MonotonicTime,
+}
+
 /// A token that its issuer vouched for.
 #[derive(Clone)]
 pub(crate) struct Vouched(Arc<Facts>);
@@ -55,8 +63,8 @@ pub(crate) struct Vouched(Arc<Facts>);
 struct Facts {
     claims: Arc<VerifiedClaims>,
     token: CredentialBytes,
-    /// When the issuer was asked. The checks of time that passed then pass at every later moment,
-    /// up to the token's end.
+    /// When the issuer had answered. The checks of time that passed then pass at every later
+    /// moment, up to the token's end.
     since: WallTime,
     renew_after: MonotonicTime,
 }
@@ -116,7 +124,8 @@ impl Introspector {
                 return Some(Ok(vouched));
             }
         }
-        self.0.refused.get(token, moment).map(Err)
+        let refused = self.0.refused.get(token, moment);
+        refused.map(|refusal| Err(refusal.error))
     }
 
     /// Asks about a token, waiting for at most `patience`. Who ask about the same token at the
@@ -181,6 +190,9 @@ impl State {
 
     /// One question. Runs once at a time for each token.
     async fn introspect(self: Arc<Self>, token: CredentialBytes) -> Introspected {
+        // What the issuer says is as old as the question, and is kept no longer for an answer that
+        // took its time.
+        let asked = self.clock.monotonic();
         let answer = self.request(token.as_slice()).await;
         let (now, moment) = (self.clock.wall(), self.clock.monotonic());
         let told = match &answer {
@@ -199,26 +211,40 @@ impl State {
             Ok(claims) => {
                 let left = settings.rules.end_of(&claims).saturating_since(now);
                 let lifetime = settings.cache_lifetime.min(left);
-                let renew = moment.checked_add(spread(lifetime - lifetime / 5, random()));
+                let renew = asked.checked_add(spread(lifetime - lifetime / 5, random()));
                 let vouched = Vouched(Arc::new(Facts {
                     claims: Arc::new(claims),
                     token: token.clone(),
                     since: now,
-                    renew_after: renew.unwrap_or(moment),
+                    renew_after: renew.unwrap_or(asked),
                 }));
-                self.refused.remove(token.as_slice());
-                if let Some(until) = moment.checked_add(lifetime) {
-                    self.active.insert(token, vouched.clone(), moment, until);
+                if let Some(until) = asked.checked_add(lifetime) {
+                    let active = vouched.clone();
+                    self.active.insert(token.clone(), active, moment, until);
                 }
-                Ok(vouched)
+                // Two questions about one token can be under way, of which the later one may be
+                // answered first. A refusal is noted before it is looked whether the token is
+                // remembered, and here it is the other way round: one of both sees the other.
+                match self.refused.get(token.as_slice(), moment) {
+                    Some(refusal) if refusal.asked > asked => {
+                        self.active.remove(token.as_slice());
+                        Err(refusal.error)
+                    }
+                    Some(_) => {
+                        self.refused.remove(token.as_slice());
+                        Ok(vouched)
+                    }
+                    None => Ok(vouched),
+                }
             }
             Err(error) => {
-                self.active.remove(token.as_slice());
-                if let Some(until) = moment.checked_add(settings.refusal_lifetime)
+                if let Some(until) = asked.checked_add(settings.refusal_lifetime)
                     && until > moment
                 {
-                    self.refused.insert(token, error, moment, until);
+                    let refusal = Refusal { error, asked };
+                    self.refused.insert(token.clone(), refusal, moment, until);
                 }
+                self.active.remove(token.as_slice());
                 Err(error)
             }
         }

@@ -3,6 +3,7 @@
 mod answers;
 mod forms;
 mod outages;
+mod races;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -153,6 +153,11 @@ async fn the_rules_for_signed_tokens_hold_for_opaque_ones() {
             desk.token().claim("token_type", "refresh_token"),
             "jwt.wrong_type",
         ),
+        // No bearer token, and nothing says whose it is.
+        (
+            desk.token().claim("token_type", "DPoP"),
+            "jwt.invalid_claim",
+        ),
         (
             desk.token().expired_since(Duration::from_secs(60)),
             "jwt.inactive",
