@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bartizan_core::WallTime;
 
+use crate::rules::MAX_LEEWAY;
 use crate::sync::{AtomicUsize, Ordering, PoisonError, RwLock};
 use crate::token::VerifiedClaims;
 
@@ -128,7 +129,8 @@ impl RevocationList {
         self.add(issuer, |of| &mut of.subjects, subject, entry, later)
     }
 
-    /// Drops the entries whose tokens have expired by `now`, and gives how many are left.
+    /// Drops the entries whose tokens are accepted no more by `now`, and gives how many are left.
+    /// That is five minutes after they expired: the longest that any rules forgive a clock.
     pub fn forget_expired(&self, now: WallTime) -> usize {
         let mut issuers = self
             .0
@@ -136,9 +138,10 @@ impl RevocationList {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         issuers.retain(|_, of| {
-            of.tokens.retain(|_, until| *until > now);
-            of.sessions.retain(|_, until| *until > now);
-            of.subjects.retain(|_, (_, until)| *until > now);
+            of.tokens.retain(|_, until| *until + MAX_LEEWAY > now);
+            of.sessions.retain(|_, until| *until + MAX_LEEWAY > now);
+            of.subjects
+                .retain(|_, (_, until)| *until + MAX_LEEWAY > now);
             of.len() > 0
         });
         let count = issuers.values().map(OfIssuer::len).sum();
@@ -295,7 +298,8 @@ mod tests {
         let other = "https://other.example";
         list.revoke_session(other, "s-1", at(20)).unwrap();
         for (now, expected) in [(9, 4), (10, 3), (19, 3), (20, 1), (29, 1), (30, 0)] {
-            assert_eq!(list.forget_expired(at(now)), expected, "{now}");
+            let left = list.forget_expired(at(now) + MAX_LEEWAY);
+            assert_eq!(left, expected, "{now}");
         }
     }
 
@@ -307,7 +311,8 @@ mod tests {
         let full = list.revoke_session(ISSUER, "s-1", end());
         assert_eq!(full, Err(RevocationListFull { capacity: 2 }));
         assert!(is_revoked(&list, json!({})));
-        assert_eq!(list.forget_expired(now()), 1);
+        assert_eq!(list.forget_expired(now()), 2);
+        assert_eq!(list.forget_expired(now() + MAX_LEEWAY), 1);
         assert!(!is_revoked(&list, json!({})));
         assert!(is_revoked(&list, json!({ "jti": "t-9" })));
         assert_eq!(list.revoke_session(ISSUER, "s-1", end()), Ok(()));
@@ -323,7 +328,7 @@ mod tests {
             list.revoke_session(ISSUER, "s-1", until).unwrap();
             list.revoke_subject(ISSUER, "alice", issued_before, until)
                 .unwrap();
-            assert_eq!(list.forget_expired(now()), 3);
+            assert_eq!(list.forget_expired(now() + MAX_LEEWAY), 3);
             assert!(is_revoked(&list, json!({ "sub": "bob" })));
             let of_session = json!({ "jti": "t-0", "sid": "s-1", "sub": "bob" });
             assert!(is_revoked(&list, of_session));
@@ -335,7 +340,7 @@ mod tests {
         let later = end() + Duration::from_secs(60);
         list.revoke_subject(ISSUER, "alice", end(), later).unwrap();
         assert!(is_revoked(&list, issued(20)));
-        assert_eq!(list.forget_expired(end()), 1);
+        assert_eq!(list.forget_expired(end() + MAX_LEEWAY), 1);
         assert!(is_revoked(&list, issued(20)));
     }
 }

@@ -13,19 +13,20 @@ use crate::token::VerifiedClaims;
 /// where the token is remembered: what was recent is not for ever.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StepUp {
-    /// One of these, if any are named.
-    pub(crate) contexts: Vec<Box<str>>,
+    /// One of these, if it is asked for.
+    pub(crate) contexts: Option<Vec<Box<str>>>,
     pub(crate) within: Option<Duration>,
 }
 
 impl StepUp {
     pub(crate) fn check(&self, claims: &VerifiedClaims, now: WallTime) -> Result<(), JwtError> {
-        if self.contexts.is_empty() && self.within.is_none() {
+        if self.contexts.is_none() && self.within.is_none() {
             return Ok(());
         }
         let context = claims.authentication_context();
-        let has_context = self.contexts.is_empty()
-            || context.is_some_and(|stated| self.contexts.iter().any(|one| **one == *stated));
+        let has_context = self.contexts.as_ref().is_none_or(|wanted| {
+            context.is_some_and(|stated| wanted.iter().any(|one| **one == *stated))
+        });
         let is_recent = self.within.is_none_or(|span| {
             let at = claims.authenticated_at();
             at.is_some_and(|at| now.saturating_since(at) <= span)

@@ -67,8 +67,8 @@ impl JwtConfigBuilder {
         self
     }
 
-    /// Replaces how long a request whose key is unknown waits for newer keys: up to 30 s. Requests
-    /// whose key is known never wait.
+    /// Replaces how long a request whose key is unknown waits for newer keys, and one whose token or
+    /// proof is asked about elsewhere for the answer: up to 30 s. Others never wait.
     pub fn with_patience(mut self, span: Duration) -> Self {
         self.patience = span;
         self
@@ -149,14 +149,14 @@ impl JwtConfigBuilder {
     }
 
     /// Refuses tokens whose `acr` is none of `contexts`, and asks the client to have the user
-    /// authenticate in one of these ways ([RFC 9470 §3]).
+    /// authenticate in one of these ways ([RFC 9470 §3]). A list of none is a mistake.
     ///
     /// [RFC 9470 §3]: https://www.rfc-editor.org/rfc/rfc9470#section-3
     pub fn require_authentication_context<'c>(
         mut self,
         contexts: impl IntoIterator<Item = &'c str>,
     ) -> Self {
-        self.step_up.contexts = contexts.into_iter().map(Box::from).collect();
+        self.step_up.contexts = Some(contexts.into_iter().map(Box::from).collect());
         self
     }
 

@@ -46,6 +46,9 @@ impl JwtConfigBuilder {
                 problem,
             });
         }
+        if self.step_up.contexts.as_ref().is_some_and(Vec::is_empty) {
+            return Err(ConfigError::NoAuthenticationContext);
+        }
         for name in [&self.cookie, &self.protocol].into_iter().flatten() {
             if name.is_empty() || !name.bytes().all(is_token_char) {
                 return Err(ConfigError::InvalidName(name.clone()));

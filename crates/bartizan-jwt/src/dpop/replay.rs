@@ -30,7 +30,8 @@ const PER_KEY: usize = 1000;
 /// The store decides alone whether a proof is fresh, and it must do so in one step: of two
 /// requests with the same proof, exactly one is fresh. A store that cannot tell says
 /// [`Replay::Unknown`], and the request is answered 503: replays are never let pass for want of
-/// memory.
+/// memory. So is one that waits for longer than the layer's
+/// [patience](crate::JwtConfigBuilder::with_patience).
 ///
 /// Only proofs that verified, for tokens that verified, get here.
 pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {

@@ -11,6 +11,9 @@ pub enum ConfigError {
     /// No algorithm is allowed, so that no token could pass.
     #[error("the set of allowed algorithms is empty")]
     NoAlgorithm,
+    /// The user is to have authenticated in one of no ways, so that no token could pass.
+    #[error("none of the ways to authenticate that are asked for is named")]
+    NoAuthenticationContext,
     /// An audience is empty.
     #[error("an audience is empty")]
     EmptyAudience,

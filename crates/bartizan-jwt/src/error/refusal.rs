@@ -117,8 +117,8 @@ impl Refusals {
     /// What [RFC 9470 §3](https://www.rfc-editor.org/rfc/rfc9470#section-3) adds to a challenge.
     fn stepped_up(&self, challenge: Challenge) -> Challenge {
         let mut challenge = challenge.with_param("error", "insufficient_user_authentication");
-        if !self.step_up.contexts.is_empty() {
-            challenge = challenge.with_param("acr_values", &self.step_up.contexts.join(" "));
+        if let Some(contexts) = &self.step_up.contexts {
+            challenge = challenge.with_param("acr_values", &contexts.join(" "));
         }
         if let Some(within) = self.step_up.within {
             challenge = challenge.with_param("max_age", &within.as_secs().to_string());

@@ -1,11 +1,14 @@
 //! What all requests of a layer share, and what is checked with it.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::{Clock, Duty, Inspection, Rejection, WallTime};
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::certificate::has_certificate;
 use super::inquiry::{Recording, Wait};
@@ -18,6 +21,8 @@ use crate::introspection::Introspector;
 use crate::key_source::Renewal;
 use crate::revocation::Revocations;
 use crate::verifier::{Failed, Holding, Verifiers, cannot_check};
+
+type LaterReplay = Pin<Box<dyn Future<Output = Replay> + Send>>;
 
 /// The field that carries a proof of possession.
 const DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -91,7 +96,7 @@ impl State {
             ReplayAnswer::Later(answer) => Err(Verdict::Recording(Recording {
                 held: held.clone(),
                 next_nonce,
-                answer,
+                answer: in_time(answer, self.behaviour.patience),
             })),
         }
     }
@@ -212,6 +217,14 @@ impl State {
         let refusals = &self.behaviour.refusals;
         refusals.refuse(error, presentation, nonce.as_deref())
     }
+}
+
+/// A store that does not answer in time has told nothing.
+fn in_time(answer: LaterReplay, patience: Duration) -> LaterReplay {
+    if Handle::try_current().is_err() {
+        return answer;
+    }
+    Box::pin(async move { timeout(patience, answer).await.unwrap_or(Replay::Unknown) })
 }
 
 /// A request with two tokens is refused: two readers could take different ones.

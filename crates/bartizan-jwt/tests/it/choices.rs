@@ -150,6 +150,47 @@ async fn k11_a_token_is_refused_once_it_is_revoked_also_when_it_is_remembered() 
     assert_eq!(outcome(&layer, &other).await, refused(401, "jwt.revoked"));
 }
 
+/// It is accepted for as long as the rules forgive a clock, and so is what revokes it.
+#[tokio::test]
+async fn a_revoked_token_does_not_come_back_in_its_last_seconds() {
+    for leeway in [0, 30, 300] {
+        let offline = es256();
+        let revoked = RevocationList::new(10);
+        let rules = offline.rules().with_leeway(Duration::from_secs(leeway));
+        let keys = KeySet::from_json(&offline.mint.jwks().to_string()).unwrap();
+        let config = JwtConfig::builder(rules.build().unwrap())
+            .with_keys(keys)
+            .with_clock(std::sync::Arc::new(offline.clock.clone()))
+            .with_revocations(revoked.clone());
+        let layer = layer(config);
+        let end = offline.clock.wall() + Duration::from_secs(60);
+        let token = |id: &str| {
+            let token = offline.token().token_id(id).claim("sid", id).subject(id);
+            token.expires_in(Duration::from_secs(60)).sign().unwrap()
+        };
+        let (issuer, later) = (offline.mint.issuer(), end);
+        revoked.revoke_token(issuer, "t-1", end).unwrap();
+        revoked.revoke_session(issuer, "s-1", end).unwrap();
+        revoked.revoke_subject(issuer, "u-1", later, end).unwrap();
+        let tokens = ["t-1", "s-1", "u-1", "good"].map(token);
+        // Up to the last second in which they would be accepted, in one of which the list is tidied.
+        for seconds in [59, leeway] {
+            offline.clock.advance(Duration::from_secs(seconds));
+            revoked.forget_expired(offline.clock.wall());
+            let [bad @ .., good] = &tokens;
+            for token in bad {
+                let expected = refused(401, "jwt.revoked");
+                assert_eq!(outcome(&layer, token).await, expected, "{leeway} {seconds}");
+            }
+            assert_eq!(outcome(&layer, good).await, passed(), "{leeway} {seconds}");
+        }
+        offline.clock.advance(Duration::from_secs(301 - leeway));
+        assert_eq!(revoked.forget_expired(offline.clock.wall()), 0);
+        let expired = refused(401, "jwt.expired");
+        assert_eq!(outcome(&layer, &tokens[0]).await, expired);
+    }
+}
+
 #[tokio::test]
 async fn c10_an_authentication_that_does_not_suffice_is_asked_for_again() {
     let offline = es256();
@@ -188,6 +229,9 @@ async fn c10_an_authentication_that_does_not_suffice_is_asked_for_again() {
     // What is remembered grows old as well.
     offline.clock.advance(Duration::from_secs(1));
     assert_eq!(outcome(&layer, &good).await, insufficient);
+    // One of no ways is none, and not any.
+    let none = offline.config().require_authentication_context([]).build();
+    assert!(matches!(none, Err(ConfigError::NoAuthenticationContext)));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::SystemClock;
-use bartizan_jwt::{ConfigError, JwtConfig, JwtConfigBuilder, JwtLayer, Rules};
+use bartizan_jwt::{ConfigError, JwtConfig, JwtConfigBuilder, JwtLayer, KeySet, Rules};
 use bartizan_testkit::{OldKey, SigningAlgorithm, TokenMint};
 
 use crate::support::{AUDIENCE, ISSUER, outcome, passed, refused};
@@ -86,7 +86,7 @@ async fn a_file_that_is_not_there_is_an_error_or_waited_for() {
     let config = file.config().build().unwrap();
     let loaded = JwtLayer::load(config.clone()).await;
     assert!(matches!(loaded, Err(ConfigError::KeysNotLoaded(_))));
-    let layer = JwtLayer::start(config).unwrap();
+    let layer = JwtLayer::start(config.clone()).unwrap();
     assert!(!layer.guard().is_ready());
     let mint = TokenMint::new(ISSUER, SigningAlgorithm::Es256, SystemClock).unwrap();
     let token = mint.token().audience(AUDIENCE).sign().unwrap();
@@ -94,4 +94,26 @@ async fn a_file_that_is_not_there_is_an_error_or_waited_for() {
         outcome(&layer, &token).await,
         refused(503, "jwt.keys_unavailable")
     );
+}
+
+/// One issuer whose keys are at hand does not make up for one whose keys are not.
+#[tokio::test]
+async fn a_layer_is_ready_once_it_has_the_keys_of_every_issuer() {
+    let file = File::new("one-of-two");
+    let waits = file.config().build().unwrap();
+    let mint = TokenMint::new(
+        "https://partners.example",
+        SigningAlgorithm::Es256,
+        SystemClock,
+    );
+    let mint = mint.unwrap();
+    let at_hand = || {
+        let rules = Rules::builder(mint.issuer(), AUDIENCE).build().unwrap();
+        let keys = KeySet::from_json(&mint.jwks().to_string()).unwrap();
+        JwtConfig::builder(rules).with_keys(keys)
+    };
+    let alone = JwtLayer::start(at_hand().build().unwrap()).unwrap();
+    assert!(alone.guard().is_ready());
+    let both = JwtLayer::start(at_hand().add_issuer(waits).build().unwrap()).unwrap();
+    assert!(!both.guard().is_ready());
 }

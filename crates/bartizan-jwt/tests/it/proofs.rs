@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bartizan_core::Clock as _;
 use bartizan_jwt::{
-    Dpop, JwtErrorKind, JwtLayer, KeySet, MemoryReplayStore, ProofId, Replay, ReplayAnswer,
-    ReplayStore, RevocationList,
+    Algorithm, Dpop, JwtErrorKind, JwtLayer, KeySet, MemoryReplayStore, ProofId, Replay,
+    ReplayAnswer, ReplayStore, ResourceMetadata, RevocationList,
 };
 use bartizan_testkit::{Answer, Call, Host, SigningAlgorithm, SigningKey};
 use base64::Engine as _;
@@ -500,6 +500,28 @@ async fn a_store_may_answer_later() {
     );
 }
 
+/// A store that is there and says nothing.
+#[derive(Debug)]
+struct Silent;
+
+impl ReplayStore for Silent {
+    fn record(&self, _: &ProofId, _: bartizan_core::WallTime) -> ReplayAnswer {
+        ReplayAnswer::Later(Box::pin(std::future::pending()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_holds_no_request_up() {
+    let mut client = Client::new();
+    client.dpop = client.dpop.with_replay_store(Arc::new(Silent));
+    let (layer, token) = (client.layer(), client.token());
+    let proof = client.proof(&token, "p-1", json!({}));
+    let call = call("DPoP", &token, &[proof]);
+    let waited = tokio::time::timeout(Duration::from_secs(60), send(&layer, &call));
+    let answer = waited.await.unwrap();
+    assert_eq!(result(&answer), refused(503, "jwt.proof_unchecked"));
+}
+
 #[tokio::test]
 async fn grpc_calls_prove_possession_as_well() {
     let client = Client::new();
@@ -513,4 +535,35 @@ async fn grpc_calls_prove_possession_as_well() {
     assert!(answer.is_success(), "{answer:?}");
     let answer = Host::TonicRoutes.send(&layer, &call).await.unwrap();
     assert_eq!(answer.code().as_deref(), Some("jwt.proof_replayed"));
+}
+
+#[tokio::test]
+async fn a_client_is_told_how_proofs_may_be_signed() {
+    let client = Client::new();
+    for (dpop, expected) in [
+        (
+            client.dpop.clone(),
+            "EdDSA ES256 ES384 PS256 PS384 PS512 RS256 RS384 RS512",
+        ),
+        (
+            client
+                .dpop
+                .clone()
+                .with_algorithms([Algorithm::Es384, Algorithm::EdDsa]),
+            "EdDSA ES384",
+        ),
+    ] {
+        let config = client.offline.config().with_dpop(dpop.build().unwrap());
+        let config = config.build().unwrap();
+        let metadata = ResourceMetadata::of(&config, AUDIENCE).unwrap().to_json();
+        let metadata: Value = serde_json::from_str(&metadata).unwrap();
+        let names: Vec<_> = expected.split(' ').collect();
+        assert_eq!(metadata["dpop_signing_alg_values_supported"], json!(names));
+        let layer = JwtLayer::start(config).unwrap();
+        let answer = Host::Hyper.send(&layer, &Call::echo("")).await.unwrap();
+        assert_eq!(answer.code().as_deref(), Some("jwt.missing"));
+        let challenge = format!("DPoP realm=\"{AUDIENCE}\", algs=\"{expected}\"");
+        let told = answer.headers.get_all("www-authenticate").iter();
+        assert!(told.into_iter().any(|it| *it == challenge), "{challenge}");
+    }
 }
