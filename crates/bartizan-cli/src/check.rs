@@ -18,7 +18,7 @@ pub(crate) struct Check {
     /// The file: TOML, or YAML if it is called .yaml or .yml
     #[arg(required_unless_present_any = ["schema", "reference"])]
     file: Option<PathBuf>,
-    /// Compare with this file as it was before: what a reload changes, and what needs a restart
+    /// Print what a reload changes against this file as it was before, and what needs a restart
     #[arg(long, value_name = "OLD", requires = "file")]
     diff: Option<PathBuf>,
     /// Read the file alone, and none that it names but those of secrets
@@ -96,12 +96,15 @@ struct Found {
 }
 
 impl Found {
+    /// Who asks for a difference has seen the rest.
     fn text(&self, file: &Path) -> String {
-        let mut text = format!("{} can be built.\n\n{}", file.display(), self.effective);
-        if let Some(diff) = &self.diff {
-            text.push_str(&format!("difference: {diff}\n"));
-        }
-        text
+        let file = file.display();
+        let Some(diff) = &self.diff else {
+            return format!("{file} can be built.\n\n{}", self.effective);
+        };
+        let warnings = self.effective.warnings().iter();
+        let warnings: String = warnings.map(|it| format!("warning: {it}\n")).collect();
+        format!("{file} can be built.\n\n{warnings}difference: {diff}\n")
     }
 
     fn json(&self, file: &Path) -> Value {

@@ -376,6 +376,20 @@ fn a_difference_says_what_needs_a_restart() {
     let last = said.out.lines().last();
     let expected = "difference: in force: bans; needs a restart: upload";
     assert_eq!(last, Some(expected), "{said:?}");
+    // It is not to be looked for behind the whole stack; what --strict fails for is told.
+    assert!(!said.out.contains("outermost first"), "{said:?}");
+    assert!(said.out.contains("warning: no [audit]"), "{said:?}");
+    assert!(run(&folder, &["new.toml"]).out.contains("outermost first"));
+    // A line that moved is no difference.
+    std::fs::write(folder.path("new.toml"), format!("\n{RULE}")).unwrap();
+    let said = run(&folder, &["new.toml", "--diff", "old.toml"]);
+    let last = said.out.lines().last();
+    assert_eq!(last, Some("difference: nothing changed"), "{said:?}");
+    // The old file may be the one that is wrong.
+    std::fs::write(folder.path("old.toml"), "[bnas]").unwrap();
+    let said = run(&folder, &["new.toml", "--diff", "old.toml"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.starts_with("old.toml: line 1"), "{said:?}");
 }
 
 #[test]
