@@ -24,7 +24,8 @@ pub use self::values::{Replacement, SealedValues, StoredValue};
 /// 5. When everything was looked at, the cursor is taken away: the next run begins anew.
 ///
 /// The old key may be [disabled](Keyring::disable), and later destroyed, when a run that began a
-/// ttl after the rotation (others may seal under the old key until then) [left nothing](ResealProgress::is_complete).
+/// ttl after the rotation (others may seal under the old key until then), and with the first value,
+/// [left nothing](ResealProgress::is_complete).
 ///
 /// ```
 /// # use bartizan_encrypt::{Keyring, Reseal, SealedValues, StoreError};
@@ -101,12 +102,16 @@ pub struct ResealProgress {
     pub unreadable: u64,
     /// Values that are still to be looked at, as counted when the run began.
     pub left: u64,
+    /// Whether the run began behind a cursor. What is in front of it was looked at by a run that
+    /// was cut short, perhaps before the last rotation.
+    pub resumed: bool,
 }
 
 impl ResealProgress {
-    /// Whether nothing needs the old keys any more, as far as this run has seen.
+    /// Whether nothing needs the old keys any more, as far as this run has seen. One that resumed
+    /// has not seen everything: another has to follow.
     pub fn is_complete(&self) -> bool {
-        self.left == 0 && self.missed == 0 && self.unreadable == 0
+        !self.resumed && self.left == 0 && self.missed == 0 && self.unreadable == 0
     }
 
     /// How many values were looked at.

@@ -73,6 +73,7 @@ impl Reseal {
         let mut read_to = self.values.cursor().await?;
         let mut progress = ResealProgress {
             left: self.values.count(read_to.as_deref()).await?,
+            resumed: read_to.is_some(),
             ..ResealProgress::default()
         };
         let fetched = Arc::new(Fetched::default());

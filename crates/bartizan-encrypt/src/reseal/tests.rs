@@ -339,3 +339,24 @@ async fn a_missing_sync_would_be_noticed() {
     }
     assert!(noticed > STEPS / 2, "{noticed}");
 }
+
+#[tokio::test]
+async fn a_run_that_resumed_vouches_for_nothing_in_front_of_it() {
+    let (keyring, rows) = rotated().await;
+    let table = Table::new(rows);
+    table.0.power.store(STEPS / 2, Ordering::SeqCst);
+    let cut = reseal(&keyring, &table).run(|_| {}).await;
+    assert!(cut.is_err(), "the power lasted");
+    table.restart();
+    assert!(table.running().cursor.is_some());
+    // What was resealed so far is under a key that is an old one by now.
+    let rotated = keyring.rotate(&KeyScope::tenant("acme")).await;
+    rotated.expect("a store");
+    let keys = prepared(&keyring).await;
+    let resumed = reseal(&keyring, &table).run(|_| {}).await.expect("power");
+    assert_eq!(whole(&keys, &table), (true, false));
+    assert!(!resumed.is_complete(), "{resumed:?}");
+    let next = reseal(&keyring, &table).run(|_| {}).await.expect("power");
+    assert_eq!(whole(&keys, &table), (true, true));
+    assert!(next.is_complete(), "{next:?}");
+}
