@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use crate::body::{Collected, EncryptBody, bytes_of};
 use crate::error::EncryptError;
-use crate::future::exchange::{KeyWait, trailers_of};
+use crate::future::exchange::{KeyWait, Work, trailers_of};
 use crate::prepared::Prepared;
 
 pub(crate) use self::exchange::Exchange;
@@ -73,6 +73,7 @@ impl<H, B: Body<Data = Bytes>> Message<H, B> {
     fn poll(
         &mut self,
         exchange: &Exchange,
+        work: Work,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Prepared, EncryptError>> {
         if !self.complete {
@@ -84,7 +85,7 @@ impl<H, B: Body<Data = Bytes>> Message<H, B> {
         }
         let wait = match &mut self.wait {
             Some(wait) => wait,
-            None => match exchange.keys() {
+            None => match exchange.keys(work) {
                 Ok(keys) => return Poll::Ready(Ok(keys)),
                 Err(wait) => self.wait.insert(wait),
             },
@@ -175,7 +176,7 @@ where
             let next = match this.state.as_mut().project() {
                 StateOf::Receiving { message } => {
                     let exchange = held(this.exchange);
-                    let keys = ready!(held(message).poll(exchange, cx));
+                    let keys = ready!(held(message).poll(exchange, Work::Seal, cx));
                     let mut message = take(message);
                     let sealed = keys.and_then(|keys| {
                         let (_, parts) = &mut message.head;
@@ -227,7 +228,7 @@ where
                 }
                 StateOf::Answering { message } => {
                     let exchange = held(this.exchange);
-                    let keys = ready!(held(message).poll(exchange, cx));
+                    let keys = ready!(held(message).poll(exchange, Work::Reveal, cx));
                     let mut message = take(message);
                     let revealed = keys.and_then(|keys| {
                         exchange.reveal(&keys, &mut message.head.headers, &message.collected.bytes)

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 use crate::error::{EncryptError, EncryptErrorKind};
 use crate::kek::Kek;
-use crate::key::KeyScope;
+use crate::key::{KeyPurpose, KeyScope};
 use crate::keyring::cache::{Cache, Flight, Found};
 use crate::keyring::follow::Follower;
 use crate::keyring::patience::Patience;
@@ -82,6 +82,39 @@ impl Keyring {
     /// See [`prepare`](Self::prepare).
     pub async fn prepare_open(&self, scopes: &[KeyScope]) -> Result<Prepared, EncryptError> {
         self.gather(scopes, false).await
+    }
+
+    /// Has the keys of these scopes at hand, for showing what is stored. Those that seal fields
+    /// are not made: who asks about somebody of whom nothing is stored leaves no key behind. Those
+    /// for pseudonyms are.
+    pub(crate) async fn prepare_shown(
+        &self,
+        scopes: &[KeyScope],
+    ) -> Result<Prepared, EncryptError> {
+        let mut gathered = Vec::with_capacity(scopes.len());
+        for scope in scopes {
+            let keys = match scope.purpose() {
+                KeyPurpose::Fields => self.stored(scope).await?,
+                _ => self.keys(scope, true).await?,
+            };
+            gathered.push((scope.clone(), keys));
+        }
+        Ok(self.assembled(gathered))
+    }
+
+    /// The keys of this scope, if there are any by now.
+    async fn stored(&self, scope: &KeyScope) -> Result<Arc<ScopeKeys>, EncryptError> {
+        match self.0.find(scope) {
+            Found::Fresh(keys) if keys.is_settled() => Ok(keys),
+            Found::Due(keys, flight) if keys.is_settled() => {
+                self.fetch_behind(scope, flight);
+                Ok(keys)
+            }
+            // That there was none may have changed.
+            Found::Fresh(_) | Found::Due(..) | Found::Absent => {
+                self.fetch(scope, false, |_| true).await
+            }
+        }
     }
 
     /// Fetches the keys of this scope though some are at hand, for work that must not miss a

@@ -277,7 +277,7 @@ impl Fields {
 }
 
 impl Viewer<'_> {
-    fn accepts(&self, policy: PlaintextPolicy) -> bool {
+    pub(crate) fn accepts(&self, policy: PlaintextPolicy) -> bool {
         // In shadow mode nothing was sealed yet, and nothing is shown by it.
         self.shadow
             || match policy {

@@ -23,6 +23,15 @@ use crate::transform::{Report, Viewer, conclude};
 /// Keys that have to be fetched first. Boxed: it is the cold path.
 pub(crate) type KeyWait = Pin<Box<dyn Future<Output = Result<Prepared, EncryptError>> + Send>>;
 
+/// What keys are wanted for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work {
+    /// Sealing a request's fields.
+    Seal,
+    /// Showing those of a response.
+    Reveal,
+}
+
 /// Checksums of a body, which is not the same any more.
 const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
@@ -69,16 +78,32 @@ impl Exchange {
         self.settings.max_body
     }
 
-    /// The keys, at once if they are at hand.
-    pub(crate) fn keys(&self) -> Result<Prepared, KeyWait> {
+    /// The keys for this work, at once if they are at hand.
+    pub(crate) fn keys(&self, work: Work) -> Result<Prepared, KeyWait> {
         let place = self.place.as_ref();
         let scopes = place.map(|place| self.settings.fields.scopes(place));
         let scopes = scopes.unwrap_or_default();
         if let Some(keys) = self.settings.keyring.prepared(&scopes) {
             return Ok(keys);
         }
-        let keyring = self.settings.keyring.clone();
-        Err(Box::pin(async move { keyring.prepare(&scopes).await }))
+        let (keyring, seals) = (self.settings.keyring.clone(), self.seals(work));
+        Err(Box::pin(async move {
+            match seals {
+                true => keyring.prepare(&scopes).await,
+                false => keyring.prepare_shown(&scopes).await,
+            }
+        }))
+    }
+
+    /// Whether fields may be sealed: what was stored as plaintext is sealed on the way out, for
+    /// those who see ciphertexts.
+    fn seals(&self, work: Work) -> bool {
+        let viewer = Viewer {
+            context: &self.context,
+            now: self.settings.clock.wall(),
+            shadow: self.is_shadow(),
+        };
+        matches!(work, Work::Seal) || viewer.accepts(self.settings.fields.plaintext)
     }
 
     /// The request's body with its fields sealed; `None` if it stays as it is.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::stage::{DOCUMENT, Stage, json_response, locate, put, request};
-use crate::support::{Setup, acme};
+use crate::support::{Setup, acme, kek};
 
 #[tokio::test]
 async fn handlers_see_ciphertext_and_callers_what_their_scopes_allow() {
@@ -461,3 +461,36 @@ async fn the_layer_fits_axum() {
 
 const fn is_send<T: Send + Sync + Clone>() {}
 const _: () = is_send::<EncryptLayer>();
+
+#[tokio::test]
+async fn who_only_looks_leaves_no_key_of_anybody_behind() {
+    let stage = Stage::new();
+    let nothing = Bytes::from_static(br#"{"name":"Nobody"}"#);
+    for person in ["made-up", "invented", "thought-of"] {
+        let answer = stage
+            .get(&format!("/p/17?{person}"), &nothing, "pii:read")
+            .await;
+        assert_eq!(answer.status, 200);
+    }
+    let records = stage.setup.table.records();
+    let personal = records.iter().filter(|it| it.scope.is_personal());
+    assert_eq!(personal.count(), 0, "{records:?}");
+
+    // What is stored of one of them elsewhere by now is shown at once.
+    let another = stage.setup.another(kek(1)).build().unwrap();
+    let another = Stage::on(
+        Setup {
+            table: stage.setup.table.clone(),
+            clock: stage.setup.clock.clone(),
+            keyring: another,
+        },
+        |builder| builder,
+    );
+    another.put("/p/17?invented", DOCUMENT, "pii:read").await;
+    let stored = another.last_seen();
+    let shown = stage.get("/p/17?invented", &stored, "pii:read").await;
+    assert_eq!(
+        shown.json(),
+        serde_json::from_str::<Value>(DOCUMENT).unwrap()
+    );
+}
