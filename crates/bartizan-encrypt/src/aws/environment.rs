@@ -125,9 +125,17 @@ impl AwsWebIdentity {
         let request = FetchRequest::post_form(&self.url, &fields);
         let answer = exchange(&self.fetcher, request).await?;
         if !answer.is_ok() {
-            return Err(Failure::of(&answer).into_error());
+            return Err(unbelieved(Failure::of(&answer).into_error()));
         }
         read_credentials(&answer.body)
+    }
+}
+
+/// Whoever STS does not believe learns nothing of the key: that is no refusal of it.
+fn unbelieved(error: KekError) -> KekError {
+    match error {
+        KekError::Refused(text) => KekError::Unavailable(format!("no credentials: {text}")),
+        error => error,
     }
 }
 
@@ -149,5 +157,51 @@ pub(crate) fn read_credentials(body: &[u8]) -> Result<AwsCredentials, KekError> 
 impl AwsCredentialSource for AwsWebIdentity {
     fn credentials(&self) -> KekAnswer<'_, AwsCredentials> {
         Box::pin(self.assume())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_not_believed_by_sts_learns_nothing_of_a_key() {
+        let name = format!("bartizan-sts-{}", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, "header.claims.signature").expect("a file");
+        for (status, kind) in [
+            ("400 Bad Request", "InvalidIdentityToken"),
+            ("400 Bad Request", "IDPCommunicationError"),
+            ("403 Forbidden", "AccessDenied"),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let url = format!("http://{}/", listener.local_addr().expect("an address"));
+            tokio::spawn(async move {
+                let (mut tcp, _) = listener.accept().await.expect("a client");
+                let mut request = Vec::new();
+                while !request.ends_with(b"signature") {
+                    assert_ne!(tcp.read_buf(&mut request).await.expect("more"), 0);
+                }
+                let body = format!("<Error><Code>{kind}</Code><Message>no</Message></Error>");
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+                );
+                tcp.write_all(answer.as_bytes()).await.expect("written");
+            });
+            let role = "arn:aws:iam::123456789012:role/clinic";
+            let identity = AwsWebIdentity::new(role, &file, "eu-central-1").expect("fits");
+            let identity = identity.with_endpoint(&url, Roots::public_web());
+            let refused = identity.expect("fits").credentials().await;
+            let error = refused.expect_err("no credentials");
+            let KekError::Unavailable(text) = &error else {
+                panic!("{error}");
+            };
+            assert!(text.contains(kind), "{text}");
+        }
+        std::fs::remove_file(&file).expect("a file");
     }
 }
