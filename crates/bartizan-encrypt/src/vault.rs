@@ -34,9 +34,9 @@ pub(crate) use self::wire::read_answer;
 ///    [`with_derived_context`](VaultTransitBuilder::with_derived_context), as the `context` that
 ///    the wrapping key is derived from. It is a SHA-256 digest: Vault and its logs learn of no
 ///    tenant and no person.
-/// 3. Before the first key is wrapped, a probe is wrapped and unwrapped under another context. A
-///    key that allows that binds nothing (transit ignores `context` for keys without derivation,
-///    and servers before 1.9 ignore `associated_data`), and is refused.
+/// 3. Before the first key is wrapped, a probe is wrapped, unwrapped, and tried to be unwrapped
+///    under another context. A key that allows that binds nothing (transit ignores `context` for
+///    keys without derivation, and servers before 1.9 ignore `associated_data`), and is refused.
 /// 4. The token is renewed after half of its life, in the background as well; where a role is
 ///    known, an expired or revoked one is replaced by logging in again.
 /// 5. A rotated key: [`Keyring::rewrap`](crate::Keyring::rewrap) wraps under the newest version.
@@ -123,7 +123,10 @@ impl VaultTransit {
         let prove = || async {
             let none = |_| KekError::Unavailable("no random bytes".to_owned());
             let probe = KeyBytes::generate().map_err(none)?;
-            let wrapped = self.encrypt(&probe, &spelled(b"bartizan probe")).await?;
+            let own = spelled(b"bartizan probe");
+            let wrapped = self.encrypt(&probe, &own).await?;
+            // Who may unwrap nothing is refused this too, whatever the key binds to.
+            self.decrypt(&wrapped, &own).await?;
             let other = spelled(b"bartizan probe of another");
             match self.decrypt(&wrapped, &other).await {
                 Err(KekError::Refused(_)) => Ok(()),

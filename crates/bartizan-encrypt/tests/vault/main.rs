@@ -104,6 +104,21 @@ async fn a_key_that_binds_nothing_is_refused_before_it_wraps() {
 }
 
 #[tokio::test]
+async fn a_server_that_unwraps_nothing_for_us_has_not_proven_that_a_key_binds() {
+    let vault = FakeVault::start().await;
+    let key = KeyBytes::generate().unwrap();
+    let unbound = builder(&vault, "plain")
+        .with_derived_context()
+        .build()
+        .unwrap();
+    vault.state.lock().unwrap().denied = Some("decrypt");
+    assert!(refused(unbound.wrap(&key, b"alice").await), "no policy");
+    vault.state.lock().unwrap().denied = None;
+    assert!(refused(unbound.wrap(&key, b"alice").await), "no binding");
+    plain(&vault).wrap(&key, b"alice").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_rotated_key_wraps_anew_and_inside_the_server_where_it_can() {
     let vault = FakeVault::start().await;
     for (name, kek) in [("plain", plain(&vault)), ("derived", derived(&vault))] {
