@@ -1,5 +1,7 @@
-//! Admits requests that carry an API key: a key that scanners recognise, of which the service
-//! keeps a hash alone, with scopes, an end and a successor.
+//! Admits requests that carry an API key: hashed at rest, scoped, and rotated without an outage.
+//!
+//! Secret scanners recognise these keys, and a mistyped one is told by its checksum. A service keeps
+//! nothing of a key but a hash, with its scopes, its end and its successor.
 //!
 //! [`ApiKeyLayer`] takes the key of a request, holds it against the keys that a file or a database
 //! lists, and writes the [`Principal`] and the [`VerifiedKey`] into the request's
