@@ -3,6 +3,7 @@
 use bartizan_core::{IpNetwork, SpiffePattern, TrustDomain};
 
 use crate::condition::{Condition, Reading};
+use crate::error::PolicyError;
 use crate::facts::Facts;
 
 /// A set of callers: everything that is said of them must hold; of several values of one kind,
@@ -27,6 +28,8 @@ pub struct Callers {
     pub(crate) subjects: Vec<(Box<str>, Box<str>)>,
     pub(crate) clients: Vec<Box<str>>,
     pub(crate) any_scope: Vec<Box<str>>,
+    /// One of no scopes was asked for, which nobody has.
+    any_of_no_scopes: bool,
     pub(crate) all_scopes: Vec<Box<str>>,
     pub(crate) roles: Vec<Box<str>>,
     pub(crate) claims: Vec<Claim>,
@@ -119,9 +122,12 @@ impl Callers {
         self
     }
 
-    /// Only principals with one of these scopes.
+    /// Only principals with one of these scopes. None at all is a mistake, which is told when the
+    /// policy is built: it would be nobody, and must not come to be anybody.
     pub fn any_scope<'s>(mut self, scopes: impl IntoIterator<Item = &'s str>) -> Self {
+        let before = self.any_scope.len();
         self.any_scope.extend(scopes.into_iter().map(Box::from));
+        self.any_of_no_scopes |= self.any_scope.len() == before;
         self
     }
 
@@ -273,10 +279,28 @@ impl Callers {
                 .all(|it| it.fact.is_of_principal() || it.holds(facts, reading))
     }
 
+    /// Says what cannot be meant, wherever in them it stands: what nobody can be lets nobody in,
+    /// and as an exception leaves nobody out.
+    pub(crate) fn check(&self, rule: &str) -> Result<(), PolicyError> {
+        self.check_as(rule, "nobody can be one of its callers")
+    }
+
+    fn check_as(&self, rule: &str, problem: &'static str) -> Result<(), PolicyError> {
+        if self.contradict() {
+            return Err(PolicyError::Rule {
+                rule: rule.to_owned(),
+                problem,
+            });
+        }
+        self.when.iter().try_for_each(|it| it.check(rule))?;
+        let mut except = self.except.iter();
+        except.try_for_each(|it| it.check_as(rule, "nobody can be one of its exceptions"))
+    }
+
     /// Whether they say something that nobody can be.
-    pub(crate) fn contradict(&self) -> bool {
+    fn contradict(&self) -> bool {
         let anonymous = self.authentication == Some(Authentication::Anonymous);
         let lists_nothing = self.claims.iter().any(|claim| claim.values.is_empty());
-        (anonymous && self.need_principal()) || lists_nothing
+        (anonymous && self.need_principal()) || lists_nothing || self.any_of_no_scopes
     }
 }

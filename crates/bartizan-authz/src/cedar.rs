@@ -21,7 +21,7 @@ use crate::facts::Facts;
 ///
 /// | in Cedar | is |
 /// |---|---|
-/// | `Principal::"issuer#subject"` | whoever the request acts for: `issuer`, `subject`, `client`, `scopes`, `roles`; in `Role::"…"` |
+/// | `Principal::"issuer#subject"` | whoever the request acts for (with an issuer that has no `#`): `issuer`, `subject`, `client`, `scopes`, `roles`; in `Role::"…"` |
 /// | `Peer::"spiffe://…"` | the workload at the other end: `id`, `trust_domain`; in `TrustDomain::"…"`. It is the principal of a request that acts for nobody, and always `context.peer` |
 /// | `Anonymous::"anonymous"` | the principal of a request without either |
 /// | `Action::"GET"` | the method; `Action::"shop.Orders/Read"` for gRPC methods that were [named](CedarBuilder::add_grpc). All HTTP methods are in `Action::"http"`, all gRPC methods in `Action::"grpc"` |
@@ -186,6 +186,7 @@ impl PolicyEngine for CedarEngine {
         facts: &Facts<'_>,
         _: &mut dyn FnMut(&Arc<str>),
     ) -> Result<Ruling, EngineError> {
+        facts.can_tell(self.asks_claims(), false)?;
         let failed = |error: &dyn fmt::Display| EngineError(error.to_string().into());
         let asked = Asked::new(facts, &self.terms, &self.routes, &self.schema);
         let Asked {

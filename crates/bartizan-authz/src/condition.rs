@@ -26,7 +26,9 @@ pub enum Fact {
     DestinationAddress,
     /// The port that the connection was made to.
     DestinationPort,
-    /// A header of the request. Several lines of one name are one value, with commas between.
+    /// A header of the request. Several lines of one name are one value, with commas between; in a
+    /// rule that allows, a wildcard has to match each of them as well. Not `host`, which HTTP/2 does
+    /// not have: that is [`Authority`](Self::Authority).
     Header(String),
     /// The issuer of the caller's credential.
     Issuer,
@@ -98,6 +100,17 @@ impl Fact {
     }
 }
 
+/// How several lines of one header are read, of which nobody knows which one a service reads.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Lines {
+    /// One of them is enough, and so are all as one value.
+    Any,
+    /// All as one value; a wildcard has to match each of them as well.
+    Each,
+    /// All as one value, as other systems read them.
+    Together,
+}
+
 /// How the rule of a condition is meant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
@@ -109,6 +122,15 @@ impl Reading {
     /// Whether other spellings count as well.
     pub(crate) fn is_loose(self) -> bool {
         self.denies && !self.exact
+    }
+
+    /// How several lines of one header are read.
+    pub(crate) fn lines(self) -> Lines {
+        match (self.exact, self.denies) {
+            (true, _) => Lines::Together,
+            (false, true) => Lines::Any,
+            (false, false) => Lines::Each,
+        }
     }
 
     /// As exceptions from it are meant.
@@ -198,9 +220,14 @@ impl Condition {
             Fact::Header(name) => is_header(name),
             _ => true,
         };
+        let is_host = matches!(&self.fact, Fact::Header(name) if name.eq_ignore_ascii_case("host"));
         match &self.mistake {
             Some((value, problem)) => Err(wrong(format!("{value:?}: {problem}"))),
             None if !is_named => Err(wrong(format!("{:?} is no name", self.fact))),
+            None if is_host => Err(wrong(
+                "HTTP/2 has no header `host`: what both versions name is the fact `authority`"
+                    .into(),
+            )),
             None if self.one_of.is_empty() && self.none_of.is_empty() => Err(wrong(format!(
                 "{:?} has no values to be compared with",
                 self.fact
@@ -245,11 +272,16 @@ impl Condition {
                 let port = facts.destination?.port();
                 matchers.iter().any(|matcher| matcher.is_port(port))
             }
-            Fact::Header(name) => facts.has_header(name, reading.is_loose(), |value| {
-                matchers.iter().any(|matcher| matcher.is_bytes(value))
-            })?,
+            Fact::Header(name) => facts.has_header(
+                name,
+                reading.lines(),
+                |value| matchers.iter().any(|matcher| matcher.is_bytes(value)),
+                |value| matchers.iter().any(|matcher| matcher.is_exactly(value)),
+            )?,
             Fact::Issuer => of_principal(|principal| Some(principal.issuer())),
-            Fact::Method => text(facts.method),
+            Fact::Method => matchers
+                .iter()
+                .any(|matcher| matcher.is_method(facts.method, reading.is_loose())),
             Fact::Path => matchers.iter().any(|matcher| matcher.is_path(facts.path)),
             Fact::Namespace if facts.namespace.is_some() => {
                 let behind = facts.namespace.unwrap_or_default();

@@ -81,7 +81,7 @@ struct SubjectText {
 #[serde(deny_unknown_fields)]
 struct ClaimText {
     name: String,
-    values: Vec<String>,
+    values: List<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -231,7 +231,9 @@ impl CallersText {
         for ClaimText { name, values } in self.claims.iter() {
             callers = callers.claim(name, values.iter().map(String::as_str));
         }
-        callers = callers.any_scope(self.any_scope.iter().map(String::as_str));
+        if !self.any_scope.is_empty() {
+            callers = callers.any_scope(self.any_scope.iter().map(String::as_str));
+        }
         for condition in self.when {
             callers = callers.when(condition.read(rule)?);
         }

@@ -90,7 +90,7 @@ impl PolicyEngine for LivePolicy {
         facts: &Facts<'_>,
         shadow: &mut dyn FnMut(&Arc<str>),
     ) -> Result<Ruling, EngineError> {
-        Ok(self.0.load().decide(facts, shadow))
+        PolicyEngine::decide(&**self.0.load(), facts, shadow)
     }
 
     fn asks_claims(&self) -> bool {

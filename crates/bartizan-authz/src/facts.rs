@@ -5,6 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use bartizan_core::{Peer, Principal, SecurityContext};
 
+use crate::condition::Lines;
+use crate::engine::EngineError;
+
+/// Why a policy that asks for claims cannot be asked.
+pub(crate) const CLAIMS_UNREAD: &str =
+    "a rule asks for a claim, and the layer was not told how to read it";
+
 /// What is known of one request when it is decided on.
 ///
 /// The path is the canonical one of the URI as it was received: never what a nested router left.
@@ -82,6 +89,18 @@ impl<'r> Facts<'r> {
         self
     }
 
+    /// Whether a policy can be told what it asks for. It may have come to be in force since the
+    /// layer looked for that, and a denial by a claim that nobody reads would deny nobody.
+    pub(crate) fn can_tell(&self, claims: bool, nested: bool) -> Result<(), EngineError> {
+        let reads_within = || self.claims.is_some_and(|claims| claims.reads_within());
+        let lacks = (claims && self.claims.is_none()) || (nested && !reads_within());
+        // Facts that somebody put together by hand have no context.
+        if lacks && self.context.is_some() {
+            return Err(EngineError(CLAIMS_UNREAD.into()));
+        }
+        Ok(())
+    }
+
     /// Whether the caller's token carries this claim with one of these values.
     pub(crate) fn has_claim(&self, name: &str, values: &[Box<str>]) -> bool {
         let (Some(claims), Some(context)) = (self.claims, self.context) else {
@@ -116,21 +135,24 @@ impl<'r> Facts<'r> {
         holds
     }
 
-    /// Whether the lines of this header, put together, are such a value, or, `loosely`, a single
-    /// one of them is. `None` if headers are not known.
+    /// Whether the lines of this header are such a value; `is_exactly` says the same without
+    /// wildcards. `None` if headers are not known.
     pub(crate) fn has_header(
         &self,
         name: &str,
-        loosely: bool,
+        lines: Lines,
         is: impl Fn(&[u8]) -> bool,
+        is_exactly: impl Fn(&[u8]) -> bool,
     ) -> Option<bool> {
-        let (mut count, mut single) = (0_usize, false);
+        let (mut count, mut any, mut each) = (0_usize, false, true);
         self.headers?.read(name, &mut |value| {
+            let this = is(value);
             count += 1;
-            single |= is(value);
+            any |= this;
+            each &= this;
         });
-        if count < 2 || (loosely && single) {
-            return Some(single);
+        if count < 2 || (lines == Lines::Any && any) {
+            return Some(any);
         }
         // Nobody sends such a header often enough for the copy to matter.
         let mut whole = Vec::new();
@@ -140,7 +162,11 @@ impl<'r> Facts<'r> {
             }
             whole.extend_from_slice(value);
         });
-        Some(is(&whole))
+        Some(match lines {
+            // A wildcard matches what another line begins or ends with than the one that is read.
+            Lines::Each if !each => is_exactly(&whole),
+            Lines::Any | Lines::Each | Lines::Together => is(&whole),
+        })
     }
 }
 

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bartizan_core::{
-    Challenge, Check, Connection, Decision, Duty, Guard, Inspection, Never, Outcome, Rejection,
-    fold,
+    Challenge, Check, Connection, Decision, Duty, Guard, Inspection, Never, Outcome, PathError,
+    Rejection, SecurityContext, fold,
 };
 use http::HeaderMap;
 use http::header::HOST;
@@ -14,7 +14,7 @@ use http::request::Parts;
 
 use crate::engine::{PolicyEngine, Ruling};
 use crate::error::{AuthzError, Reason};
-use crate::facts::{Facts, ReadClaims, ReadHeaders};
+use crate::facts::{CLAIMS_UNREAD, Facts, ReadClaims, ReadHeaders};
 
 /// The guard of [`AuthzLayer`](crate::AuthzLayer), for chaining with others.
 #[derive(Clone)]
@@ -33,33 +33,35 @@ impl AuthzGuard {
         Self(Arc::new(rules))
     }
 
-    /// Adds what is known of the connection.
-    fn add_connection<'r>(&'r self, facts: &mut Facts<'r>, parts: &'r Parts) {
-        let connection = Connection::of(&parts.extensions);
-        facts.source = connection
-            .and_then(Connection::remote)
-            .map(|remote| fold(remote.ip()));
-        facts.destination = connection
-            .and_then(Connection::local)
-            .or(self.0.destination);
-        facts.server_name = connection.and_then(Connection::server_name);
+    /// Asks again about what is allowed, by its path as it was sent.
+    ///
+    /// A router compares that one, and rules were asked about its canonical spelling: `/%61dmin` is
+    /// the rule's `/admin`, and to the router perhaps `/{tenant}`. Where a table of routes has told
+    /// that both lead to one place, they are the same.
+    fn allows_as_sent(
+        &self,
+        facts: &Facts<'_>,
+        context: &SecurityContext,
+    ) -> Result<(), AuthzError> {
+        let sent = context.uri().path();
+        if sent == facts.path || context.template().is_some() {
+            return Ok(());
+        }
+        let facts = Facts {
+            path: sent,
+            ..*facts
+        };
+        match self.0.engine.decide(&facts, &mut |_| {}) {
+            Ok(Ruling::Allowed(_)) => Ok(()),
+            Ok(_) => Err(AuthzError(Reason::AmbiguousPath(PathError::Spelling))),
+            Err(error) => Err(AuthzError(Reason::EngineFailed(error.0))),
+        }
     }
 
     fn decide(&self, inspection: &mut Inspection<'_>) -> Result<(), AuthzError> {
         let context = inspection.context;
-        let path = context
-            .path()
-            .map_err(|error| AuthzError(Reason::AmbiguousPath(error)))?;
-        let authority = authority(inspection.parts)?;
-        let mut facts = Facts::new(inspection.parts.method.as_str(), path);
-        facts.authority = authority.map(|authority| authority.whole);
-        facts.host = authority.map(|authority| authority.host);
-        facts.port = authority.and_then(|authority| authority.port);
-        facts.headers = Some(&inspection.parts.headers);
-        self.add_connection(&mut facts, inspection.parts);
-        facts.address = context.address();
-        facts.peer = context.peer();
-        facts.principal = context.principal();
+        let mut facts = facts_of(inspection)?;
+        facts.destination = facts.destination.or(self.0.destination);
         facts.claims = self.0.claims.as_deref();
         facts.context = Some(context);
 
@@ -68,8 +70,7 @@ impl AuthzGuard {
         if (facts.claims.is_none() && self.0.engine.asks_claims())
             || (self.0.engine.asks_nested_claims() && !nested())
         {
-            let cause = "a rule asks for a claim, and the layer was not told how to read it";
-            return Err(AuthzError(Reason::EngineFailed(cause.into())));
+            return Err(AuthzError(Reason::EngineFailed(CLAIMS_UNREAD.into())));
         }
         let mut shadow = |rule: &Arc<str>| {
             let decision = Decision::new(self.0.duty.layer(), Outcome::WouldHaveDenied)
@@ -80,6 +81,7 @@ impl AuthzGuard {
         let ruling = self.0.engine.decide(&facts, &mut shadow);
         let reason = match ruling {
             Ok(Ruling::Allowed(rule)) => {
+                self.allows_as_sent(&facts, context)?;
                 inspection.note(rule);
                 return Ok(());
             }
@@ -97,6 +99,30 @@ impl AuthzGuard {
         };
         Err(AuthzError(reason))
     }
+}
+
+/// What is known of a request, but for claims.
+pub(crate) fn facts_of<'r>(inspection: &'r Inspection<'_>) -> Result<Facts<'r>, AuthzError> {
+    let (context, parts) = (inspection.context, &*inspection.parts);
+    let path = context
+        .path()
+        .map_err(|error| AuthzError(Reason::AmbiguousPath(error)))?;
+    let authority = authority(parts)?;
+    let connection = Connection::of(&parts.extensions);
+    let mut facts = Facts::new(parts.method.as_str(), path);
+    facts.authority = authority.map(|authority| authority.whole);
+    facts.host = authority.map(|authority| authority.host);
+    facts.port = authority.and_then(|authority| authority.port);
+    facts.headers = Some(&parts.headers);
+    facts.source = connection
+        .and_then(Connection::remote)
+        .map(|remote| fold(remote.ip()));
+    facts.destination = connection.and_then(Connection::local);
+    facts.server_name = connection.and_then(Connection::server_name);
+    facts.address = context.address();
+    facts.peer = context.peer();
+    facts.principal = context.principal();
+    Ok(facts)
 }
 
 /// What a request is for.

@@ -14,7 +14,8 @@ use crate::guard::AuthzGuard;
 /// # How it decides
 ///
 /// 1. A path with more than one meaning (`%2f`, dot segments, `//`) is refused: 400 /
-///    `INVALID_ARGUMENT`, `authz.ambiguous_path`. So is one with two hosts: `authz.ambiguous_host`.
+///    `INVALID_ARGUMENT`, `authz.ambiguous_path`; so is one that is allowed in its canonical spelling
+///    and not in the one in which it was sent. One with two hosts, too: `authz.ambiguous_host`.
 /// 2. What a rule denies, or no rule allows, is refused: 403 / `PERMISSION_DENIED`,
 ///    `authz.denied`. The decision names the rule; the client is not told it.
 /// 3. If nobody is authenticated and some principal would be allowed, the answer is 401 /

@@ -61,7 +61,10 @@
 //! 4. Paths are those of the original URI, canonical: encoded separators, dot segments and empty
 //!    segments are refused before any rule is asked, and routers that nest others change nothing.
 //! 5. A denial catches every spelling that a service might take for the same path: case and a
-//!    trailing slash make no difference to it. What is allowed is allowed as it is written.
+//!    trailing slash make no difference to it. What is allowed is allowed as it is written, and
+//!    as it was sent: a router leads `/%61dmin` elsewhere than `/admin`, so that both must be
+//!    allowed, unless a table of routes ([`Entrance`](bartizan_core::Entrance)) tells that they lead
+//!    to one place.
 //! 6. What cannot be known, such as the client's address on a Unix socket, is held against the
 //!    request: a rule that allows does not apply, and one that denies does.
 //! 7. Each decision names the rule. In shadow, the layer or a single denial records what it would

@@ -270,6 +270,7 @@ impl PolicyEngine for Policy {
         facts: &Facts<'_>,
         shadow: &mut dyn FnMut(&Arc<str>),
     ) -> Result<Ruling, EngineError> {
+        facts.can_tell(self.asks.claims, self.asks.nested_claims)?;
         Ok(Self::decide(self, facts, shadow))
     }
 

@@ -6,10 +6,11 @@ use bartizan_core::{Check, Duty, Guard, GuardLayer, Guarded, Inspection, Never, 
 use tower_layer::Layer;
 
 use crate::callers::Callers;
-use crate::condition::Reading;
+use crate::condition::{Fact, Reading};
 use crate::config::LAYER;
 use crate::error::{AuthzError, Reason};
 use crate::facts::Facts;
+use crate::guard::facts_of;
 
 /// A layer for one route: only these callers.
 ///
@@ -38,6 +39,10 @@ struct Required {
     name: Arc<str>,
     /// Told to a principal that lacks it.
     scope: Option<Arc<str>>,
+    /// Whether more is asked than who calls.
+    has_conditions: bool,
+    /// What keeps the callers from being meant: then nobody is one of them.
+    mistake: Option<Arc<str>>,
 }
 
 /// A service behind a [`RequireLayer`].
@@ -59,18 +64,32 @@ pub fn allow_peer(pattern: SpiffePattern) -> RequireLayer {
 }
 
 /// Only these callers; others get 403 / `PERMISSION_DENIED`, `authz.denied`. Claims cannot be
-/// asked for here: nobody says how to read them.
+/// asked for here: nobody says how to read them. Callers that ask for one, and those that cannot
+/// be meant, such as by a network that is none, let nobody in: `authz.engine_failed`.
 pub fn require(name: &str, callers: Callers) -> RequireLayer {
     RequireLayer::new(callers, name.to_owned(), None)
 }
 
 impl RequireLayer {
     fn new(callers: Callers, name: String, scope: Option<Arc<str>>) -> Self {
+        let (mut has_conditions, mut asks_claims) = (false, callers.ask_claims());
+        callers.visit_conditions(&mut |condition| {
+            has_conditions = true;
+            asks_claims |= matches!(condition.fact, Fact::Claim(_));
+        });
+        // There is no policy whose building could fail.
+        let mistake = match callers.check(&name) {
+            Err(error) => Some(error.to_string().into()),
+            Ok(()) if asks_claims => Some("it asks for a claim, which nobody reads here".into()),
+            Ok(()) => None,
+        };
         Self(GuardLayer::new(RequireGuard(Arc::new(Required {
             duty: Duty::new(LAYER),
             callers,
             name: name.into(),
             scope,
+            has_conditions,
+            mistake,
         }))))
     }
 
@@ -97,25 +116,37 @@ impl Guard for RequireGuard {
     }
 
     fn check(&self, inspection: &mut Inspection<'_>) -> Check<(), Never> {
+        let decided = self.0.decide(inspection);
+        inspection.note(Arc::clone(&self.0.name));
+        Check::Now(decided.map_err(|error| error.into_rejection(None)))
+    }
+}
+
+impl Required {
+    fn decide(&self, inspection: &Inspection<'_>) -> Result<(), AuthzError> {
+        if let Some(mistake) = &self.mistake {
+            return Err(AuthzError(Reason::EngineFailed(Arc::clone(mistake))));
+        }
         let context = inspection.context;
-        let mut facts = Facts::new(inspection.parts.method.as_str(), "/");
-        facts.address = context.address();
-        facts.headers = Some(&inspection.parts.headers);
-        facts.peer = context.peer();
-        facts.principal = context.principal();
+        let facts = if self.has_conditions {
+            facts_of(inspection)?
+        } else {
+            let mut facts = Facts::new(inspection.parts.method.as_str(), "/");
+            facts.address = context.address();
+            facts.peer = context.peer();
+            facts.principal = context.principal();
+            facts
+        };
         let reading = Reading {
             denies: false,
             exact: false,
         };
-        let included = self.0.callers.include(&facts, reading);
-        inspection.note(Arc::clone(&self.0.name));
-        if included {
-            return Check::Now(Ok(()));
+        if self.callers.include(&facts, reading) {
+            return Ok(());
         }
-        let reason = match &self.0.scope {
+        Err(AuthzError(match &self.scope {
             Some(scope) => Reason::InsufficientScope(Arc::clone(scope)),
-            None => Reason::Denied(Some(Arc::clone(&self.0.name))),
-        };
-        Check::Now(Err(AuthzError(reason).into_rejection(None)))
+            None => Reason::Denied(Some(Arc::clone(&self.name))),
+        }))
     }
 }

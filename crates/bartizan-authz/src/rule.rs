@@ -86,7 +86,7 @@ impl Rule {
     }
 
     /// Takes paths, methods and headers as they are written, and no other spelling of them: a
-    /// denial of `/admin` is none of `/Admin` or `/admin/`, and one of `GET` none of `HEAD`. For
+    /// denial of `/admin` is none of `/Admin` or `/admin/`, and one of `GET` none of `HEAD` or `get`. For
     /// rules that are to decide as another system's do; without, a denial is harder to get around.
     pub fn exactly(mut self) -> Self {
         self.exact = true;
@@ -165,19 +165,8 @@ impl Rule {
         if self.shadow && self.effect == Effect::Allow {
             return Err(named("a rule that allows has no effect in shadow"));
         }
-        if self.from.iter().any(Callers::contradict) {
-            return Err(named("nobody can be one of its callers"));
-        }
+        self.from.iter().try_for_each(|it| it.check(&self.name))?;
         self.when.iter().try_for_each(|it| it.check(&self.name))?;
-        let mut mistake = Ok(());
-        self.from.iter().for_each(|callers| {
-            callers.visit_conditions(&mut |condition| {
-                if mistake.is_ok() {
-                    mistake = condition.check(&self.name);
-                }
-            });
-        });
-        mistake?;
         self.to
             .iter()
             .try_for_each(|targets| targets.check(&self.name))

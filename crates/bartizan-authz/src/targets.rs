@@ -176,9 +176,14 @@ impl Targets {
         missing.map(|(part, _)| part).collect()
     }
 
-    /// A server answers `HEAD` where it answers `GET`: a denial of one is one of both.
+    /// A server answers `HEAD` where it answers `GET`: a denial of one is one of both. One of
+    /// `delete` is one of `DELETE`.
     fn include_method(&self, method: &str, loosely: bool) -> bool {
-        self.methods.iter().any(|wanted| **wanted == *method)
-            || (loosely && method == "HEAD" && self.methods.iter().any(|wanted| **wanted == *"GET"))
+        let is = |wanted: &str, method: &str| {
+            wanted == method || (loosely && wanted.eq_ignore_ascii_case(method))
+        };
+        let is_head = loosely && method.eq_ignore_ascii_case("HEAD");
+        let mut methods = self.methods.iter();
+        methods.any(|wanted| is(wanted, method) || (is_head && is(wanted, "GET")))
     }
 }

@@ -301,8 +301,8 @@ impl SecurityContext {
         if self.0.template.get().is_some() {
             return Ok(());
         }
-        let template = table.lookup(self.path()?);
-        if template != table.lookup(self.0.uri.path()) {
+        let template = table.template_as_sent(self.path()?);
+        if template != table.template_as_sent(self.0.uri.path()) {
             return Err(PathError::Spelling);
         }
         let _ = self.0.template.set(template);

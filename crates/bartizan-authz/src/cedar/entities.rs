@@ -55,8 +55,11 @@ impl Asked {
                 anonymous
             }
         };
-        let template = CanonicalPath::parse(facts.path).ok();
-        let template = template.and_then(|path| routes.template(&path));
+        // Not by the canonical spelling of a path that has another one: the layer asks about that
+        // as well, to see where a router leads it.
+        let is_path = CanonicalPath::parse(facts.path).is_ok();
+        let template = is_path.then(|| routes.template_as_sent(facts.path));
+        let template = template.flatten();
         let resource = uid("Route", template.as_deref().unwrap_or(NOWHERE))?;
         all.push(Entity::new_no_attrs(resource.clone(), HashSet::new()));
         Ok(Self {
@@ -80,7 +83,11 @@ fn action<'a>(facts: &Facts<'a>, terms: &'a CedarBuilder) -> &'a str {
 }
 
 fn add_principal(principal: &Principal, all: &mut Vec<Entity>) -> Result<EntityUid, String> {
-    // No issuer has a fragment (RFC 8414 §2), so that no subject can take the place of another's.
+    // No issuer of tokens has a fragment (RFC 8414 §2), so that no subject can take the place of
+    // another's. A store of API keys can have any name.
+    if principal.issuer().contains('#') {
+        return Err("an issuer with a `#` cannot be told from its subjects".to_owned());
+    }
     let id = uid(
         "Principal",
         &format!("{}#{}", principal.issuer(), principal.subject()),

@@ -79,6 +79,21 @@ impl Matcher {
         }
     }
 
+    /// Without wildcards.
+    pub(super) fn is_exactly(&self, bytes: &[u8]) -> bool {
+        matches!(&self.meaning, Meaning::Text(TextPattern::Exact(text)) if text.as_bytes() == bytes)
+    }
+
+    /// In any case of letters, if that is how it is read.
+    pub(super) fn is_method(&self, method: &str, loosely: bool) -> bool {
+        match &self.meaning {
+            Meaning::Text(pattern) if loosely => {
+                pattern.matches(method.as_bytes(), <[u8]>::eq_ignore_ascii_case)
+            }
+            _ => self.is_text(method),
+        }
+    }
+
     pub(super) fn is_within(&self, address: IpAddr) -> bool {
         matches!(&self.meaning, Meaning::Network(network) if network.contains(address))
     }

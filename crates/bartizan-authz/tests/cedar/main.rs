@@ -13,7 +13,7 @@ use bartizan_authz::{
     AuthzLayer, Callers, CedarEngine, CedarError, Condition, ConfigError, EngineError, Fact, Facts,
     PolicyEngine as _, PolicyFile, Rule, Ruling, Targets,
 };
-use bartizan_core::SecurityContext;
+use bartizan_core::{Principal, Scheme, SecurityContext};
 use bartizan_testkit::Host;
 
 use crate::support::{alice, call, context, peer, policy};
@@ -519,4 +519,45 @@ async fn files_of_cedar_are_in_force_together_or_not_at_all() {
     );
     changes.next().await.unwrap();
     assert!(!allowed("/echo") && allowed("/orders"));
+}
+
+/// The one permit is about the public page, and the router would lead the other spelling to the
+/// page of a tenant.
+#[tokio::test]
+async fn a_path_that_is_permitted_is_permitted_as_it_was_sent() {
+    let engine = || {
+        let builder = CedarEngine::builder().with_routes(["/public/{page}", "/{tenant}/{page}"]);
+        let permit = "permit (principal, action, resource == Route::\"/public/{page}\");";
+        builder.build(permit).unwrap()
+    };
+    for (path, expected) in [
+        ("/public/news", None),
+        ("/public/n%65ws", None),
+        ("/acme/news", Some("authz.denied")),
+        ("/%70ublic/news", Some("authz.ambiguous_path")),
+    ] {
+        let layer = AuthzLayer::builder().with_policy(engine()).build();
+        let answer = Host::Hyper
+            .send(&layer.unwrap(), &call(&context(path, None, None)))
+            .await
+            .unwrap();
+        let code = answer.code().filter(|_| !answer.is_success());
+        assert_eq!(code.as_deref(), expected, "{path}");
+    }
+}
+
+#[test]
+fn no_principal_takes_the_place_of_another() {
+    let policies = "permit (principal == Principal::\"keys#of#alice\", action, resource);";
+    let engine = engine(policies);
+    for (issuer, subject, expected) in [
+        ("keys", "of#alice", Some(Ruling::Allowed("policy0".into()))),
+        ("keys#of", "alice", None),
+        ("keys", "alice", Some(Ruling::Denied(None))),
+    ] {
+        let principal = Principal::builder(Scheme::ApiKey, issuer, subject).assert_verified();
+        let mut facts = Facts::new("GET", "/orders");
+        facts.principal = Some(&principal);
+        assert_eq!(decide(&engine, &facts).ok(), expected, "{issuer} {subject}");
+    }
 }

@@ -157,6 +157,16 @@ fn a_condition_is_about_one_fact() {
     );
     let none = Condition::on(header("x-many")).none_of(["b"]);
     assert_eq!(applies(&none, &facts), [false, true, true]);
+    // Nor is what one of them begins or ends with enough to be allowed: which of them a service reads
+    // is not known.
+    for value in ["a*", "*b"] {
+        let one = on(header("x-many"), &[value]);
+        assert_eq!(applies(&one, &facts), [false, true, true], "{value}");
+        let none = Condition::on(header("x-many")).none_of([value]);
+        assert_eq!(applies(&none, &facts), [false, true, false], "{value}");
+    }
+    let each = on(header("x-many"), &["a*", "b*"]);
+    assert_eq!(applies(&each, &facts), [true; 3]);
 }
 
 #[test]

@@ -210,3 +210,36 @@ async fn a_claim_is_read_as_the_layer_was_told() {
         assert_eq!(answer.http_status, expected, "{tenant}");
     }
 }
+
+/// A policy that is replaced while a request is decided on: after the layer looked what it asks
+/// for, and before it is asked.
+#[derive(Debug)]
+struct ReplacedMeanwhile(LivePolicy);
+
+impl PolicyEngine for ReplacedMeanwhile {
+    fn decide(
+        &self,
+        facts: &Facts<'_>,
+        shadow: &mut dyn FnMut(&Arc<str>),
+    ) -> Result<Ruling, EngineError> {
+        let banned = Callers::anybody().claim("banned", ["yes"]);
+        let rules = [Rule::deny("banned").from(banned), Rule::allow("others")];
+        self.0.replace(policy(rules));
+        self.0.decide(facts, shadow)
+    }
+
+    fn asks_claims(&self) -> bool {
+        self.0.asks_claims()
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_came_meanwhile_is_not_asked_what_nobody_can_tell_it() {
+    let live = ReplacedMeanwhile(LivePolicy::new(policy([Rule::allow("all")])));
+    let layer = AuthzLayer::builder().with_policy(live).build().unwrap();
+    for _ in 0..2 {
+        let context = context("/echo", None, Some(alice().assert_verified()));
+        let answer = Host::Hyper.send(&layer, &call(&context)).await.unwrap();
+        assert_eq!(answer.code().as_deref(), Some("authz.engine_failed"));
+    }
+}

@@ -4,7 +4,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::routing::any;
-use bartizan_authz::{Rule, Targets};
+use bartizan_authz::{Callers, Rule, Targets};
+use bartizan_core::{Entrance, RouteTable};
 use http::Request;
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
@@ -162,4 +163,52 @@ async fn the_secret_is_there_to_be_had() {
     let request = Request::get("/admin").body(Body::empty()).unwrap();
     let body = open.oneshot(request).await.unwrap().into_body();
     assert_eq!(body.collect().await.unwrap().to_bytes(), SECRET);
+}
+
+/// A service that anybody may ask for its public pages, and clerks for those of its tenants: one
+/// router, which compares paths as they were sent.
+fn pages(routes: &[&str]) -> Router {
+    let rules = [
+        Rule::allow("pages for all").to(Targets::any_method("/public/{page}").path("/about")),
+        Rule::allow("tenants for clerks")
+            .from(Callers::anybody().role("clerk"))
+            .to(Targets::any_method("/{tenant}/{page}")),
+    ];
+    let mut layer = layer(rules);
+    if !routes.is_empty() {
+        let routes = RouteTable::new(routes).unwrap();
+        layer = layer.with_entrance(Entrance::new().with_routes(routes));
+    }
+    Router::new()
+        .route("/public/{page}", any(async || "public"))
+        .route("/{tenant}/{page}", any(async || SECRET))
+        .fallback(any(async || SECRET))
+        .route("/about", any(async || "about"))
+        .layer(layer)
+}
+
+#[tokio::test]
+async fn what_is_allowed_leads_a_router_nowhere_else() {
+    let all = ["/public/{page}", "/{tenant}/{page}", "/about"];
+    for routes in [&[][..], &["/about"], &all] {
+        for (target, expected) in [
+            ("/public/news", Some("public")),
+            // The same to a router: what differs is no part of its route.
+            ("/public/n%65ws", Some("public")),
+            ("/about", Some("about")),
+            ("/acme/news", None),
+            ("/%70ublic/news", None),
+            ("/publi%63/news", None),
+            ("/%61bout", None),
+        ] {
+            let request = Request::get(target).body(Body::empty()).unwrap();
+            let response = pages(routes).oneshot(request).await.unwrap();
+            let status = response.status().as_u16();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            match expected {
+                Some(expected) => assert_eq!((status, &*body), (200, expected.as_bytes())),
+                None => assert!(matches!(status, 400 | 403), "{target} {routes:?}: {status}"),
+            }
+        }
+    }
 }

@@ -228,6 +228,21 @@ fn what_cannot_be_meant_is_no_policy() {
         vec![Rule::allow("a").from(nobody)],
         "nobody can be one of its callers",
     );
+    let nobody = Callers::anybody().any_scope([]);
+    check(
+        vec![Rule::allow("a").from(nobody.clone())],
+        "nobody can be one of its callers",
+    );
+    // Who is left out must be somebody: otherwise all are let in.
+    for excepted in [nobody, Callers::anybody().claim("banned", [])] {
+        let all_but = Callers::authenticated().except(excepted);
+        check(
+            vec![Rule::allow("a").from(all_but)],
+            "nobody can be one of its exceptions",
+        );
+    }
+    let host = Condition::on(Fact::Header("Host".into())).one_of(["shop.example"]);
+    check(vec![Rule::allow("a").when(host)], "no header `host`");
     let many = (0..70_000).map(|at| Rule::allow(&at.to_string())).collect();
     check(many, "more than 65535");
     assert!(matches!(
@@ -366,4 +381,34 @@ fn every_rule_says_what_it_lacks() {
     assert_eq!(misses, expected);
     let applying: Vec<_> = explained.rules.iter().filter(|it| it.applies()).collect();
     assert_eq!(applying.len(), 1);
+}
+
+#[test]
+fn a_denial_of_a_method_is_one_in_any_case_of_letters() {
+    let method = |method: &str| Targets::method(method);
+    let on = |method: &str| Condition::on(Fact::Method).one_of([method]);
+    for (rule, expected) in [
+        (Rule::deny("it").to(method("delete")), false),
+        (Rule::deny("it").to(method("DELETE")), false),
+        (Rule::deny("it").when(on("del*")), false),
+        (Rule::deny("it").to(method("delete")).exactly(), true),
+        (Rule::deny("it").when(on("delete")).exactly(), true),
+        (Rule::deny("it").to(method("deletes")), true),
+    ] {
+        let policy = policy([rule.clone(), Rule::allow("all")]);
+        let facts = Facts::new("DELETE", "/orders/7");
+        let ruling = policy.decide(&facts, &mut |_| {});
+        assert_eq!(
+            ruling == Ruling::Allowed("all".into()),
+            expected,
+            "{rule:?}"
+        );
+    }
+    let head = policy([Rule::deny("it").to(method("get")), Rule::allow("all")]);
+    let ruling = head.decide(&Facts::new("HEAD", "/"), &mut |_| {});
+    assert_eq!(ruling, Ruling::Denied(Some("it".into())));
+    // What is allowed is allowed as it is written.
+    let allowed = policy([Rule::allow("it").to(method("get"))]);
+    let ruling = allowed.decide(&Facts::new("GET", "/"), &mut |_| {});
+    assert_eq!(ruling, Ruling::Denied(None));
 }

@@ -51,11 +51,23 @@ impl RouteTable {
 
     /// The template that the path matches. No allocation, for up to four parameters.
     pub fn template(&self, path: &super::CanonicalPath<'_>) -> Option<Arc<str>> {
-        self.lookup(path.as_str())
+        self.template_as_sent(path.as_str())
     }
 
-    /// The template that a router which compares paths as they were sent would choose.
-    pub(crate) fn lookup(&self, path: &str) -> Option<Arc<str>> {
+    /// The template that a router which compares paths as they were sent, as axum's does, would
+    /// choose for this one.
+    ///
+    /// ```
+    /// use bartizan_core::{CanonicalPath, RouteTable};
+    ///
+    /// let table = RouteTable::new(["/orders/new", "/orders/{id}"])?;
+    /// let sent = "/orders/%6eew";
+    /// assert_eq!(table.template_as_sent(sent).as_deref(), Some("/orders/{id}"));
+    /// let canonical = CanonicalPath::parse(sent)?;
+    /// assert_eq!(table.template(&canonical).as_deref(), Some("/orders/new"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn template_as_sent(&self, path: &str) -> Option<Arc<str>> {
         self.router
             .at(path)
             .ok()

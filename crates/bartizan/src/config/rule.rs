@@ -239,7 +239,9 @@ impl CallersEntry {
         for ClaimEntry { name, values, .. } in &self.claims {
             callers = callers.claim(name, values.iter().map(String::as_str));
         }
-        callers = callers.any_scope(self.any_scope.iter().map(String::as_str));
+        if !self.any_scope.is_empty() {
+            callers = callers.any_scope(self.any_scope.iter().map(String::as_str));
+        }
         for others in &self.except {
             callers = callers.except(others.build()?);
         }

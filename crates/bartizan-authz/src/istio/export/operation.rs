@@ -12,9 +12,15 @@ pub(super) fn operations(rule: &Rule, targets: &Targets) -> Result<Vec<Operation
     let mut base = Operation::default();
     for method in &targets.methods {
         base.methods.push(plain(method)?);
+        // Istio compares them as they are written, and it is this way that they are sent.
+        let upper = method.to_ascii_uppercase();
+        if loosely && *upper != **method {
+            base.methods.push(upper);
+        }
     }
     // A denial of one is one of both.
-    if loosely && targets.methods.iter().any(|method| **method == *"GET") {
+    let mut methods = targets.methods.iter();
+    if loosely && methods.any(|method| method.eq_ignore_ascii_case("GET")) {
         base.methods.push("HEAD".to_owned());
     }
     hosts(targets, &mut base)?;
