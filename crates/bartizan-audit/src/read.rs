@@ -53,7 +53,11 @@ impl StoredEntry {
 
 /// Reads the entries of a ledger in order, and goes on where it stopped when there are more.
 ///
-/// It gives what a checkpoint covers and nothing else, so that what it gave is never taken back.
+/// It gives what a checkpoint covers and nothing else, so that what it gave is not taken back: but
+/// for a storage that fails, or loses its power, while what it was just given is read. After a
+/// failure the service writes that anew behind a record of it, and it is given again, with the
+/// place that it has in the ledger.
+///
 /// Hashes of single entries are checked, signatures are not: that is what
 /// [`Verifier`](crate::Verifier) is for.
 #[derive(Debug)]
@@ -172,11 +176,13 @@ impl LedgerReader {
             if !entries.is_empty() {
                 return Ok(entries);
             }
-            let Some((_, begin)) = next else {
+            let Some((header, begin)) = next else {
                 return Ok(Vec::new());
             };
-            // A segment that ends was read to its end.
+            // A segment that ends was read to its end. Of one that was given up, more may have
+            // been read than counts; that is there again.
             if self.segment.is_some_and(|at| Some(at.offset) >= limit) {
+                self.index = header.tree.size();
                 self.segment = Some(Position {
                     number: position.number + 1,
                     offset: begin,
@@ -325,3 +331,6 @@ impl Found {
         self.length = at;
     }
 }
+
+#[cfg(test)]
+mod tests;

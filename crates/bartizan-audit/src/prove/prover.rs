@@ -73,6 +73,13 @@ impl Prover {
             if batch.is_empty() {
                 break;
             }
+            if batch
+                .first()
+                .is_some_and(|entry| entry.index != self.size())
+            {
+                let text = "what was read before is not what the ledger has";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
             self.leaves.extend(batch.iter().map(|entry| entry.hash));
         }
         // What is in tiles by now need not be held.

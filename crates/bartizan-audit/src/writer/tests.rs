@@ -19,7 +19,7 @@ pub(crate) fn settings() -> WriterSettings {
     }
 }
 
-fn frames(from: u64, count: u64) -> Vec<u8> {
+pub(crate) fn frames(from: u64, count: u64) -> Vec<u8> {
     let mut frames = Vec::new();
     for number in from..from + count {
         let record = Record::Heartbeat { time: NOW + number };
