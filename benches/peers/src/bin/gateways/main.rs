@@ -35,6 +35,20 @@ use crate::process::first_line;
 use crate::report::Circumstances;
 use crate::summary::Summary;
 
+/// What verifies tokens here.
+const LIBRARY: &str = if cfg!(feature = "aws-lc-rs") {
+    "aws-lc-rs"
+} else {
+    "ring"
+};
+
+/// The page that the result is written to: of its own for what is not the default.
+const PAGE: &str = if cfg!(feature = "aws-lc-rs") {
+    "gateways-aws-lc-rs"
+} else {
+    "gateways"
+};
+
 fn main() -> anyhow::Result<()> {
     let Arguments { command, options } = Arguments::parse();
     match command {
@@ -128,9 +142,9 @@ fn bench(mut options: Options) -> anyhow::Result<()> {
     println!("{text}");
     if !options.dry {
         std::fs::create_dir_all(&options.output)?;
-        std::fs::write(options.output.join("gateways.md"), text)?;
-        let plot = plot::svg(&options, &summary);
-        std::fs::write(options.output.join("gateways.svg"), plot)?;
+        let file = |extension| options.output.join(format!("{PAGE}.{extension}"));
+        std::fs::write(file("md"), text)?;
+        std::fs::write(file("svg"), plot::svg(&options, &summary))?;
     }
     Ok(())
 }
@@ -140,6 +154,9 @@ fn command() -> String {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let mut text =
         "cargo run --release --manifest-path benches/peers/Cargo.toml --bin gateways".to_owned();
+    if cfg!(feature = "aws-lc-rs") {
+        text.push_str(" --features aws-lc-rs");
+    }
     if !arguments.is_empty() {
         text.push_str(" -- ");
         text.push_str(&arguments.join(" "));

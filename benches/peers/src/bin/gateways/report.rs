@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::PAGE;
 use crate::measure::Case;
 use crate::options::{Mode, Options, Participant, Protocol};
 use crate::policy::{self, Limit};
@@ -105,7 +106,7 @@ fn introduction(
     };
     let _ = writeln!(
         text,
-        "\n![Requests per second, and processor time that is added](gateways.svg)\n\n\
+        "\n![Requests per second, and processor time that is added]({PAGE}.svg)\n\n\
          The same service (axum and tonic on hyper) stands bare, behind the `bartizan-mtls` listener \
          alone, inside the whole stack (`MtlsListener`, `AuditLayer` with its ledger, `MtlsLayer`, \
          `JwtLayer`, `RateLimitLayer` by subject, `AuthzLayer`), and bare behind each proxy. The \

@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use crate::options::{Mode, Participant};
 use crate::policy::Limit;
 use crate::process::{End, Process, first_line, free_address, lines};
-use crate::{envoy, haproxy};
+use crate::{LIBRARY, envoy, haproxy};
 
 pub(crate) struct Running {
     participant: Participant,
@@ -177,6 +177,6 @@ pub(crate) fn version(participant: Participant) -> Result<String, &'static str> 
             let (_, version) = line.rsplit_once("version: ").unwrap_or_default();
             Ok(version.split('/').nth(1).unwrap_or(version).to_owned())
         }
-        _ => Ok("as of this commit".to_owned()),
+        _ => Ok(format!("as of this commit, tokens verified by {LIBRARY}")),
     }
 }
