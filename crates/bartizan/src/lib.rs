@@ -7,9 +7,9 @@
 //!
 //! # Quick start
 //!
-//! ```toml
-//! [dependencies]
-//! bartizan = { version = "0", features = ["axum", "jwt", "ratelimit", "authz"] }
+//! ```sh
+//! # From a clone beside your project: it is not published yet.
+//! cargo add --path ../bartizan/crates/bartizan --features axum,jwt,ratelimit,authz
 //! ```
 //!
 //! A service that takes tokens of one issuer, ten requests a second from one address, and lets
@@ -71,9 +71,9 @@
 //!
 //! # How it decides
 //!
-//! It does not. Each module's documentation begins with how its layer decides. [`Stack`] puts
-//! them in the one order in which they protect a service: limits by address, the peer, the
-//! principal, what either may do, and the fields of what they exchange.
+//! It does not: layers do, and each module's documentation says how. [`Stack`] puts them in the one
+//! order in which they protect a service: limits by address, the peer, the principal, what either
+//! may do, and the fields of what they exchange.
 //!
 //! # What it does not protect against
 //!
@@ -113,6 +113,10 @@
 //! | `spiffe-bundle` | `mtls` with trust bundles as JSON | no |
 //! | `witness` | `audit` with witnesses over HTTPS | no |
 //! | `workload-api` | `mtls` with the SPIFFE Workload API | no |
+//!
+//! Another crypto library (`aws-lc-rs`, `fips`) and Envoy's rate limit service (`envoy`) are features
+//! of `bartizan-mtls`, `bartizan-jwt` and `bartizan-ratelimit` alone: name that crate beside this
+//! one, with the feature, and its module here has it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "config")]

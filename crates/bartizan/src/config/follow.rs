@@ -66,6 +66,9 @@ struct Again {
     reloads: u64,
     pause: Duration,
     told: Told,
+    /// How many reasons were told of what the source had read; the others may be of a version that
+    /// it has not seen yet.
+    reasons: usize,
 }
 
 /// What came of an attempt.
@@ -105,16 +108,25 @@ pub(crate) async fn follow(weak: Weak<Live>, file: PathBuf) {
                 return;
             };
             // The observer is told.
+            let is_source = changed.is_some();
             let outcome = match (changed, again.take()) {
                 (None, Some(again)) => live.attempt_again(again, &file).await,
                 (Some(None), _) => return,
                 (_, again) => match published.load() {
-                    Some(version) => live.attempt(version.value().clone(), first.take()).await,
+                    Some(version) => {
+                        let beside = again.map(|again| again.told.after(again.reasons));
+                        let told = Told::before(first.take(), beside.unwrap_or_default());
+                        live.attempt(version.value().clone(), told).await
+                    }
                     None => again.map_or(Outcome::Over, Outcome::Waits),
                 },
             };
             match outcome {
-                Outcome::InForce(reload) => known = reload.waiting(),
+                Outcome::InForce(reload) => {
+                    known = reload.waiting();
+                    // The source may not have seen yet what was read beside it.
+                    first = (!is_source).then(|| known.clone());
+                }
                 Outcome::Over => {}
                 Outcome::Waits(waits) => again = Some(waits),
             }
@@ -127,9 +139,8 @@ pub(crate) async fn follow(weak: Weak<Live>, file: PathBuf) {
 
 impl Live {
     /// Puts what was read in force, or says what remains to be done if it cannot be.
-    async fn attempt(&self, read: Read, known: Option<Reload>) -> Outcome {
+    async fn attempt(&self, read: Read, mut told: Told) -> Outcome {
         let _turn = self.turn.lock().await;
-        let mut told = Told::known(known);
         if let Ok(reload) = self.put(read, &mut told).await {
             return Outcome::InForce(reload);
         }
@@ -137,6 +148,7 @@ impl Live {
         Outcome::Waits(Again {
             reloads: state.reloads,
             pause: state.config.root.reload_interval,
+            reasons: told.reasons(),
             told,
         })
     }

@@ -14,6 +14,7 @@ use crate::config::problem::{ConfigError, Problem};
 ///
 /// [`serve`]: Configured::serve
 #[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a listener is either")]
 pub enum Listening {
     /// Also clients without a certificate, or in plaintext, as `peers.allow_no_certificate` and
     /// `peers.insecure_plaintext` say.

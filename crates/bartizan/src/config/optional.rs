@@ -16,6 +16,10 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A service with a layer around it, or without.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a service has a layer, or it does not"
+)]
 pub enum OptionalService<A, S> {
     /// With the layer.
     With(A),

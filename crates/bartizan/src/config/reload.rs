@@ -26,6 +26,7 @@ const MOST_TOLD: usize = 16;
 pub(crate) type Read = Result<Config, ConfigError>;
 
 /// What was told of a file by now.
+#[derive(Default)]
 pub(crate) struct Told {
     /// What lies between it and what is in force, until it was tried once.
     known: Option<Reload>,
@@ -34,12 +35,20 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// Nothing yet, and nothing to tell if putting it in force does no more than is known.
-    pub(crate) fn known(known: Option<Reload>) -> Self {
-        Self {
-            known,
-            refusals: Vec::new(),
-        }
+    /// There is nothing to tell if putting it in force does no more than is known, nor if it is
+    /// refused for a reason that was told already.
+    pub(crate) fn before(known: Option<Reload>, refusals: Vec<String>) -> Self {
+        Self { known, refusals }
+    }
+
+    /// How many reasons were told.
+    pub(crate) fn reasons(&self) -> usize {
+        self.refusals.len()
+    }
+
+    /// The reasons that were told after the first so many.
+    pub(crate) fn after(mut self, first: usize) -> Vec<String> {
+        self.refusals.split_off(first.min(self.refusals.len()))
     }
 }
 
@@ -157,7 +166,7 @@ impl Live {
     /// Puts another configuration in force.
     pub(crate) async fn apply(&self, read: Read) -> Result<Reload, ConfigError> {
         let _turn = self.turn.lock().await;
-        self.put(read, &mut Told::known(None)).await
+        self.put(read, &mut Told::default()).await
     }
 
     /// The same, in turn. What was told of it already is not told again.
