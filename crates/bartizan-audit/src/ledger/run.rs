@@ -64,6 +64,11 @@ impl<'l, S: Storage> Run<'l, S> {
         // What came in until the last request was finished.
         self.shared.buffer().closed = true;
         self.write();
+        // The refusals of the last second found no room if those before had filled the buffer.
+        let left = self.shared.buffer().has_refusals();
+        if left {
+            self.write();
+        }
         let now = nanoseconds(&*self.shared.clock);
         // What came behind that is in no record, and must not be in the sum of them.
         let totals = self.shared.buffer().told();

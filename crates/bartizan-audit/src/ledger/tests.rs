@@ -474,3 +474,29 @@ fn refused(disk: &FragileDisk) -> u64 {
     });
     count
 }
+
+#[test]
+fn refusals_of_the_last_second_are_counted_though_those_before_fill_the_buffer() {
+    const EACH: u32 = 1_500;
+    let disk = FragileDisk::default();
+    let seconds = NOW / 1_000_000_000;
+    let clock = Arc::new(Set(AtomicU64::new(seconds)));
+    let ledger = open(&disk, builder().with_clock(Arc::clone(&clock) as _));
+    disk.plan(planned(Operation::Sync, 0, 8, io::ErrorKind::Other));
+    let appended = ledger.append(&event(1), Durability::Durable, Ends::Nothing);
+    assert!(appended.is_ok());
+    // The writer has its hands full until the run is to end.
+    while ledger.0.shared.buffer().len() > 0 {
+        std::thread::yield_now();
+    }
+    for second in 0..2 {
+        clock.0.store(seconds + second, Ordering::Relaxed);
+        for number in 0..EACH {
+            let address = Ipv4Addr::from(number << 8).into();
+            ledger.refuse(Some(address), "jwt", "jwt.missing", Ends::Nothing);
+        }
+    }
+    let report = ledger.shutdown_blocking(Duration::from_secs(60));
+    assert!(report.complete, "{report:?}");
+    assert_eq!(refused(&disk), u64::from(2 * EACH));
+}
