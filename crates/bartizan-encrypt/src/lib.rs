@@ -355,3 +355,8 @@ pub use self::value::{Encrypted, Field, Plain};
 #[cfg(feature = "vault")]
 pub use self::vault::{VaultAuth, VaultTransit, VaultTransitBuilder};
 pub use self::wiped::WipedBytes;
+
+/// The README's snippets compile, or the doctests fail.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

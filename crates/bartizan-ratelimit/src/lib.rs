@@ -242,3 +242,8 @@ pub use self::store::{
 pub use self::ticks::Ticks;
 pub use self::upload::{UploadRules, UploadRulesBuilder};
 pub use self::verdict::{Denial, Verdict};
+
+/// The README's snippets compile, or the doctests fail.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -135,3 +135,8 @@ pub use self::secret::SecretBytes;
 pub use self::single_flight::{FlightLost, SingleFlight};
 pub use self::single_flights::{NoFlight, SingleFlights};
 pub use self::status::{Failure, Status};
+
+/// The README's snippets compile, or the doctests fail.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
